@@ -1,0 +1,24 @@
+"""toonify: photos into anime pictures, on your own machine.
+
+from toonify import load_style
+
+shinkai = load_style("shinkai")
+drawing = shinkai(photo)  # a PIL image, or an H x W x 3 uint8 array; the same comes back
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toonify.drawing import Style, load_style
+
+__version__ = "0.1.0"
+__all__ = ["Style", "__version__", "load_style"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is heavy on first use, so that `toonify --help` stays quick."""
+    if name in ("Style", "load_style"):
+        from toonify import drawing
+
+        return getattr(drawing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,18 @@
+"""The two kinds of picture in memory, and the way from one to the other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # H x W x 3 sRGB as files have it, or H x W of one channel
+Floats = NDArray[np.float32]  # the same in 0..1 (in between, colours may lie outside), or a network's N x C x H x W
+
+
+def to_floats(pixels: Pixels) -> Floats:
+    """0..255 to 0..1."""
+    return np.multiply(pixels, np.float32(1 / 255), dtype=np.float32)
+
+
+def to_pixels(values: Floats) -> Pixels:
+    """0..1 to 0..255, rounded to nearest; what lies outside is clipped."""
+    scaled = np.clip(values, np.float32(0), np.float32(1)) * np.float32(255)
+    return np.asarray(np.rint(scaled), np.uint8)

@@ -1,0 +1,76 @@
+"""From a file of tensors to a generator, trusting the file with nothing."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from toonify.errors import StyleError, WeightsError
+from toonify.models import ARCHITECTURES
+from toonify.styles import Variant
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint that holds named tensors and nothing else.
+
+    Raises WeightsError if the file is damaged, holds code, or holds something other than tensors.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower():
+            raise WeightsError(f"{path} holds code, not only tensors; it was not run, do not trust it") from error
+        raise WeightsError(f"{path} is damaged or not a checkpoint") from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is damaged or not a checkpoint") from error
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} does not hold named tensors; give the state_dict of a generator")
+    return state
+
+
+def fingerprint(state: Mapping[str, Tensor], precision: str = "float32") -> str:
+    """A digest of names, shapes and values, whatever the file they came in: "float32:<64 hex digits>".
+
+    `precision` is the type that values are rounded to first. "float16" serves where only a float16 copy of published
+    float32 weights was at hand: rounding makes the two alike.
+    """
+    dtype = {"float32": torch.float32, "float16": torch.float16}[precision]
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().to("cpu", dtype).contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().astype(tensor.numpy().dtype.newbyteorder("<")).tobytes())
+    return f"{precision}:{digest.hexdigest()}"
+
+
+def load_generator(path: Path, variant: Variant) -> nn.Module:
+    """The generator of `variant` with the weights in `path`: float32, on the CPU, in evaluation mode.
+
+    Raises WeightsError if the file cannot be trusted, is not the one that the card pins, or does not fit the network;
+    StyleError if there is no such network.
+    """
+    state = read_tensors(path)
+    pinned = variant.weights.fingerprint
+    if pinned is not None:
+        found = fingerprint(state, pinned.partition(":")[0])
+        if found != pinned:
+            raise WeightsError(
+                f"{path} holds other weights than the card says (found {found[:20]}..., expected {pinned[:20]}...)"
+            )
+    architecture = ARCHITECTURES.get(variant.architecture)
+    if architecture is None:
+        raise StyleError(
+            f"architecture {variant.architecture!r} is unknown; this toonify knows {', '.join(ARCHITECTURES)}"
+        )
+    try:
+        generator = architecture.build(variant.config)
+    except TypeError as error:
+        raise StyleError(f"config of architecture {variant.architecture}: {error}") from error
+    try:
+        generator.load_state_dict(architecture.rename(state))
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit the architecture {variant.architecture}") from error
+    return generator.float().eval()

@@ -1,0 +1,77 @@
+"""The command line. Only this package knows Typer and Rich; a command is a module, and imports its work when run."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from toonify.cli import convert, doctor, export, styles
+
+EXIT_CODES = (
+    "Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; "
+    "3 toonify could not start on the work (style, device, network); 130 interrupted."
+)
+
+app = typer.Typer(
+    name="toonify",
+    help="Turn photos into anime pictures on your own machine.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("convert")(convert.convert)
+app.add_typer(styles.app, name="styles")
+app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import toonify
+
+        typer.echo(f"toonify {toonify.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Turn photos into anime pictures on your own machine."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error is one line on stderr, unless --debug is given."""
+    from toonify.errors import ToonifyError
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    # --debug counts wherever it stands: who adds it has just seen a command fail, and has its end under the cursor.
+    arguments = (["--debug"] if debug else []) + [word for word in arguments if word != "--debug"]
+    try:
+        return int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
+    except ToonifyError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except typer.TyperException as error:
+        print(f"error: {' '.join(error.format_message().split())}; see `{_help_command(error)}`", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: unexpected {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        return 3
+
+
+def _help_command(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'toonify'} --help"

@@ -1,0 +1,218 @@
+"""`toonify convert`: photos to pictures, with a progress bar, a summary and an honest exit code."""
+
+import sys
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from toonify.cli.options import BackendName, DeviceName, QuietOption, VariantOption
+
+if TYPE_CHECKING:
+    from toonify.convert import Outcome, SaveOptions
+    from toonify.discover import Job
+    from toonify.drawing import OutputSize, Style
+
+
+class FormatName(StrEnum):
+    """What drawings are written as."""
+
+    same = "same"
+    jpg = "jpg"
+    png = "png"
+    webp = "webp"
+    avif = "avif"
+    tiff = "tiff"
+
+
+def convert(
+    context: typer.Context,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...", help="Photos and folders of photos, in any mix; - reads stdin and writes stdout."
+        ),
+    ],
+    style: Annotated[
+        str, typer.Option("--style", "-s", help="A name from `toonify styles`; or a card, an ONNX file, a run.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the pictures, or a file for one. Default: beside the input."),
+    ] = None,
+    variant: VariantOption = "auto",
+    recursive: Annotated[bool, typer.Option(help="Look for photos in subfolders too.")] = True,
+    format: Annotated[  # noqa: A002
+        FormatName, typer.Option(help="File format; same keeps the photo's (HEIC to jpg, BMP and GIF to png).")
+    ] = FormatName.same,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of jpg (default 92), webp (90) and avif (80).")
+    ] = None,
+    strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and do nothing.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write what happened to each file as JSON.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="N|full", help="Long side in pixels at which the style is drawn. Default: the style's."),
+    ] = None,
+    output_size: Annotated[
+        str, typer.Option(metavar="same|drawn|N", help="Size of the result: the photo's, as drawn, or a long side.")
+    ] = "same",
+    keep_color: Annotated[
+        float | None, typer.Option(metavar="0..1", help="How far the photo's colours are kept. Default: the style's.")
+    ] = None,
+    saturation: Annotated[
+        float | None, typer.Option(metavar="0..4", help="Factor on the colours' strength. Default: the style's.")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(metavar="0..1", help="Blend with the photo: 1 is the drawing, 0 the photo.")
+    ] = 1.0,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The network's own output, as published: full size, colours untouched.")
+    ] = False,
+    device: Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")] = DeviceName.auto,
+    backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, help="Refuse larger photos, unread.")] = 250,
+    quiet: QuietOption = False,
+) -> int:
+    """Turn photos into pictures: files and folders in, the same tree of drawings out.
+
+    Photos are never changed, and nothing is overwritten unless --overwrite is given. A picture that was made from the
+    same photo in the same way is skipped, so that an interrupted run goes on where it stopped.
+
+    Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 3 toonify could not start on the
+    work (style, device, network); 130 interrupted.
+    """
+    from toonify.convert import SaveOptions, check_report
+    from toonify.discover import find_photos, plan_jobs
+    from toonify.drawing import load_style
+    from toonify.errors import UsageError
+    from toonify.styles import find_style
+
+    if quality is not None and format in (FormatName.png, FormatName.tiff):
+        raise UsageError(f"--quality is for jpg, webp and avif; {format} loses nothing, so drop one of the two flags")
+    if report is not None:
+        check_report(report)
+    save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
+    style_id = find_style(style).card.id
+
+    streaming = Path("-") in inputs
+    jobs: list[Job] = []
+    if streaming:
+        _check_streaming(inputs, output, report, dry_run)
+    else:
+        found = find_photos(inputs, recursive=recursive, leave_out=output)
+        jobs = plan_jobs(found, output=output, style=style_id, format=format)
+
+    loaded = load_style(
+        style,
+        variant=variant,
+        device=device.value,
+        backend=backend.value,
+        quiet=quiet or streaming,
+        size=_size(size),
+        output_size=_output_size(output_size),
+        keep_color=keep_color,
+        saturation=saturation,
+        strength=strength,
+        raw=raw,
+    )
+    if not quiet:
+        print(loaded, file=sys.stderr)
+    if streaming:
+        return _convert_stream(loaded, save, format)
+    if dry_run:
+        return _print_plan(jobs, loaded, save)
+    debug = bool(context.find_root().params["debug"])
+    return _convert_files(jobs, loaded, save, report=report, quiet=quiet, debug=debug)
+
+
+def _size(text: str | None) -> int | Literal["full"] | None:
+    from toonify.errors import UsageError
+
+    if text is None:
+        return None
+    if text == "full":
+        return "full"
+    if not text.isdecimal():
+        raise UsageError(f"--size {text}: give a long side in pixels, such as 1024, or full")
+    return int(text)
+
+
+def _output_size(text: str) -> "OutputSize":
+    from toonify.errors import UsageError
+
+    if text == "same":
+        return "same"
+    if text == "drawn":
+        return "drawn"
+    if not text.isdecimal():
+        raise UsageError(f"--output-size {text}: give same, drawn, or a long side in pixels, such as 2048")
+    return int(text)
+
+
+def _check_streaming(inputs: list[Path], output: Path | None, report: Path | None, dry_run: bool) -> None:
+    from toonify.errors import UsageError
+
+    if len(inputs) > 1:
+        raise UsageError("- reads one photo from stdin and goes with no other input")
+    if output is not None or report is not None or dry_run:
+        raise UsageError("- writes the picture to stdout; drop --output, --report and --dry-run")
+    if sys.stdout.isatty():
+        raise UsageError("- writes the picture to stdout, which is a terminal; add > drawing.jpg")
+
+
+def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName) -> int:  # noqa: A002
+    import io
+
+    from toonify.convert import draw_stream
+    from toonify.errors import ImageError
+
+    try:
+        picture = draw_stream(io.BytesIO(sys.stdin.buffer.read()), style, save, format)
+    except ImageError as error:
+        print(f"error: stdin: {error}", file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(picture)
+    return 0
+
+
+def _print_plan(jobs: "list[Job]", style: "Style", save: "SaveOptions") -> int:
+    from toonify.convert import examine
+    from toonify.discover import display
+
+    for job in jobs:
+        outcome = examine(job, style, save)
+        what = "draw" if outcome is None else f"{outcome.result} ({outcome.reason})"
+        print(f"{display(job.source)} -> {display(job.target)}: {what}")
+    return 0
+
+
+def _convert_files(
+    jobs: "list[Job]", style: "Style", save: "SaveOptions", *, report: Path | None, quiet: bool, debug: bool
+) -> int:
+    from toonify.cli.progress import Progress
+    from toonify.convert import convert, write_report
+
+    outcomes: list[Outcome] = []
+    interrupted = False
+    with Progress(len(jobs), quiet=quiet, debug=debug) as progress:
+        try:
+            for outcome in convert(jobs, style, save):
+                outcomes.append(outcome)
+                progress.show(outcome)
+        except KeyboardInterrupt:
+            interrupted = True
+    order = {job.source: place for place, job in enumerate(jobs)}
+    outcomes.sort(key=lambda outcome: order[outcome.source])
+    if report is not None:
+        write_report(report, style, outcomes)
+    progress.summarise(outcomes, interrupted=interrupted)
+    if interrupted:
+        return 130
+    return 1 if Counter(outcome.result for outcome in outcomes)["failed"] else 0

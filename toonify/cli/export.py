@@ -1,0 +1,47 @@
+"""`toonify export`: a style or a run to an ONNX file that runs anywhere."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toonify.cli.options import VariantOption
+
+
+def export(
+    style: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A style, as for convert --style.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
+    variant: VariantOption = "auto",
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.")] = False,
+) -> None:
+    """Write a generator as ONNX, with its card inside, checked against PyTorch on a photo first.
+
+    Batch, height and width are free (height and width in steps of the card's multiple).
+    """
+    from toonify.convert import describe
+    from toonify.errors import ExportError, UsageError
+    from toonify.generators import check_photo, load_module
+    from toonify.styles import find_style
+
+    if target.suffix != ".onnx":
+        raise UsageError(f"{target}: give a name that ends in .onnx")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} is there already; give another name, or --overwrite")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}; make it first")
+    located = find_style(style)
+    name, chosen = located.variant(variant)
+    module = load_module(located, name)
+    from toonify.export import export_onnx
+
+    try:
+        agreement = export_onnx(
+            module, located.card, name, target, photo=check_photo(chosen), fp16=fp16, overwrite=overwrite
+        )
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written: {describe(error)}") from error
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB", file=sys.stderr)

@@ -1,0 +1,93 @@
+"""What `convert` tells while it runs: a live bar on a terminal, plain lines elsewhere, failures at the end."""
+
+import sys
+import time
+import traceback
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from toonify.discover import display
+
+if TYPE_CHECKING:
+    from toonify.convert import Outcome
+
+
+class Progress:
+    """Shows outcomes as they come, on stderr: stdout stays free for data."""
+
+    def __init__(self, total: int, *, quiet: bool, debug: bool) -> None:
+        self._quiet = quiet
+        self._debug = debug
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._total = total
+        self._started = time.perf_counter()
+        self._megapixels = 0.0
+        self._failed = 0
+        self._bar: Bar | None = None
+        if self._console.is_terminal and not quiet:
+            self._bar = Bar(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[failures]}", style="red"),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=total, rate="", failures="")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, outcome: "Outcome") -> None:
+        """Take note of one more file."""
+        if outcome.result == "drawn" and outcome.width and outcome.height:
+            self._megapixels += outcome.width * outcome.height / 1e6
+        self._failed += outcome.result == "failed"
+        if self._bar is not None:
+            failures = f"{self._failed} failed" if self._failed else ""
+            self._bar.update(self._task, advance=1, rate=self._rate(), failures=failures)
+        if outcome.result == "failed":
+            self._say(f"failed: {display(outcome.source)}: {outcome.reason}", style="red", even_if_quiet=True)
+            if self._debug and outcome.error is not None:
+                traceback.print_exception(outcome.error, file=sys.stderr)
+        elif outcome.result == "kept" or outcome.notes:
+            remarks = "; ".join(filter(None, [outcome.reason, *outcome.notes]))
+            self._say(f"{outcome.result}: {display(outcome.source)}: {remarks}", style="yellow")
+        elif self._bar is None:
+            size = f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s" if outcome.width else outcome.reason
+            self._say(f"{outcome.result}: {display(outcome.source)} -> {display(outcome.target)} ({size})")
+
+    def summarise(self, outcomes: "list[Outcome]", *, interrupted: bool) -> None:
+        """Say how many files came to what, and name the failed ones once more where a long list lies between."""
+        counts = Counter(outcome.result for outcome in outcomes)
+        parts = [f"{counts['drawn']} drawn"]
+        parts += [f"{counts[result]} {result}" for result in ("skipped", "kept", "failed") if counts[result]]
+        if interrupted:
+            parts.append(f"interrupted with {self._total - len(outcomes)} to go; the same command goes on from here")
+        seconds = time.perf_counter() - self._started
+        self._say(f"{', '.join(parts)} in {seconds:.1f} s{', ' + self._rate() if self._megapixels else ''}")
+        failed = [outcome for outcome in outcomes if outcome.result == "failed"]
+        if len(outcomes) > len(failed):
+            for outcome in failed:
+                self._say(f"  failed: {display(outcome.source)}: {outcome.reason}", style="red")
+
+    def _rate(self) -> str:
+        return f"{self._megapixels / (time.perf_counter() - self._started):.2f} megapixels/s"
+
+    def _say(self, line: str, style: str | None = None, *, even_if_quiet: bool = False) -> None:
+        if even_if_quiet or not self._quiet:
+            self._console.print(line, style=style, markup=False)

@@ -1,0 +1,128 @@
+"""`toonify styles`: what there is to draw with, where it comes from, and whether it is what it should be."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toonify.cli.options import QuietOption
+
+if TYPE_CHECKING:
+    from toonify.styles import LocatedStyle
+
+app = typer.Typer(help="List, show, fetch and verify the styles.", no_args_is_help=False)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A style's name, or a path as for convert --style.")]
+NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of styles.")]
+
+
+@app.callback(invoke_without_command=True)
+def list_styles(context: typer.Context) -> None:
+    """List the styles: name, variants, size, licence, cached or not."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from toonify.generators import is_cached
+    from toonify.styles import shipped_styles
+
+    table = Table("name", "variant", "size", "licence", "cached", "title", box=None, pad_edge=False)
+    for style in shipped_styles().values():
+        for name in style.card.variants:
+            cached = "yes" if is_cached(style, name) else "no"
+            table.add_row(style.card.id, name, _megabytes(style, name), style.card.licence, cached, style.card.title)
+    console = Console()
+    # Into a pipe or a file, lines are whole whatever their length.
+    console.print(table, width=None if console.is_terminal else 200)
+
+
+@app.command("show")
+def show(
+    name: NameArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card itself.")] = False,
+) -> None:
+    """Show one style: its makers, its source, and how each variant is drawn."""
+    import msgspec
+
+    from toonify.generators import is_cached
+    from toonify.styles import find_style
+
+    style = find_style(name)
+    card = style.card
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
+        return
+    print(f"{card.id}: {card.title}\nby {card.attribution}\nlicence {card.licence}, source {card.source}")
+    for variant_name, variant in card.variants.items():
+        weights = msgspec.to_builtins(variant.weights)
+        print(f"\nvariant {variant_name} ({'cached' if is_cached(style, variant_name) else 'not fetched yet'})")
+        settings = {**weights, **msgspec.to_builtins(variant)}
+        del settings["weights"]
+        for key, value in settings.items():
+            print(f"  {key.replace('_', ' ')}: {value}")
+
+
+@app.command("pull")
+def pull(
+    names: NamesArgument = None,
+    every: Annotated[bool, typer.Option("--all", help="All styles.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Fetch styles and make them ready, so that they draw without a network from then on."""
+    from toonify.errors import UsageError
+    from toonify.generators import onnx_file
+
+    if bool(names) == every:
+        raise UsageError("name the styles to pull, or give --all")
+    for style in _chosen(names):
+        for variant in style.card.variants:
+            path = onnx_file(style, variant, quiet=quiet)
+            if not quiet:
+                print(f"{style.card.id} ({variant}): {path}")
+
+
+@app.command("verify")
+def verify(names: NamesArgument = None) -> int:
+    """Check the weights that are on this machine against their cards. Exit code 1 if any is wrong."""
+    from toonify.errors import StyleError
+    from toonify.generators import is_cached, verify_weights
+
+    wrong = 0
+    for style in _chosen(names):
+        for variant in style.card.variants:
+            label = f"{style.card.id} ({variant})"
+            if not is_cached(style, variant):
+                print(f"{label}: not fetched yet")
+                continue
+            try:
+                print(f"{label}: good, {verify_weights(style, variant)}")
+            except StyleError as error:
+                wrong += 1
+                print(f"{label}: WRONG: {error}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+@app.command("licence")
+def licence(names: NamesArgument = None) -> None:
+    """Print the licence, the makers and the source of the styles."""
+    for style in _chosen(names):
+        card = style.card
+        print(f"{card.id}: {card.licence}\n  {card.attribution}\n  {card.source}")
+        if card.licence_note:
+            print(f"  {card.licence_note}")
+
+
+def _chosen(names: list[str] | None) -> "list[LocatedStyle]":
+    from toonify.styles import find_style, shipped_styles
+
+    return [find_style(name) for name in names] if names else list(shipped_styles().values())
+
+
+def _megabytes(style: "LocatedStyle", variant: str) -> str:
+    from toonify.styles import HubWeights
+
+    weights = style.card.variants[variant].weights
+    if isinstance(weights, HubWeights):
+        return f"{weights.megabytes:.1f} MB"
+    return f"{(style.folder / weights.file).stat().st_size / 1e6:.1f} MB"

@@ -1,0 +1,153 @@
+"""Looks at an installation: what is there, what works, and what to do about the rest."""
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toonify.runtime import available_cores, missing_driver, missing_for_onnx_cuda
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: str
+    mend: str | None = None  # what to do; None: all is well
+    serious: bool = True  # whether toonify cannot do its main job until it is mended
+
+
+def examine_installation() -> Iterator[Finding]:
+    """Everything that has ever kept toonify from running, one after the other."""
+    for look in (_python, _torch, _onnxruntime, _cuda, _caches, _styles, _hub):
+        yield from look()
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("Python", f"{platform.python_version()} on {platform.platform()}, {available_cores()} cores")
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+        import torchvision
+    except Exception as error:  # a broken installation raises whatever it likes
+        yield Finding("PyTorch", f"does not import: {error}", "pip install --force-reinstall torch torchvision")
+        return
+    cuda = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    yield Finding("PyTorch", f"{torch.__version__} ({cuda}), torchvision {torchvision.__version__}")
+
+
+def _onnxruntime() -> Iterator[Finding]:
+    wheels = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
+    there = [f"{name} {version}" for name, version in wheels.items() if version]
+    if len(there) == 2:
+        yield Finding(
+            "ONNX Runtime",
+            f"{' and '.join(there)} are both installed and overwrite each other",
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
+        )
+    elif not there:
+        yield Finding("ONNX Runtime", "is not installed", "pip install onnxruntime-gpu (onnxruntime without a GPU)")
+    try:
+        import onnxruntime as ort
+
+        providers = ", ".join(ort.get_available_providers())
+    except Exception as error:
+        yield Finding("ONNX Runtime", f"does not import: {error}", "pip install --force-reinstall onnxruntime-gpu")
+        return
+    if len(there) == 1:
+        yield Finding("ONNX Runtime", f"{there[0]}, built with {providers}")
+
+
+def _cuda() -> Iterator[Finding]:
+    try:
+        missing = missing_for_onnx_cuda()
+    except ImportError:
+        return
+    if missing is not None:
+        no_driver = missing_driver() is not None
+        yield Finding("CUDA", f"not used: {missing}", None if no_driver else missing, serious=False)
+        return
+    problem = _try_cuda_session()
+    if problem is None:
+        yield Finding("CUDA", "ONNX Runtime runs on it")
+    else:
+        mend = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        yield Finding("CUDA", f"the driver is there, but: {problem}", mend, serious=False)
+
+
+def _try_cuda_session() -> str | None:
+    """Run the smallest network on CUDA: None if that works, what the runtime says if not."""
+    import numpy as np
+    import onnx.parser
+
+    from toonify.errors import ToonifyError
+    from toonify.runtime import OnnxGenerator
+
+    network = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 20]>'
+        "relu (float[N,3,H,W] photo) => (float[N,3,H,W] drawing) { drawing = Relu(photo) }"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "relu.onnx")
+        path.write_bytes(network.SerializeToString())
+        try:
+            OnnxGenerator(path, "cuda")(np.zeros((1, 3, 8, 8), np.float32))
+        except ToonifyError as error:
+            return str(error)
+    return None
+
+
+def _caches() -> Iterator[Finding]:
+    from toonify.hub import cache_folder
+
+    folder = cache_folder()
+    there = folder if folder.exists() else next(parent for parent in folder.parents if parent.exists())
+    if os.access(there, os.W_OK):
+        yield Finding("cache", f"{folder.parent} (set HF_HOME to move it), {_size(folder)} of converted networks")
+    else:
+        yield Finding("cache", f"{there} cannot be written", "set HF_HOME to a folder of yours")
+
+
+def _styles() -> Iterator[Finding]:
+    from toonify.generators import is_cached
+    from toonify.styles import shipped_styles
+
+    names = [
+        f"{style.card.id} ({variant}): {'ready' if is_cached(style, variant) else 'not fetched'}"
+        for style in shipped_styles().values()
+        for variant in style.card.variants
+    ]
+    yield Finding("styles", ", ".join(names))
+
+
+def _hub() -> Iterator[Finding]:
+    from huggingface_hub import constants
+
+    from toonify.hub import reach
+
+    if constants.HF_HUB_OFFLINE:
+        yield Finding("hub", "HF_HUB_OFFLINE is set: only cached styles", serious=False)
+        return
+    problem = reach()
+    if problem is None:
+        yield Finding("hub", f"{constants.ENDPOINT} answers")
+    else:
+        mend = "styles that are fetched already still work; check the connection, HF_ENDPOINT and HTTPS_PROXY"
+        yield Finding("hub", f"{constants.ENDPOINT} does not answer ({problem})", mend, serious=False)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _size(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.0f} MB"

@@ -1,0 +1,186 @@
+"""A style that is ready to draw: photo in, picture out."""
+
+from dataclasses import dataclass
+from typing import Literal, overload
+
+import numpy as np
+from PIL import Image
+
+from toonify.arrays import Floats, Pixels, to_floats
+from toonify.color import keep_color, saturate
+from toonify.errors import UsageError
+from toonify.generators import Backend, open_generator
+from toonify.images import photo_from_image
+from toonify.network import draw
+from toonify.resize import fit_long_side, resize, upsample
+from toonify.runtime import Device, Generator
+from toonify.styles import LocatedStyle, Variant, find_style
+
+OutputSize = Literal["same", "drawn"] | int
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """How a picture is drawn, with nothing left open. `draw_options` fills in what a style prefers."""
+
+    size: int | None  # long side at which the style is drawn, in pixels; None: the photo's own. Never enlarges
+    output_size: OutputSize  # "same" as the photo, as "drawn", or a long side in pixels
+    keep_color: float  # 0..1, how much of the photo's colours the drawing keeps
+    saturation: float  # factor on the colours, 1: as they are
+    strength: float  # 0..1, 0: the photo
+    padding: int  # pixels of reflected border around what is drawn
+
+
+def draw_options(
+    variant: Variant,
+    *,
+    size: int | Literal["full"] | None = None,
+    output_size: OutputSize = "same",
+    keep_color: float | None = None,
+    saturation: float | None = None,
+    strength: float = 1.0,
+    raw: bool = False,
+) -> DrawOptions:
+    """The options of a drawing: what is None is as the style's card says.
+
+    `raw` is the network's own output, as published: at the photo's own size unless `size` is given, with nothing
+    around it and no correction of colours. Raises UsageError for a value outside its limits.
+    """
+    if raw and (keep_color, saturation) != (None, None):
+        raise UsageError("--raw leaves the colours as the network draws them; drop --keep-color and --saturation")
+    if size is None:
+        size = "full" if raw or variant.size is None else variant.size
+    if size != "full" and size < 16:
+        raise UsageError(f"--size {size}: give a long side of 16 pixels or more, or full")
+    if isinstance(output_size, int) and not 1 <= output_size <= 65_500:
+        raise UsageError(f"--output-size {output_size}: give a long side from 1 to 65500, or same, or drawn")
+    options = DrawOptions(
+        size=None if size == "full" else size,
+        output_size=output_size,
+        keep_color=0.0 if raw else variant.keep_color if keep_color is None else keep_color,
+        saturation=1.0 if raw else variant.saturation if saturation is None else saturation,
+        strength=strength,
+        padding=0 if raw else variant.padding,
+    )
+    for flag, value, limit in (
+        ("--keep-color", options.keep_color, 1),
+        ("--saturation", options.saturation, 4),
+        ("--strength", options.strength, 1),
+    ):
+        if not 0 <= value <= limit:
+            raise UsageError(f"{flag} {value:g}: give a number from 0 to {limit}")
+    return options
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A photo made ready for drawing."""
+
+    full: Pixels  # at the size of the result
+    small: Pixels  # at the size at which the style is drawn
+
+
+class Style:
+    """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
+
+    def __init__(self, located: LocatedStyle, variant: str, generator: Generator, options: DrawOptions) -> None:
+        self.card = located.card
+        self.variant_name, self.variant = located.variant(variant)
+        self.generator = generator
+        self.options = options
+
+    @overload
+    def __call__(self, photo: Image.Image) -> Image.Image: ...
+    @overload
+    def __call__(self, photo: Pixels) -> Pixels: ...
+    def __call__(self, photo: Image.Image | Pixels) -> Image.Image | Pixels:
+        """Draw a PIL image of any mode, or H x W x 3 uint8 RGB pixels; the same kind comes back.
+
+        An image comes back upright, in sRGB, as RGB or (if it is transparent somewhere) RGBA.
+        Raises UsageError for anything else, ImageError for an image that cannot be decoded.
+        """
+        if isinstance(photo, Image.Image):
+            decoded = photo_from_image(photo)
+            pixels = self(decoded.pixels)
+            if decoded.alpha is None:
+                return Image.fromarray(pixels)
+            return Image.fromarray(np.dstack([pixels, resize(decoded.alpha, pixels.shape[:2])]))
+        if not (isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3):
+            raise UsageError("a style draws a PIL image or an H x W x 3 uint8 array")
+        if photo.size == 0:
+            raise UsageError("a style draws pictures of 1 x 1 pixels or more; this array is empty")
+        sketch = self.prepare(photo)
+        return self.finish(sketch, self.draw(sketch))
+
+    def prepare(self, pixels: Pixels) -> Sketch:
+        """Bring a photo to the size of the result and to that at which the style is drawn."""
+        height, width = pixels.shape[:2]
+        options = self.options
+        drawn = (height, width)
+        if options.size is not None and max(drawn) > options.size:
+            drawn = fit_long_side(height, width, options.size)
+        if options.output_size == "same":
+            result = (height, width)
+        elif options.output_size == "drawn":
+            result = drawn
+        else:
+            result = fit_long_side(height, width, options.output_size)
+        return Sketch(full=resize(pixels, result), small=resize(pixels, drawn))
+
+    def draw(self, sketch: Sketch) -> Floats:
+        """Run the network: h x w x 3 float32 RGB in 0..1, as it draws. Raises InterruptedError after `cancel`."""
+        return draw(sketch.small, self.generator, self.variant, padding=self.options.padding)
+
+    def finish(self, sketch: Sketch, drawing: Floats) -> Pixels:
+        """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
+        photo = to_floats(sketch.small)
+        drawing = saturate(keep_color(drawing, photo, self.options.keep_color), self.options.saturation)
+        return upsample(drawing, sketch.small, sketch.full, strength=self.options.strength)
+
+    def cancel(self) -> None:
+        """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""
+        self.generator.cancel()
+
+    def __str__(self) -> str:
+        size = "at full size" if self.options.size is None else f"at {self.options.size} px"
+        generator = self.generator
+        return (
+            f"{self.card.id} ({self.variant_name}) drawn {size} on {generator.device}, "
+            f"{generator.engine}, {generator.provider}"
+        )
+
+
+def load_style(
+    name: str,
+    *,
+    variant: str = "auto",
+    device: Device = "auto",
+    backend: Backend = "onnx",
+    quiet: bool = False,
+    size: int | Literal["full"] | None = None,
+    output_size: OutputSize = "same",
+    keep_color: float | None = None,
+    saturation: float | None = None,
+    strength: float = 1.0,
+    raw: bool = False,
+) -> Style:
+    """Load a style by name (`toonify styles`) or path, fetching its weights on first use.
+
+    >>> shinkai = load_style("shinkai")
+    >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
+
+    The options from `size` on are those of `draw_options`. Raises UsageError, StyleError, DownloadError, DeviceError.
+    """
+    located = find_style(name)
+    variant, chosen = located.variant(variant)
+    options = draw_options(
+        chosen,
+        size=size,
+        output_size=output_size,
+        keep_color=keep_color,
+        saturation=saturation,
+        strength=strength,
+        raw=raw,
+    )
+    generator = open_generator(located, variant, backend=backend, device=device, quiet=quiet)
+    return Style(located, variant, generator, options)

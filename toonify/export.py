@@ -1,0 +1,115 @@
+"""A generator to an ONNX file, checked against PyTorch before anyone sees it."""
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from toonify.arrays import Floats
+from toonify.errors import ExportError
+from toonify.files import write_atomically
+from toonify.onnx_format import CARD_KEY, OPSET
+from toonify.runtime import OnnxGenerator
+from toonify.styles import Card, embedded_card
+
+MIN_PSNR = {False: 80.0, True: 40.0}  # of the exported network against PyTorch, in dB, by fp16
+
+
+def export_onnx(
+    generator: nn.Module,
+    card: Card,
+    variant_name: str,
+    target: Path,
+    *,
+    photo: Floats,
+    fp16: bool = False,
+    overwrite: bool = False,
+) -> float:
+    """Write `generator` as an ONNX network with dynamic batch, height and width and the card in its metadata.
+
+    `photo` is a 1 x 3 x H x W float32 input as the network takes it, on which the result must agree with PyTorch.
+    Instance norms stay native, which runs faster than their parts. With `fp16` weights and arithmetic are float16
+    and input and output stay float32. Returns the agreement: PSNR in dB over the network's value range.
+
+    Raises ExportError if the network cannot be exported or does not agree (80 dB, 40 dB with fp16), FileExistsError
+    if `target` exists and `overwrite` is false.
+    """
+    variant = card.variants[variant_name]
+    text = msgspec.json.encode(embedded_card(card, variant_name, target.name)).decode()
+    data = _to_onnx(generator, variant.multiple, {CARD_KEY: text}, fp16)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder, target.name)
+        part.write_bytes(data)
+        drawn = OnnxGenerator(part, "cpu")(photo)
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(photo)).numpy()
+    low, high = variant.value_range
+    agreement = psnr(drawn, expected, peak=high - low)
+    if not agreement >= MIN_PSNR[fp16]:
+        raise ExportError(
+            f"the exported network agrees with PyTorch to {agreement:.1f} dB only, not {MIN_PSNR[fp16]:g}; "
+            f"{target} was not written"
+        )
+    write_atomically(target, data, overwrite=overwrite)
+    return agreement
+
+
+def psnr(a: Floats, b: Floats, *, peak: float) -> float:
+    """Peak signal-to-noise ratio of two arrays in dB; infinite if they are equal."""
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(peak**2 / error))
+
+
+def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], fp16: bool) -> bytes:
+    from torch.export import Dim
+
+    steps = 16  # any number of multiples that is not 1, so that the exporter takes no size for a constant
+    example = torch.zeros(2, 3, steps * multiple, (steps + 1) * multiple)
+    batch, height, width = Dim("batch", max=1024), Dim("height", max=65_536), Dim("width", max=65_536)
+    shape = {0: batch, 2: multiple * height, 3: multiple * width}
+    try:
+        with _silence():
+            program = torch.onnx.export(
+                generator,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(shape,),
+                input_names=["photo"],
+                output_names=["drawing"],
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter wraps whatever went wrong in classes of its own
+        raise ExportError(f"PyTorch cannot export the network: {str(error).splitlines()[0][:200]}") from error
+    assert program is not None  # noqa: S101 - dynamo=True returns a program
+    model = program.model_proto
+    if fp16:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        model = convert_float_to_float16(model, keep_io_types=True)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the exporter's running commentary off the user's terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,76 @@
+"""Outputs appear whole or not at all, and replace nothing unless asked to."""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+_UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
+
+
+def write_atomically(target: Path, data: bytes, *, overwrite: bool = False) -> None:
+    """Write `data` to a file that no one can see half-written, even if the process or the machine dies.
+
+    Where the system has nameless files (Linux), nothing at all is left behind by a process that is killed; elsewhere
+    a hidden `.toonify-*.part` may be.
+
+    Raises FileExistsError if `target` exists and `overwrite` is false, even if it appeared this very moment; OSError
+    as the system gives it (no space, read-only, name too long).
+    """
+    if not overwrite:
+        _create(target, data)
+        return
+    part = _part_beside(target)
+    try:
+        _create(part, data)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _create(path: Path, data: bytes) -> None:
+    """Make a whole file under a name that must be free."""
+    if hasattr(os, "O_TMPFILE") and _create_nameless(path, data):
+        return
+    part = _part_beside(path)
+    try:
+        with part.open("xb", buffering=0) as file:
+            _write_through(file.fileno(), data)
+        try:
+            os.link(part, path)  # unlike a rename, it fails if the name is taken
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            if path.exists():  # no hard links here, as on FAT
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _create_nameless(path: Path, data: bytes) -> bool:
+    """Write a file without a name, then give it its name; False where the file system cannot do that."""
+    folder = os.open(path.parent, os.O_DIRECTORY | os.O_RDONLY)
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            _write_through(file.fileno(), data)
+            os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return False
+        raise
+    finally:
+        os.close(folder)
+    return True
+
+
+def _part_beside(path: Path) -> Path:
+    return path.parent / f".toonify-{secrets.token_hex(6)}.part"
+
+
+def _write_through(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)

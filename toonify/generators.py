@@ -1,0 +1,139 @@
+"""From a style to a running generator: fetch, verify, convert to ONNX once, open."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from toonify import hub
+from toonify.arrays import Floats
+from toonify.errors import DeviceError, StyleError, WeightsError
+from toonify.onnx_format import EXPORTER, OPSET
+from toonify.runtime import Device, Generator, OnnxGenerator, TorchGenerator
+from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipped_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Backend = Literal["onnx", "torch"]
+
+
+def open_generator(
+    style: LocatedStyle, variant: str, *, backend: Backend = "onnx", device: Device = "auto", quiet: bool = False
+) -> Generator:
+    """The generator of a variant, ready to draw.
+
+    Raises StyleError (and DownloadError) if its weights cannot be had, DeviceError if it cannot run as asked.
+    """
+    if backend == "torch":
+        return TorchGenerator(load_module(style, variant, quiet=quiet), device)
+    path = onnx_file(style, variant, quiet=quiet)
+    try:
+        return OnnxGenerator(path, device)
+    except StyleError:
+        if path != cached_onnx(style, variant):
+            raise
+    path.unlink(missing_ok=True)  # the disk spoilt what we had made ourselves: make it again
+    return OnnxGenerator(onnx_file(style, variant, quiet=quiet), device)
+
+
+def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "nn.Module":
+    """The generator as a PyTorch module on the CPU, fetched if need be and verified against its card."""
+    from toonify.checkpoint import load_generator
+
+    name, chosen = style.variant(variant)
+    weights = chosen.weights
+    if isinstance(weights, FileWeights):
+        if weights.file.endswith(".onnx"):
+            raise DeviceError(f"{style.card.id} ({name}) is an ONNX network without a checkpoint; use --backend onnx")
+        return load_generator(_beside_card(style, weights), chosen)
+    path = hub.fetch(weights, quiet=quiet)
+    try:
+        return load_generator(path, chosen)
+    except WeightsError as error:
+        hub.forget(path)
+        raise WeightsError(f"{error}; it was taken out of the cache, so try again to fetch it anew") from error
+
+
+def onnx_file(style: LocatedStyle, variant: str, *, quiet: bool = False) -> Path:
+    """The ONNX network of a variant: its own file, or the one converted from its checkpoint, made on first use."""
+    name, chosen = style.variant(variant)
+    if isinstance(chosen.weights, FileWeights) and chosen.weights.file.endswith(".onnx"):
+        return _beside_card(style, chosen.weights)
+    path = cached_onnx(style, variant)
+    if not path.exists():
+        from toonify.export import export_onnx
+
+        module = load_module(style, variant, quiet=quiet)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            export_onnx(module, style.card, name, path, photo=check_photo(chosen))
+        except FileExistsError:
+            pass  # another process was first
+        except OSError as error:
+            raise StyleError(f"cannot keep the converted network {path}: {error.strerror}; set HF_HOME") from error
+    return path
+
+
+def cached_onnx(style: LocatedStyle, variant: str) -> Path:
+    """Where the ONNX network converted from a variant's checkpoint is, or will be."""
+    name, chosen = style.variant(variant)
+    weights = chosen.weights
+    pinned = weights.fingerprint or hashlib.sha256(_beside_card(style, weights).read_bytes()).hexdigest()
+    what = f"{pinned} {chosen.architecture} {sorted(chosen.config.items())} {EXPORTER} {OPSET}"
+    key = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return hub.cache_folder() / "onnx" / f"{style.card.id}-{name}-{key}.onnx"
+
+
+def is_cached(style: LocatedStyle, variant: str) -> bool:
+    """Whether the variant can be drawn with, without a network."""
+    _, chosen = style.variant(variant)
+    if isinstance(chosen.weights, HubWeights):
+        return hub.cached(chosen.weights) is not None or cached_onnx(style, variant).exists()
+    return _beside_card(style, chosen.weights).exists()
+
+
+def verify_weights(style: LocatedStyle, variant: str) -> str:
+    """Check what is on this machine of a variant against its card, and say what was found good.
+
+    Raises WeightsError if a checkpoint is not what the card pins, StyleError if a network cannot be opened or does not
+    draw what its checkpoint draws. Nothing is fetched and nothing deleted.
+    """
+    from toonify.checkpoint import load_generator
+    from toonify.export import MIN_PSNR, psnr
+
+    name, chosen = style.variant(variant)
+    weights = chosen.weights
+    is_onnx = isinstance(weights, FileWeights) and weights.file.endswith(".onnx")
+    network = _beside_card(style, weights) if is_onnx else cached_onnx(style, name)
+    checkpoint = hub.cached(weights) if isinstance(weights, HubWeights) else _beside_card(style, weights)
+    drawn = OnnxGenerator(network, "cpu")(check_photo(chosen)) if network.exists() else None
+    if is_onnx or checkpoint is None:
+        return "the ONNX network opens and draws"
+    module = load_generator(checkpoint, chosen)
+    if drawn is None:
+        return "the checkpoint is the one that the card pins"
+    low, high = chosen.value_range
+    agreement = psnr(drawn, TorchGenerator(module, "cpu")(check_photo(chosen)), peak=high - low)
+    if agreement < MIN_PSNR[False]:
+        raise StyleError(
+            f"{network} agrees with its checkpoint to {agreement:.0f} dB only; delete it to have it remade"
+        )
+    return f"the checkpoint is the one that the card pins, the ONNX network agrees with it to {agreement:.0f} dB"
+
+
+def check_photo(variant: Variant) -> Floats:
+    """The photo that exported networks are checked on, as the variant takes it: 1 x 3 x H x W float32."""
+    from toonify.images import read_photo
+    from toonify.network import to_batch
+
+    with (shipped_folder() / "check-photo.jpg").open("rb") as file:
+        pixels = read_photo(file).pixels
+    height, width = (side // variant.multiple * variant.multiple for side in pixels.shape[:2])
+    return to_batch(pixels[:height, :width], variant)
+
+
+def _beside_card(style: LocatedStyle, weights: FileWeights | HubWeights) -> Path:
+    path = style.folder / weights.file
+    if not path.is_file():
+        raise StyleError(f"{path} is missing, which the card of {style.card.id} names")
+    return path

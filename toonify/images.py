@@ -1,0 +1,291 @@
+"""Picture files to arrays and back: orientation, colour profiles, transparency and EXIF are dealt with here, once.
+
+Everywhere else a photo is an upright H x W x 3 uint8 array in sRGB.
+"""
+
+import functools
+import io
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pillow_heif
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from toonify.arrays import Pixels, to_floats, to_pixels
+from toonify.errors import ImageError
+
+# What `--format same` writes for a file name. HEIC is patented, so few programs may write it; BMP and GIF hold no EXIF,
+# and a GIF would cut the drawing to 256 colours.
+FORMAT_OF_SUFFIX = {
+    **dict.fromkeys([".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif"], "jpg"),
+    **dict.fromkeys([".png", ".apng", ".bmp", ".dib", ".gif"], "png"),
+    ".webp": "webp",
+    **dict.fromkeys([".avif", ".avifs"], "avif"),
+    **dict.fromkeys([".tif", ".tiff"], "tiff"),
+}
+SUFFIXES_OF_FORMAT = {  # the first is the one that new names get
+    "jpg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "webp": (".webp",),
+    "avif": (".avif",),
+    "tiff": (".tiff", ".tif"),
+}
+_FORMAT_OF_DECODER = {
+    **dict.fromkeys(["JPEG", "MPO", "HEIF"], "jpg"),
+    **dict.fromkeys(["PNG", "BMP", "DIB", "GIF"], "png"),
+    "WEBP": "webp",
+    "AVIF": "avif",
+    "TIFF": "tiff",
+}
+DEFAULT_QUALITY = {"jpg": 92, "webp": 90, "avif": 80}  # the others are lossless
+DEFAULT_MAX_PIXELS = 250_000_000
+_MAX_SIDE = {"jpg": 65_500, "webp": 16_383, "avif": 65_536}  # of the files, in pixels
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture: upright, in sRGB."""
+
+    pixels: Pixels  # H x W x 3
+    alpha: Pixels | None = None  # H x W; None: opaque
+    exif: Image.Exif = field(default_factory=Image.Exif)  # descriptive tags only; orientation is applied and gone
+    format: str = "png"  # the nearest that can be written: a key of SUFFIXES_OF_FORMAT
+    notes: tuple[str, ...] = ()  # what the user should know, such as "first of 12 frames"
+
+
+def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
+    """Decode a picture that was opened for reading.
+
+    JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), AVIF and HEIC, in any of their colour modes but 32-bit floating
+    point; other colour spaces come to sRGB through the embedded profile.
+
+    Raises ImageError: not a picture, damaged, more than `max_pixels`, or a mode that has no defined white.
+    """
+    try:
+        with _open(file) as image:
+            _refuse_bomb(image.size, max_pixels)
+            if image.format not in _FORMAT_OF_DECODER:
+                raise ImageError(f"{image.format} pictures are not read; convert it to JPEG or PNG first")
+            return photo_from_image(image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError("not a picture, or of a kind that is not read") from error
+    except MemoryError as error:
+        raise ImageError("not enough memory to decode it") from error
+    except Exception as error:  # decoders raise almost anything on damaged files: SyntaxError, struct.error, ...
+        raise ImageError(f"damaged: {_one_line(error)}") from error
+
+
+def photo_from_image(image: Image.Image) -> Photo:
+    """A PIL image, upright and in sRGB. Raises ImageError for a mode that has no defined white."""
+    notes: list[str] = []
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in ("MPO", "HEIF"):  # those hold previews, not further pictures
+        notes.append(f"first of {frames} frames")
+    image.load()
+    exif = _descriptive_exif(image, notes)
+    pixels, alpha = _to_srgb(_upright(image), notes)
+    return Photo(pixels, alpha, exif, _FORMAT_OF_DECODER.get(image.format or "", "png"), tuple(notes))
+
+
+def encode_picture(
+    pixels: Pixels,
+    *,
+    format: str,  # noqa: A002 - the field's own word, as in PIL
+    quality: int | None = None,
+    alpha: Pixels | None = None,
+    exif: Image.Exif | None = None,
+) -> bytes:
+    """Encode H x W x 3 uint8 sRGB pixels as `format`, a key of SUFFIXES_OF_FORMAT.
+
+    Transparency is laid on white where the format has none. Raises ImageError if the picture is too large for it.
+    """
+    height, width = pixels.shape[:2]
+    limit = _MAX_SIDE.get(format)
+    if limit is not None and max(height, width) > limit:
+        raise ImageError(f"{width} x {height} is more than {format} holds ({limit} a side); choose --format png")
+    if alpha is not None and format == "jpg":
+        pixels, alpha = _on_white(pixels, alpha), None
+    image = Image.fromarray(pixels if alpha is None else np.dstack([pixels, alpha]))
+    options: dict[str, object] = {"quality": quality or DEFAULT_QUALITY[format]} if format in DEFAULT_QUALITY else {}
+    if format == "jpg":
+        options["subsampling"] = 0  # halving the colour's resolution frays coloured lines
+    elif format == "tiff":
+        options["compression"] = "tiff_adobe_deflate"
+    buffer = io.BytesIO()
+    try:
+        image.save(
+            buffer,
+            format={"jpg": "JPEG"}.get(format, format.upper()),
+            exif=_fitted_exif(exif, width, height),
+            **options,
+        )
+    except (OSError, ValueError, MemoryError) as error:
+        raise ImageError(f"cannot be written as {format}: {_one_line(error)}") from error
+    return buffer.getvalue()
+
+
+def read_processing_note(path: Path) -> str | None:
+    """The EXIF tag ProcessingSoftware of a picture file, without decoding its pixels; None where there is none."""
+    try:
+        with path.open("rb") as file, _open(file) as image:
+            note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
+    except Exception:  # whatever is wrong with it, it is no picture of ours
+        return None
+    return note if isinstance(note, str) else None
+
+
+_OPENING = threading.Lock()
+_register_heif = functools.cache(pillow_heif.register_heif_opener)
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    """Image.open without Pillow's own size limit, which is global; `read_photo` has one for each call."""
+    _register_heif()
+    with _OPENING:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _refuse_bomb(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} is {width * height / 1e6:.0f} megapixels, over the limit of {max_pixels / 1e6:g}; "
+            f"if you trust the file, raise it with --max-megapixels {-(-width * height // 1_000_000)}"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # exif_transpose would copy it
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF: the pixels are still good as they lie
+        return image
+
+
+def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Pixels, Pixels | None]:
+    """Any mode that Pillow decodes to, as sRGB pixels and transparency."""
+    icc = image.info.get("icc_profile")
+    if image.mode == "F":
+        raise ImageError("32-bit floating-point pictures have no defined white; convert it to 16 bit first")
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > 65_535:
+            raise ImageError("32-bit integer pictures have no defined white; convert it to 16 bit first")
+        image = Image.fromarray(((grey.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
+    alpha = None
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        alpha = np.array(rgba.getchannel("A"))
+        image = image.convert("L") if image.mode in ("LA", "La") else rgba.convert("RGB")
+        if alpha.min() == 255:
+            alpha = None
+    elif image.mode in ("P", "1", "PA"):
+        image = image.convert("RGB")
+    if icc and image.mode in ("RGB", "L", "CMYK", "LAB"):
+        image = _through_profile(image, icc, notes)
+    pixels = np.array(image.convert("RGB"))
+    if alpha is not None and alpha.any():
+        # What lies under full transparency is often garbage; it must not tint the drawing of what can be seen.
+        pixels[alpha == 0] = pixels[alpha > 0].mean(axis=0).round()
+    return pixels, alpha
+
+
+def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.Image:
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if image.mode == "RGB" and ImageCms.getProfileDescription(profile).startswith("sRGB"):
+            return image
+        converted = ImageCms.profileToProfile(
+            image,
+            profile,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        notes.append("its colour profile is broken and was left aside")
+        return image
+    assert converted is not None  # only inPlace=True returns None  # noqa: S101
+    return converted
+
+
+# What describes the photo. Tags that describe the file's layout (strips, thumbnail, compression) would be untrue.
+_KEPT_TAGS = frozenset(
+    {
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.XResolution,
+        ExifTags.Base.YResolution,
+        ExifTags.Base.ResolutionUnit,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.HostComputer,
+        ExifTags.Base.Copyright,
+        ExifTags.Base.Rating,
+        ExifTags.Base.XPTitle,
+        ExifTags.Base.XPComment,
+        ExifTags.Base.XPAuthor,
+        ExifTags.Base.XPKeywords,
+        ExifTags.Base.XPSubject,
+    }
+)
+
+
+def _descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
+    kept = Image.Exif()
+    try:
+        exif = image.getexif()
+        kept.update({tag: value for tag, value in exif.items() if tag in _KEPT_TAGS})
+        if ExifTags.Base.Orientation in exif:
+            kept[ExifTags.Base.Orientation] = 1
+        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            entries = exif.get_ifd(ifd)
+            if entries:
+                kept.get_ifd(ifd).update(entries)
+        kept.tobytes()
+    except Exception:  # EXIF is written by a thousand firmwares; a broken one must not cost the picture
+        notes.append("its EXIF is broken and was left aside")
+        return Image.Exif()
+    return kept
+
+
+def _fitted_exif(exif: Image.Exif | None, width: int, height: int) -> bytes:
+    """EXIF that is true of the drawing: its size, sRGB; without the maker's note if it would not fit into a JPEG."""
+    if not exif:
+        return b""
+    fitted = Image.Exif()
+    fitted.update(dict(exif))
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if entries := exif.get_ifd(ifd):
+            fitted.get_ifd(ifd).update(entries)
+    details = fitted.get_ifd(ExifTags.IFD.Exif)
+    if details:
+        details[ExifTags.Base.ColorSpace] = 1
+        details[ExifTags.Base.ExifImageWidth] = width
+        details[ExifTags.Base.ExifImageHeight] = height
+    if len(fitted.tobytes()) > 65_000:
+        details.pop(ExifTags.Base.MakerNote, None)
+    data = fitted.tobytes()
+    return data if len(data) <= 65_000 else b""
+
+
+def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
+    weight = to_floats(alpha)[..., None]
+    return to_pixels(to_floats(pixels) * weight + (1 - weight))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

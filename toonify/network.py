@@ -1,0 +1,39 @@
+"""Pixels to a network's tensors and back: channel order, value range, multiple and padding, all read from the card."""
+
+import cv2
+import numpy as np
+
+from toonify.arrays import Floats, Pixels
+from toonify.runtime import Generator
+from toonify.styles import Variant
+
+
+def draw(pixels: Pixels, generator: Generator, variant: Variant, *, padding: int) -> Floats:
+    """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on: H x W x 3 float32 RGB in 0..1.
+
+    The picture is reflected outwards by `padding` pixels, and right and below to the network's multiple, and cropped
+    after: what the network does at its border falls outside.
+    """
+    height, width = pixels.shape[:2]
+    bottom, right = (padding + -(side + 2 * padding) % variant.multiple for side in (height, width))
+    padded = cv2.copyMakeBorder(pixels, padding, bottom, padding, right, cv2.BORDER_REFLECT_101)
+    drawing = from_batch(generator(to_batch(np.asarray(padded, np.uint8), variant)), variant)
+    return drawing[padding : padding + height, padding : padding + width]
+
+
+def to_batch(pixels: Pixels, variant: Variant) -> Floats:
+    """H x W x 3 uint8 RGB to 1 x 3 x H x W float32, in the network's channel order and value range."""
+    low, high = variant.value_range
+    if variant.channels == "bgr":
+        pixels = pixels[..., ::-1]
+    planes = pixels.transpose(2, 0, 1)[None]
+    return np.multiply(planes, np.float32((high - low) / 255), dtype=np.float32, order="C") + np.float32(low)
+
+
+def from_batch(batch: Floats, variant: Variant) -> Floats:
+    """1 x 3 x H x W in the network's channel order and value range to H x W x 3 float32 RGB in 0..1."""
+    low, high = variant.value_range
+    drawing = (batch[0].transpose(1, 2, 0) - np.float32(low)) / np.float32(high - low)
+    if variant.channels == "bgr":
+        drawing = drawing[..., ::-1]
+    return np.ascontiguousarray(drawing)

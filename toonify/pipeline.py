@@ -1,0 +1,108 @@
+"""Stages that work at the same time, each in threads of its own, with short queues between them."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_END = object()
+Queue = queue.Queue[Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the work: `function` takes what the stage before it returned."""
+
+    function: Callable[[Any], Any]
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: BaseException
+
+
+def run_stages(
+    items: Iterable[Any], stages: list[Stage], *, depth: int = 1, on_stop: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """Pass each item through all stages and yield the results as they come.
+
+    At most `depth` items wait between two stages, so that memory does not grow with the number of items. When the
+    iterator is closed early (or an exception such as KeyboardInterrupt ends the loop over it), `on_stop` is called,
+    what is under way in the stages is finished, what waits is dropped, and the threads end. An exception in a stage
+    does the same and comes out here.
+    """
+    stop = threading.Event()
+    queues = [Queue(depth) for _ in range(len(stages) + 1)]
+    threads = [threading.Thread(target=_feed, args=(items, queues[0], stop))]
+    for stage, inlet, outlet in zip(stages, queues, queues[1:], strict=False):
+        countdown = _Countdown(stage.workers)
+        threads += [
+            threading.Thread(target=_work, args=(stage.function, inlet, outlet, countdown, stop))
+            for _ in range(stage.workers)
+        ]
+    for thread in threads:
+        thread.start()
+    finished = False
+    try:
+        while (item := _get(queues[-1])) is not _END:
+            if isinstance(item, _Raised):
+                raise item.error
+            yield item
+        finished = True
+    finally:
+        if not finished:
+            stop.set()
+            on_stop()
+            while _get(queues[-1]) is not _END:  # nobody may stay stuck on a full queue
+                pass
+        for thread in threads:
+            thread.join()
+
+
+def _feed(items: Iterable[Any], outlet: Queue, stop: threading.Event) -> None:
+    try:
+        for item in items:
+            if stop.is_set():
+                break
+            outlet.put(item)
+    except BaseException as error:
+        outlet.put(_Raised(error))
+    outlet.put(_END)
+
+
+def _work(
+    function: Callable[[Any], Any], inlet: Queue, outlet: Queue, countdown: "_Countdown", stop: threading.Event
+) -> None:
+    while (item := inlet.get()) is not _END:
+        if stop.is_set():
+            continue
+        if not isinstance(item, _Raised):
+            try:
+                item = function(item)
+            except BaseException as error:
+                item = _Raised(error)
+        outlet.put(item)
+    # The end goes round among the workers of this stage; the last one passes it on.
+    (outlet if countdown.is_last() else inlet).put(_END)
+
+
+class _Countdown:
+    def __init__(self, workers: int) -> None:
+        self._left = workers
+        self._lock = threading.Lock()
+
+    def is_last(self) -> bool:
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
+
+
+def _get(source: Queue) -> Any:
+    """Like `get`, but Ctrl-C comes through on Windows too."""
+    while True:
+        try:
+            return source.get(timeout=0.2)
+        except queue.Empty:
+            continue

@@ -1,0 +1,169 @@
+"""A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from toonify.arrays import Floats
+from toonify.errors import DeviceError, StyleError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Generator(Protocol):
+    """Draws: N x 3 x H x W float32 in the network's own channel order and value range, to the same."""
+
+    engine: str  # such as "ONNX Runtime 1.31.1"
+    provider: str  # what runs inside it, such as "CPUExecutionProvider"
+    device: str  # "cpu" or "cuda"
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Draw a batch. Raises InterruptedError if `cancel` is called meanwhile."""
+        ...
+
+    def cancel(self) -> None:
+        """End the call that runs in another thread, as soon as the engine can."""
+        ...
+
+
+class OnnxGenerator:
+    """A generator in an ONNX file, on ONNX Runtime.
+
+    Raises DeviceError if the device cannot run, StyleError if the file cannot be read.
+    """
+
+    def __init__(self, path: Path, device: Device = "auto") -> None:
+        import onnxruntime as ort
+
+        if device == "auto":
+            device = "cuda" if missing_for_onnx_cuda() is None else "cpu"
+        elif device == "cuda" and (missing := missing_for_onnx_cuda()):
+            raise DeviceError(f"--device cuda cannot run: {missing}")
+        self._session = _open_session(path, device)
+        self._input = self._session.get_inputs()[0].name
+        self._run_options = ort.RunOptions()
+        self.engine = f"ONNX Runtime {ort.__version__}"
+        self.provider = self._session.get_providers()[0]
+        self.device: str = device
+        if device == "cuda" and self.provider != "CUDAExecutionProvider":  # it falls back without a word
+            raise DeviceError(
+                "--device cuda cannot run: ONNX Runtime could not load its CUDA libraries; "
+                "`toonify doctor` says which are missing"
+            )
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Draw a batch: N x 3 x H x W float32 to the same. Raises InterruptedError if cancelled meanwhile."""
+        try:
+            (drawing,) = self._session.run(None, {self._input: batch}, self._run_options)
+        except Exception as error:
+            if self._run_options.terminate:
+                raise InterruptedError from error
+            raise
+        return np.asarray(drawing)
+
+    def cancel(self) -> None:
+        """End the call that runs in another thread, as soon as the engine can."""
+        self._run_options.terminate = True
+
+
+class TorchGenerator:
+    """A generator as a PyTorch module, in eager mode."""
+
+    def __init__(self, module: Any, device: Device = "auto") -> None:
+        import torch
+
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        elif device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(f"--device cuda cannot run: {missing_for_torch_cuda()}")
+        self._torch = torch
+        self._module = module.to(device).eval()
+        self.engine = f"PyTorch {torch.__version__}"
+        self.provider = torch.cuda.get_device_name() if device == "cuda" else "eager"
+        self.device: str = device
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Draw a batch: N x 3 x H x W float32 to the same."""
+        with self._torch.inference_mode():
+            drawing = self._module(self._torch.from_numpy(batch).to(self.device))
+        result: Floats = drawing.float().cpu().numpy()
+        return result
+
+    def cancel(self) -> None:
+        """Eager PyTorch cannot be stopped inside a call; it ends when it ends."""
+
+
+def read_onnx_metadata(path: Path) -> dict[str, str]:
+    """The metadata that an ONNX file carries. Raises StyleError if it cannot be read."""
+    return dict(_open_session(path, "cpu").get_modelmeta().custom_metadata_map)
+
+
+def _open_session(path: Path, device: str) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
+    options.intra_op_num_threads = available_cores()
+    # Photos differ in size: an arena would keep the largest of everything for ever.
+    options.enable_cpu_mem_arena = False
+    # Idle threads that spin would take the cores from decoding and encoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = ["CPUExecutionProvider"]
+    if device == "cuda":
+        if hasattr(ort, "preload_dlls"):
+            ort.preload_dlls()  # from the wheels that PyTorch brings
+        providers.insert(0, "CUDAExecutionProvider")
+    try:
+        return ort.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # onnxruntime's errors have no public base class
+        raise StyleError(f"{path} is damaged or not an ONNX network: {str(error).splitlines()[0][:200]}") from error
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def missing_for_onnx_cuda() -> str | None:
+    """Why ONNX Runtime cannot run on CUDA here, and what to do, in one line; None if it seems that it can."""
+    import onnxruntime as ort
+
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        return (
+            "the onnxruntime that is installed has no CUDA in it; "
+            "type `pip uninstall -y onnxruntime onnxruntime-gpu` and `pip install onnxruntime-gpu`"
+        )
+    return missing_driver()
+
+
+def missing_for_torch_cuda() -> str:
+    """Why PyTorch cannot run on CUDA here and what to do about it, in one line."""
+    import torch
+
+    if torch.version.cuda is None:
+        return (
+            "the PyTorch that is installed has no CUDA in it; pytorch.org/get-started says how to install one that has"
+        )
+    too_old = f"PyTorch is built for CUDA {torch.version.cuda} and cannot use the driver; update the driver"
+    return missing_driver() or too_old
+
+
+@cache
+def missing_driver() -> str | None:
+    """Why no NVIDIA device can be used here, in one line; None if there is one."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver = ctypes.CDLL(name)
+            break
+        except OSError:
+            continue
+    else:
+        return "there is no NVIDIA driver on this machine; install it, or type --device cpu"
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return "the NVIDIA driver finds no device; check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or type --device cpu"
+    return None
