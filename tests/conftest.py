@@ -1,4 +1,4 @@
-"""What the tests share: photos made on the spot, a tiny style that draws in milliseconds, and the real data if named."""
+"""What the tests share: a photo made on the spot, a tiny style that draws in milliseconds, the real data if named."""
 
 import os
 from pathlib import Path
@@ -61,6 +61,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 architecture="cartoongan",
                 config={"width": 4, "blocks": 1},
                 multiple=4,
+                minimum=8,
                 padding=8,
                 size=64,
                 keep_color=0.5,

@@ -23,6 +23,7 @@ class HubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder: Path
     truncate = False  # send the first half of a file as if it were the whole
+    break_off = False  # close the connection in the middle of a file
     requests: list[str]
 
     def do_HEAD(self) -> None:
@@ -57,7 +58,10 @@ class HubHandler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.end_headers()
-        if body:
+        if body and self.break_off:
+            self.wfile.write(data[start : (start + len(data)) // 2])
+            self.close_connection = True
+        elif body:
             self.wfile.write(data[start:])
 
     def _refuse(self, code: str) -> None:
@@ -66,7 +70,7 @@ class HubHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 

@@ -4,6 +4,7 @@ import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +20,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises WeightsError if the file is damaged, holds code, or holds something other than tensors.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower():
-            raise WeightsError(f"{path} holds code, not only tensors; it was not run, do not trust it") from error
-        raise WeightsError(f"{path} is damaged or not a checkpoint") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is damaged or not a checkpoint") from error
+        with path.open("rb") as file:
+            state = _load(file, path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} does not hold named tensors; give the state_dict of a generator")
     return state
+
+
+def _load(file: BinaryIO, path: Path) -> object:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error):  # the unpickler met the name of something that it would have to run
+            raise WeightsError(f"{path} holds code, not only tensors; it was not run, do not trust it") from error
+        raise WeightsError(f"{path} is damaged or holds more than tensors; nothing of it was run") from error
+    except Exception as error:  # torch raises almost anything on a damaged file, OSError among it
+        raise WeightsError(f"{path} is damaged or not a checkpoint") from error
 
 
 def fingerprint(state: Mapping[str, Tensor], precision: str = "float32") -> str:

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 import toonify
 from toonify.arrays import Floats
 from toonify.discover import Job, display
-from toonify.drawing import Sketch, Style
+from toonify.drawing import Look, Sketch, Style
 from toonify.errors import ImageError, UsageError
 from toonify.files import write_atomically
 from toonify.images import DEFAULT_MAX_PIXELS, Photo, encode_picture, read_photo, read_processing_note
@@ -91,20 +91,20 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
     return run_stages(jobs, stages, on_stop=style.cancel)
 
 
-def examine(job: Job, style: Style, save: SaveOptions) -> Outcome | None:
+def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
     if job.problem is not None:
         return Outcome(job.source, job.target, "failed", job.problem)
     if not os.path.lexists(job.target) or save.overwrite:
         return None
     with job.source.open("rb") as file:
-        note = processing_note(file, job, style, save)
+        note = processing_note(file, job, look, save)
     if read_processing_note(job.target) == note:
         return Outcome(job.source, job.target, "skipped", "already drawn in this way")
     return Outcome(job.source, job.target, "kept", "another picture is in its place; --overwrite replaces it")
 
 
-def processing_note(file: BufferedIOBase, job: Job, style: Style, save: SaveOptions) -> str:
+def processing_note(file: BufferedIOBase, job: Job, look: Look, save: SaveOptions) -> str:
     """What a picture says of its making (EXIF ProcessingSoftware), with a digest of the photo and all options.
 
     It makes a rerun know what is done, whatever the dates of the files. Device and backend are left out: they give
@@ -116,22 +116,22 @@ def processing_note(file: BufferedIOBase, job: Job, style: Style, save: SaveOpti
     recipe = [
         _RECIPE,
         photo,
-        style.card.id,
-        repr(style.variant),
-        asdict(style.options),
+        look.style.card.id,
+        repr(look.variant),
+        asdict(look.options),
         job.format,
         save.quality,
         save.strip_metadata,
     ]
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
-    return f"toonify {toonify.__version__} {style.card.id}/{style.variant_name} recipe:{digest}"
+    return f"toonify {toonify.__version__} {look.style.card.id}/{look.variant_name} recipe:{digest}"
 
 
 def draw_stream(data: BytesIO, style: Style, save: SaveOptions, format: str) -> bytes:  # noqa: A002
     """Draw one encoded photo to one encoded picture; `format` "same" takes the photo's. Raises ImageError."""
     photo = read_photo(data, max_pixels=save.max_pixels)
     job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
-    note = processing_note(data, job, style, save)
+    note = processing_note(data, job, style.look, save)
     sketch = style.prepare(photo.pixels)
     work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
     return _encode(work, style, save)
@@ -139,12 +139,12 @@ def draw_stream(data: BytesIO, style: Style, save: SaveOptions, format: str) -> 
 
 def _read(job: Job, style: Style, save: SaveOptions) -> _Work | Outcome:
     started = time.perf_counter()
-    if (outcome := examine(job, style, save)) is not None:
+    if (outcome := examine(job, style.look, save)) is not None:
         return outcome
     _make_writable(job.target.parent)
     with job.source.open("rb") as file:
         photo = read_photo(file, max_pixels=save.max_pixels)
-        note = processing_note(file, job, style, save)
+        note = processing_note(file, job, style.look, save)
     sketch = style.prepare(photo.pixels)
     return _Work(job, photo, sketch, note, time.perf_counter() - started)
 
@@ -247,12 +247,12 @@ def write_report(path: Path, style: Style, outcomes: list[Outcome]) -> None:
     generator = style.generator
     report = {
         "toonify": toonify.__version__,
-        "style": style.card.id,
-        "variant": style.variant_name,
+        "style": style.look.style.card.id,
+        "variant": style.look.variant_name,
         "device": generator.device,
         "engine": generator.engine,
         "provider": generator.provider,
-        "options": asdict(style.options),
+        "options": asdict(style.look.options),
         "files": [outcome.record() for outcome in outcomes],
     }
     write_atomically(path, (json.dumps(report, indent=1) + "\n").encode(), overwrite=True)

@@ -1,7 +1,7 @@
 """A style that is ready to draw: photo in, picture out."""
 
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from PIL import Image
@@ -73,6 +73,20 @@ def draw_options(
 
 
 @dataclass(frozen=True)
+class Look:
+    """All that decides what pictures will look like: a style, one of its variants, and the options of drawing."""
+
+    style: LocatedStyle
+    variant_name: str
+    variant: Variant
+    options: DrawOptions
+
+    def __str__(self) -> str:
+        size = "at full size" if self.options.size is None else f"at {self.options.size} px"
+        return f"{self.style.card.id} ({self.variant_name}) drawn {size}"
+
+
+@dataclass(frozen=True)
 class Sketch:
     """A photo made ready for drawing."""
 
@@ -83,11 +97,9 @@ class Sketch:
 class Style:
     """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
 
-    def __init__(self, located: LocatedStyle, variant: str, generator: Generator, options: DrawOptions) -> None:
-        self.card = located.card
-        self.variant_name, self.variant = located.variant(variant)
+    def __init__(self, look: Look, generator: Generator) -> None:
+        self.look = look
         self.generator = generator
-        self.options = options
 
     @overload
     def __call__(self, photo: Image.Image) -> Image.Image: ...
@@ -115,7 +127,7 @@ class Style:
     def prepare(self, pixels: Pixels) -> Sketch:
         """Bring a photo to the size of the result and to that at which the style is drawn."""
         height, width = pixels.shape[:2]
-        options = self.options
+        options = self.look.options
         drawn = (height, width)
         if options.size is not None and max(drawn) > options.size:
             drawn = fit_long_side(height, width, options.size)
@@ -129,50 +141,42 @@ class Style:
 
     def draw(self, sketch: Sketch) -> Floats:
         """Run the network: h x w x 3 float32 RGB in 0..1, as it draws. Raises InterruptedError after `cancel`."""
-        return draw(sketch.small, self.generator, self.variant, padding=self.options.padding)
+        look = self.look
+        return draw(sketch.small, self.generator, look.variant, padding=look.options.padding)
 
     def finish(self, sketch: Sketch, drawing: Floats) -> Pixels:
         """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
-        photo = to_floats(sketch.small)
-        drawing = saturate(keep_color(drawing, photo, self.options.keep_color), self.options.saturation)
-        return upsample(drawing, sketch.small, sketch.full, strength=self.options.strength)
+        options = self.look.options
+        drawing = keep_color(drawing, to_floats(sketch.small), options.keep_color)
+        drawing = saturate(drawing, options.saturation)
+        return upsample(drawing, sketch.small, sketch.full, strength=options.strength)
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""
         self.generator.cancel()
 
     def __str__(self) -> str:
-        size = "at full size" if self.options.size is None else f"at {self.options.size} px"
         generator = self.generator
-        return (
-            f"{self.card.id} ({self.variant_name}) drawn {size} on {generator.device}, "
-            f"{generator.engine}, {generator.provider}"
-        )
+        return f"{self.look} on {generator.device}, {generator.engine}, {generator.provider}"
 
 
-def load_style(
+def choose_look(
     name: str,
     *,
     variant: str = "auto",
-    device: Device = "auto",
-    backend: Backend = "onnx",
-    quiet: bool = False,
     size: int | Literal["full"] | None = None,
     output_size: OutputSize = "same",
     keep_color: float | None = None,
     saturation: float | None = None,
     strength: float = 1.0,
     raw: bool = False,
-) -> Style:
-    """Load a style by name (`toonify styles`) or path, fetching its weights on first use.
+) -> Look:
+    """The look that a style's name (or path) and options mean; nothing is fetched.
 
-    >>> shinkai = load_style("shinkai")
-    >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
-
-    The options from `size` on are those of `draw_options`. Raises UsageError, StyleError, DownloadError, DeviceError.
+    The options from `size` on are those of `draw_options`. Raises UsageError, StyleError.
     """
-    located = find_style(name)
-    variant, chosen = located.variant(variant)
+    style = find_style(name)
+    variant_name, chosen = style.variant(variant)
     options = draw_options(
         chosen,
         size=size,
@@ -182,5 +186,33 @@ def load_style(
         strength=strength,
         raw=raw,
     )
-    generator = open_generator(located, variant, backend=backend, device=device, quiet=quiet)
-    return Style(located, variant, generator, options)
+    return Look(style, variant_name, chosen, options)
+
+
+def load_look(look: Look, *, device: Device = "auto", backend: Backend = "onnx", quiet: bool = False) -> Style:
+    """Fetch what a look needs, if it is not there, and make it ready to draw.
+
+    Raises StyleError, DownloadError, DeviceError.
+    """
+    return Style(look, open_generator(look.style, look.variant_name, backend=backend, device=device, quiet=quiet))
+
+
+def load_style(
+    name: str,
+    *,
+    variant: str = "auto",
+    device: Device = "auto",
+    backend: Backend = "onnx",
+    quiet: bool = False,
+    **options: Any,
+) -> Style:
+    """Load a style by name (`toonify styles`) or path, fetching its weights on first use.
+
+    >>> shinkai = load_style("shinkai")
+    >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
+
+    `options` are those of `draw_options`: size, output_size, keep_color, saturation, strength, raw.
+    Raises UsageError, StyleError, DownloadError, DeviceError.
+    """
+    look = choose_look(name, variant=variant, **options)
+    return load_look(look, device=device, backend=backend, quiet=quiet)

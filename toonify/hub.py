@@ -1,7 +1,6 @@
 """Weights from the Hugging Face hub, through its own client: its cache, tokens, resume, HF_HOME and HF_ENDPOINT."""
 
 import errno
-import os
 from pathlib import Path
 
 from toonify.errors import DownloadError
@@ -30,10 +29,12 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
     """
     if (path := cached(weights)) is not None:
         return path
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import constants, errors, hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     what = f"{weights.repository}/{weights.file}"
+    if not constants.HF_HUB_OFFLINE and (problem := reach()) is not None:  # the client would go on trying for 23 s
+        raise DownloadError(f"{_no_network(what)} ({problem})")
     (disable_progress_bars if quiet else enable_progress_bars)()
     try:
         return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
@@ -44,7 +45,7 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
     except errors.RevisionNotFoundError as error:
         raise DownloadError(f"{weights.repository} on {_hub()} has no revision {weights.revision}") from error
     except errors.LocalEntryNotFoundError as error:
-        if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        if constants.HF_HUB_OFFLINE:
             raise DownloadError(
                 f"{what} is not in the cache and HF_HUB_OFFLINE is set; unset it, or copy a cache to HF_HOME"
             ) from error

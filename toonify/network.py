@@ -11,14 +11,20 @@ from toonify.styles import Variant
 def draw(pixels: Pixels, generator: Generator, variant: Variant, *, padding: int) -> Floats:
     """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on: H x W x 3 float32 RGB in 0..1.
 
-    The picture is reflected outwards by `padding` pixels, and right and below to the network's multiple, and cropped
-    after: what the network does at its border falls outside.
+    The picture is reflected outwards by `padding` pixels, and right and below to the size that the network takes, and
+    cropped after: what the network does at its border falls outside.
     """
     height, width = pixels.shape[:2]
-    bottom, right = (padding + -(side + 2 * padding) % variant.multiple for side in (height, width))
+    bottom, right = (_taken_size(side + 2 * padding, variant) - padding - side for side in (height, width))
     padded = cv2.copyMakeBorder(pixels, padding, bottom, padding, right, cv2.BORDER_REFLECT_101)
     drawing = from_batch(generator(to_batch(np.asarray(padded, np.uint8), variant)), variant)
     return drawing[padding : padding + height, padding : padding + width]
+
+
+def _taken_size(side: int, variant: Variant) -> int:
+    """The smallest side from `side` on that the network takes."""
+    side = max(side, variant.minimum)
+    return side + -side % variant.multiple
 
 
 def to_batch(pixels: Pixels, variant: Variant) -> Floats:

@@ -13,7 +13,7 @@ from toonify.cli.options import BackendName, DeviceName, QuietOption, VariantOpt
 if TYPE_CHECKING:
     from toonify.convert import Outcome, SaveOptions
     from toonify.discover import Job
-    from toonify.drawing import OutputSize, Style
+    from toonify.drawing import Look, OutputSize, Style
 
 
 class FormatName(StrEnum):
@@ -90,31 +90,17 @@ def convert(
     """
     from toonify.convert import SaveOptions, check_report
     from toonify.discover import find_photos, plan_jobs
-    from toonify.drawing import load_style
+    from toonify.drawing import choose_look, load_look
     from toonify.errors import UsageError
-    from toonify.styles import find_style
 
     if quality is not None and format in (FormatName.png, FormatName.tiff):
         raise UsageError(f"--quality is for jpg, webp and avif; {format} loses nothing, so drop one of the two flags")
     if report is not None:
         check_report(report)
     save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
-    style_id = find_style(style).card.id
-
-    streaming = Path("-") in inputs
-    jobs: list[Job] = []
-    if streaming:
-        _check_streaming(inputs, output, report, dry_run)
-    else:
-        found = find_photos(inputs, recursive=recursive, leave_out=output)
-        jobs = plan_jobs(found, output=output, style=style_id, format=format)
-
-    loaded = load_style(
+    look = choose_look(
         style,
         variant=variant,
-        device=device.value,
-        backend=backend.value,
-        quiet=quiet or streaming,
         size=_size(size),
         output_size=_output_size(output_size),
         keep_color=keep_color,
@@ -122,12 +108,21 @@ def convert(
         strength=strength,
         raw=raw,
     )
+    streaming = Path("-") in inputs
+    jobs: list[Job] = []
+    if streaming:
+        _check_streaming(inputs, output, report, dry_run)
+    else:
+        found = find_photos(inputs, recursive=recursive, leave_out=output)
+        jobs = plan_jobs(found, output=output, style=look.style.card.id, format=format)
+
+    if dry_run:
+        return _print_plan(jobs, look, save)
+    loaded = load_look(look, device=device.value, backend=backend.value, quiet=quiet)
     if not quiet:
         print(loaded, file=sys.stderr)
     if streaming:
         return _convert_stream(loaded, save, format)
-    if dry_run:
-        return _print_plan(jobs, loaded, save)
     debug = bool(context.find_root().params["debug"])
     return _convert_files(jobs, loaded, save, report=report, quiet=quiet, debug=debug)
 
@@ -182,13 +177,13 @@ def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName) -> 
     return 0
 
 
-def _print_plan(jobs: "list[Job]", style: "Style", save: "SaveOptions") -> int:
+def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
     from toonify.convert import examine
     from toonify.discover import display
 
     for job in jobs:
-        outcome = examine(job, style, save)
-        what = "draw" if outcome is None else f"{outcome.result} ({outcome.reason})"
+        outcome = examine(job, look, save)
+        what = "would draw" if outcome is None else f"{outcome.result} ({outcome.reason})"
         print(f"{display(job.source)} -> {display(job.target)}: {what}")
     return 0
 

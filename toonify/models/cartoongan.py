@@ -22,7 +22,7 @@ class CartoonGANConfig:
 
 
 class CartoonGANGenerator(nn.Module):
-    """N x 3 x H x W in -1..1 to the same; H and W are multiples of 4, at least 4."""
+    """N x 3 x H x W in -1..1 to the same; H and W are multiples of 4, at least 8."""
 
     def __init__(self, config: CartoonGANConfig | None = None) -> None:
         super().__init__()

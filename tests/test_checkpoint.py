@@ -1,0 +1,101 @@
+import os
+import pickle
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from toonify.checkpoint import fingerprint, load_generator, read_tensors
+from toonify.errors import StyleError, WeightsError
+from toonify.styles import FileWeights, Variant, find_style
+
+
+@pytest.fixture
+def variant(tiny_run: Path) -> Variant:
+    return find_style(str(tiny_run)).card.variants["original"]
+
+
+@pytest.fixture
+def state(tiny_run: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(tiny_run / "tiny.pth")
+
+
+def test_a_fingerprint_is_pinned() -> None:
+    state = {"b": torch.tensor([1.0, 2.0]), "a": torch.tensor([[0.5]])}
+    assert fingerprint(state) == "float32:dc7b647042f7584cab36a4cc69870e63b820964c8898ea425cbab7eff837af49"
+
+
+def test_a_fingerprint_sees_names_shapes_and_values(state: dict[str, torch.Tensor]) -> None:
+    name = next(iter(state))
+    changed = dict(state)
+    changed[name] = state[name].clone()
+    changed[name].view(-1)[0] += 1e-3
+    reshaped = {**state, name: state[name].reshape(-1)}
+    renamed = {("x" + key if key == name else key): value for key, value in state.items()}
+    assert len({fingerprint(s) for s in (state, changed, reshaped, renamed)}) == 4
+
+
+def test_a_fingerprint_does_not_depend_on_order_or_layout(state: dict[str, torch.Tensor]) -> None:
+    other = {key: value.clone() for key, value in reversed(state.items())}
+    other = {k: v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for k, v in other.items()}
+    assert fingerprint(other) == fingerprint(state)
+
+
+def test_a_float16_copy_has_the_float16_fingerprint_of_the_original(state: dict[str, torch.Tensor]) -> None:
+    copy = {key: value.half() for key, value in state.items()}
+    assert fingerprint(copy, "float16") == fingerprint(state, "float16")
+
+
+def test_swapped_weights_are_caught(tiny_run: Path, variant: Variant) -> None:
+    pinned = msgspec.structs.replace(variant, weights=FileWeights("tiny.pth", fingerprint="float32:" + "0" * 64))
+    with pytest.raises(WeightsError, match="other weights than the card says"):
+        load_generator(tiny_run / "tiny.pth", pinned)
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, variant: Variant) -> None:
+    trace = tmp_path / "it-ran"
+
+    class Payload:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(trace),)
+
+    torch.save({"weight": Payload()}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Payload(), protocol=2))
+    for name in ("evil.pth", "plain.pth"):
+        with pytest.raises(WeightsError, match=rf"{name} holds code"):
+            load_generator(tmp_path / name, variant)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_named(keep: float, tiny_run: Path, tmp_path: Path, variant: Variant) -> None:
+    data = (tiny_run / "tiny.pth").read_bytes()
+    path = tmp_path / "half.pth"
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(WeightsError, match=r"half\.pth is damaged") as caught:
+        load_generator(path, variant)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, torch.zeros(2)])
+def test_a_checkpoint_without_named_tensors_is_refused(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(WeightsError, match="does not hold named tensors"):
+        read_tensors(tmp_path / "odd.pth")
+
+
+def test_weights_of_another_network_do_not_load(tmp_path: Path, variant: Variant) -> None:
+    torch.save({"head.1.weight": torch.zeros(4, 3, 7, 7)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="does not fit the architecture cartoongan"):
+        load_generator(tmp_path / "other.pth", variant)
+
+
+def test_an_unknown_architecture_lists_the_known_ones(tiny_run: Path, variant: Variant) -> None:
+    with pytest.raises(StyleError, match="cartoongan"):
+        load_generator(tiny_run / "tiny.pth", msgspec.structs.replace(variant, architecture="vit"))
+
+
+def test_an_unknown_config_field_is_refused(tiny_run: Path, variant: Variant) -> None:
+    with pytest.raises(StyleError, match="depth"):
+        load_generator(tiny_run / "tiny.pth", msgspec.structs.replace(variant, config={"depth": 2}))

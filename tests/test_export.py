@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from toonify.errors import ExportError
+from toonify.export import export_onnx, psnr
+from toonify.generators import check_photo, load_module
+from toonify.onnx_format import CARD_KEY
+from toonify.runtime import OnnxGenerator, TorchGenerator, read_onnx_metadata
+from toonify.styles import LocatedStyle, find_style, parse_card
+
+
+@pytest.fixture
+def style(tiny_run: Path) -> LocatedStyle:
+    return find_style(str(tiny_run))
+
+
+def test_psnr_has_its_closed_form() -> None:
+    a = np.zeros((4, 4), np.float32)
+    assert psnr(a, a + 0.1, peak=1) == pytest.approx(20, abs=1e-4)
+    assert psnr(a, a, peak=1) == float("inf")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 8, 100), (3, 64, 36), (1, 8, 2000)])
+def test_batch_height_and_width_are_free(shape: tuple[int, int, int], tiny_onnx: Path, style: LocatedStyle) -> None:
+    n, height, width = shape
+    batch = np.random.default_rng(1).uniform(-1, 1, (n, 3, height, width)).astype(np.float32)
+    expected = TorchGenerator(load_module(style, "original"), "cpu")(batch)
+    assert psnr(OnnxGenerator(tiny_onnx, "cpu")(batch), expected, peak=2) > 80
+
+
+def test_instance_norms_stay_native_and_the_card_is_inside(tiny_onnx: Path) -> None:
+    operators = [node.op_type for node in onnx.load(tiny_onnx).graph.node]
+    assert operators.count("InstanceNormalization") == 7
+    assert parse_card(read_onnx_metadata(tiny_onnx)[CARD_KEY], "inside").id == "tiny"
+
+
+def test_fp16_halves_the_weights_and_still_draws(style: LocatedStyle, tmp_path: Path, tiny_onnx: Path) -> None:
+    photo = check_photo(style.card.variants["original"])
+    agreement = export_onnx(
+        load_module(style, "original"), style.card, "original", tmp_path / "half.onnx", photo=photo, fp16=True
+    )
+    assert 40 <= agreement < 100
+    types = {tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer if len(tensor.dims) > 1}
+    assert types == {onnx.TensorProto.FLOAT16}
+
+
+class Unfaithful(nn.Module):
+    """Draws something else once it is exported."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (0.5 if torch.compiler.is_exporting() else 1.0)
+
+
+def test_a_network_that_draws_something_else_is_not_written(style: LocatedStyle, tmp_path: Path) -> None:
+    target = tmp_path / "x.onnx"
+    with pytest.raises(ExportError, match="agrees with PyTorch to"):
+        export_onnx(Unfaithful(), style.card, "original", target, photo=check_photo(style.card.variants["original"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_not_replaced_unasked(style: LocatedStyle, tmp_path: Path) -> None:
+    target = tmp_path / "x.onnx"
+    target.write_text("mine")
+    photo = check_photo(style.card.variants["original"])
+    with pytest.raises(FileExistsError):
+        export_onnx(load_module(style, "original"), style.card, "original", target, photo=photo)
+    assert target.read_text() == "mine"

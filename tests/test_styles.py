@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from toonify.errors import StyleError, UsageError
+from toonify.models import ARCHITECTURES
+from toonify.styles import Card, HubWeights, find_style, parse_card, shipped_styles
+
+CARDS = sorted(shipped_styles())
+
+
+def test_the_four_released_styles_ship() -> None:
+    assert set(CARDS) >= {"shinkai", "hayao", "hosoda", "paprika"}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_shipped_card_keeps_its_promises(name: str) -> None:
+    style = shipped_styles()[name]
+    card = style.card
+    assert (style.folder / f"{name}.json").is_file()
+    assert card.licence and card.attribution and card.source.startswith("https://")
+    for variant in card.variants.values():
+        ARCHITECTURES[variant.architecture].build(variant.config)
+        assert variant.weights.fingerprint, "weights that are not pinned could be swapped"
+        if isinstance(variant.weights, HubWeights):
+            assert variant.weights.repository.count("/") == 1
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_pinned_fingerprint_is_that_of_the_published_weights(name: str, test_data: Path) -> None:
+    from toonify.checkpoint import load_generator
+
+    variant = shipped_styles()[name].card.variants["original"]
+    path = test_data / "hub" / variant.weights.repository / variant.weights.file
+    assert sum(p.numel() for p in load_generator(path, variant).parameters()) == 11_129_667
+
+
+def test_a_card_round_trips_through_json() -> None:
+    card = shipped_styles()["shinkai"].card
+    assert parse_card(msgspec.json.encode(card), "here") == card
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"colour": "blue"}, "colour"),
+        ({"id": "Not An Id"}, "$.id"),
+        ({"variants": {}}, "$.variants"),
+        ({"licence": None}, "$.licence"),
+    ],
+)
+def test_a_wrong_card_is_refused_by_field(change: dict, named: str) -> None:
+    card = json.loads(msgspec.json.encode(shipped_styles()["shinkai"].card)) | change
+    with pytest.raises(StyleError, match=r"no style card") as caught:
+        parse_card(json.dumps(card), "card.json")
+    assert named in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_card_that_is_no_json_is_refused() -> None:
+    with pytest.raises(StyleError, match=r"x\.json"):
+        parse_card(b"\xff\xfe{", "x.json")
+
+
+def test_an_unknown_style_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"shinkai"):
+        find_style("sinkai")
+
+
+def test_an_unknown_variant_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"--variant original"):
+        shipped_styles()["shinkai"].variant("light")
+
+
+def test_a_style_is_found_by_card_run_folder_and_onnx(tiny_run: Path, tiny_onnx: Path) -> None:
+    for path in (tiny_run, tiny_run / "tiny.json", tiny_onnx):
+        assert find_style(str(path)).card.id == "tiny"
+
+
+def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        find_style(str(tmp_path / "gone.onnx"))
+
+
+def test_a_folder_without_one_card_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected one card"):
+        find_style(str(tmp_path))
+
+
+def test_an_onnx_file_without_a_card_says_where_to_write_one(tmp_path: Path, tiny_onnx: Path) -> None:
+    import onnx
+
+    model = onnx.load(tiny_onnx)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(StyleError, match=r"foreign\.json"):
+        find_style(str(tmp_path / "foreign.onnx"))
+    (tmp_path / "foreign.json").write_bytes(
+        msgspec.json.encode(msgspec.structs.replace(find_style(str(tiny_onnx)).card, id="foreign"))
+    )
+    assert find_style(str(tmp_path / "foreign.onnx")).card.id == "foreign"
+
+
+def test_a_damaged_onnx_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"not a network")
+    with pytest.raises(StyleError, match=r"broken\.onnx is damaged"):
+        find_style(str(tmp_path / "broken.onnx"))
+
+
+def test_cards_are_immutable() -> None:
+    card: Card = shipped_styles()["shinkai"].card
+    with pytest.raises(AttributeError):
+        card.id = "other"  # type: ignore[misc]
