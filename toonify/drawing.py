@@ -9,11 +9,11 @@ from PIL import Image
 from toonify.arrays import Floats, Pixels, to_floats
 from toonify.color import keep_color, saturate
 from toonify.errors import UsageError
-from toonify.generators import Backend, open_generator
+from toonify.generators import open_generator
 from toonify.images import photo_from_image
 from toonify.network import draw
 from toonify.resize import fit_long_side, resize, upsample
-from toonify.runtime import Device, Generator
+from toonify.runtime import Backend, Device, Generator
 from toonify.styles import LocatedStyle, Variant, find_style
 
 OutputSize = Literal["same", "drawn"] | int

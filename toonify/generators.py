@@ -2,19 +2,17 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from toonify import hub
 from toonify.arrays import Floats
 from toonify.errors import DeviceError, StyleError, WeightsError
 from toonify.onnx_format import EXPORTER, OPSET
-from toonify.runtime import Device, Generator, OnnxGenerator, TorchGenerator
+from toonify.runtime import Backend, Device, Generator, OnnxGenerator, TorchGenerator, choose_device
 from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipped_folder
 
 if TYPE_CHECKING:
     from torch import nn
-
-Backend = Literal["onnx", "torch"]
 
 
 def open_generator(
@@ -24,16 +22,17 @@ def open_generator(
 
     Raises StyleError (and DownloadError) if its weights cannot be had, DeviceError if it cannot run as asked.
     """
+    chosen = choose_device(device, backend)
     if backend == "torch":
-        return TorchGenerator(load_module(style, variant, quiet=quiet), device)
+        return TorchGenerator(load_module(style, variant, quiet=quiet), chosen)
     path = onnx_file(style, variant, quiet=quiet)
     try:
-        return OnnxGenerator(path, device)
+        return OnnxGenerator(path, chosen)
     except StyleError:
         if path != cached_onnx(style, variant):
             raise
     path.unlink(missing_ok=True)  # the disk spoilt what we had made ourselves: make it again
-    return OnnxGenerator(onnx_file(style, variant, quiet=quiet), device)
+    return OnnxGenerator(onnx_file(style, variant, quiet=quiet), chosen)
 
 
 def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "nn.Module":

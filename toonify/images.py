@@ -8,7 +8,7 @@ import io
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -114,8 +114,8 @@ def encode_picture(
     options: dict[str, object] = {"quality": quality or DEFAULT_QUALITY[format]} if format in DEFAULT_QUALITY else {}
     if format == "jpg":
         options["subsampling"] = 0  # halving the colour's resolution frays coloured lines
-    elif format == "tiff":
-        options["compression"] = "tiff_adobe_deflate"
+    elif format == "tiff" and not (exif and any(exif.get_ifd(ifd) for ifd in _KEPT_IFDS)):
+        options["compression"] = "tiff_adobe_deflate"  # which can write no tables of EXIF
     buffer = io.BytesIO()
     try:
         image.save(
@@ -124,7 +124,7 @@ def encode_picture(
             exif=_fitted_exif(exif, width, height),
             **options,
         )
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
         raise ImageError(f"cannot be written as {format}: {_one_line(error)}") from error
     return buffer.getvalue()
 
@@ -242,6 +242,8 @@ _KEPT_TAGS = frozenset(
         ExifTags.Base.XPSubject,
     }
 )
+_KEPT_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+_MAX_EXIF = 65_000  # bytes: a JPEG holds it in one segment of 64 KiB
 
 
 def _descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
@@ -251,9 +253,8 @@ def _descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
         kept.update({tag: value for tag, value in exif.items() if tag in _KEPT_TAGS})
         if ExifTags.Base.Orientation in exif:
             kept[ExifTags.Base.Orientation] = 1
-        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            entries = exif.get_ifd(ifd)
-            if entries:
+        for ifd in _KEPT_IFDS:
+            if entries := exif.get_ifd(ifd):
                 kept.get_ifd(ifd).update(entries)
         kept.tobytes()
     except Exception:  # EXIF is written by a thousand firmwares; a broken one must not cost the picture
@@ -266,20 +267,25 @@ def _fitted_exif(exif: Image.Exif | None, width: int, height: int) -> bytes:
     """EXIF that is true of the drawing: its size, sRGB; without the maker's note if it would not fit into a JPEG."""
     if not exif:
         return b""
-    fitted = Image.Exif()
-    fitted.update(dict(exif))
-    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if entries := exif.get_ifd(ifd):
-            fitted.get_ifd(ifd).update(entries)
-    details = fitted.get_ifd(ExifTags.IFD.Exif)
-    if details:
-        details[ExifTags.Base.ColorSpace] = 1
+    # get_ifd makes an empty table where there is none, which some readers stumble over.
+    tables = {ifd: dict(entries) for ifd in _KEPT_IFDS if (entries := exif.get_ifd(ifd))}
+    if details := tables.get(ExifTags.IFD.Exif):
+        details[ExifTags.Base.ColorSpace] = 1  # sRGB
         details[ExifTags.Base.ExifImageWidth] = width
         details[ExifTags.Base.ExifImageHeight] = height
-    if len(fitted.tobytes()) > 65_000:
+    data = _pack_exif(dict(exif), tables)
+    if len(data) > _MAX_EXIF and details:
         details.pop(ExifTags.Base.MakerNote, None)
-    data = fitted.tobytes()
-    return data if len(data) <= 65_000 else b""
+        data = _pack_exif(dict(exif), tables)
+    return data if len(data) <= _MAX_EXIF else b""
+
+
+def _pack_exif(tags: dict[int, Any], tables: dict[ExifTags.IFD, dict[int, Any]]) -> bytes:
+    packed = Image.Exif()
+    packed.update(tags)
+    for ifd, entries in tables.items():
+        packed.get_ifd(ifd).update(entries)
+    return packed.tobytes()
 
 
 def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:

@@ -84,4 +84,5 @@ def _cubic_weights(rows: slice, h: int, height: int) -> tuple[int, Floats]:
 def _blend(drawing: Floats, photo: Pixels, strength: float) -> Floats:
     if strength == 1:
         return drawing
+    drawing = np.clip(drawing, 0, 1)  # or what lies outside would weigh more than it shows
     return np.float32(strength) * drawing + np.float32(1 - strength) * to_floats(photo)

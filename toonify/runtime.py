@@ -1,7 +1,9 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
+import contextlib
 import ctypes
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,6 +14,7 @@ from toonify.arrays import Floats
 from toonify.errors import DeviceError, StyleError
 
 Device = Literal["auto", "cpu", "cuda"]
+Backend = Literal["onnx", "torch"]
 
 
 class Generator(Protocol):
@@ -31,24 +34,21 @@ class Generator(Protocol):
 
 
 class OnnxGenerator:
-    """A generator in an ONNX file, on ONNX Runtime.
+    """A generator in an ONNX file, on ONNX Runtime; `device` is one that `choose_device` gave.
 
     Raises DeviceError if the device cannot run, StyleError if the file cannot be read.
     """
 
-    def __init__(self, path: Path, device: Device = "auto") -> None:
+    def __init__(self, path: Path, device: str) -> None:
         import onnxruntime as ort
 
-        if device == "auto":
-            device = "cuda" if missing_for_onnx_cuda() is None else "cpu"
-        elif device == "cuda" and (missing := missing_for_onnx_cuda()):
-            raise DeviceError(f"--device cuda cannot run: {missing}")
         self._session = _open_session(path, device)
+        _give_back_freed_memory()
         self._input = self._session.get_inputs()[0].name
         self._run_options = ort.RunOptions()
         self.engine = f"ONNX Runtime {ort.__version__}"
         self.provider = self._session.get_providers()[0]
-        self.device: str = device
+        self.device = device
         if device == "cuda" and self.provider != "CUDAExecutionProvider":  # it falls back without a word
             raise DeviceError(
                 "--device cuda cannot run: ONNX Runtime could not load its CUDA libraries; "
@@ -71,20 +71,16 @@ class OnnxGenerator:
 
 
 class TorchGenerator:
-    """A generator as a PyTorch module, in eager mode."""
+    """A generator as a PyTorch module, in eager mode; `device` is one that `choose_device` gave."""
 
-    def __init__(self, module: Any, device: Device = "auto") -> None:
+    def __init__(self, module: Any, device: str) -> None:
         import torch
 
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        elif device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(f"--device cuda cannot run: {missing_for_torch_cuda()}")
         self._torch = torch
         self._module = module.to(device).eval()
         self.engine = f"PyTorch {torch.__version__}"
         self.provider = torch.cuda.get_device_name() if device == "cuda" else "eager"
-        self.device: str = device
+        self.device = device
 
     def __call__(self, batch: Floats) -> Floats:
         """Draw a batch: N x 3 x H x W float32 to the same."""
@@ -95,6 +91,21 @@ class TorchGenerator:
 
     def cancel(self) -> None:
         """Eager PyTorch cannot be stopped inside a call; it ends when it ends."""
+
+
+def choose_device(device: Device, backend: Backend) -> str:
+    """Where a network will run: "auto" takes CUDA where nothing speaks against it.
+
+    Raises DeviceError, saying why and what to type, if CUDA was asked for and cannot run.
+    """
+    if device == "cpu":
+        return "cpu"
+    missing = missing_for_onnx_cuda() if backend == "onnx" else missing_for_torch_cuda()
+    if missing is None:
+        return "cuda"
+    if device == "cuda":
+        raise DeviceError(f"--device cuda cannot run: {missing}")
+    return "cpu"
 
 
 def read_onnx_metadata(path: Path) -> dict[str, str]:
@@ -123,6 +134,13 @@ def _open_session(path: Path, device: str) -> Any:
         raise StyleError(f"{path} is damaged or not an ONNX network: {str(error).splitlines()[0][:200]}") from error
 
 
+def _give_back_freed_memory() -> None:
+    """Return to the system what loading a network has used and freed: 300 MB that glibc would keep."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -140,9 +158,12 @@ def missing_for_onnx_cuda() -> str | None:
     return missing_driver()
 
 
-def missing_for_torch_cuda() -> str:
-    """Why PyTorch cannot run on CUDA here and what to do about it, in one line."""
+def missing_for_torch_cuda() -> str | None:
+    """Why PyTorch cannot run on CUDA here, and what to do, in one line; None if it can."""
     import torch
+
+    if torch.cuda.is_available():
+        return None
 
     if torch.version.cuda is None:
         return (

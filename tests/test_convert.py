@@ -1,0 +1,213 @@
+"""Folders to folders through the command line's own parts, with a network that draws in milliseconds."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toonify.cli import main
+
+HOSTILE = {
+    "empty.jpg": b"",
+    "text.jpg": b"this is not a photo",
+    "noise.png": bytes(range(256)) * 4,
+}
+
+
+@pytest.fixture
+def photos(tmp_path: Path, noise: np.ndarray) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    Image.fromarray(noise).save(folder / "a.jpg", quality=95)
+    Image.fromarray(noise[::-1]).save(folder / "b.png")
+    Image.fromarray(noise[:, ::-1]).save(folder / "sub" / "c.webp")
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def convert(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(*arguments: object) -> int:
+        return main(["convert", *map(str, arguments), "--style", str(tiny_onnx)])
+
+    return run
+
+
+def test_a_folder_is_mirrored_and_left_alone(photos: Path, convert) -> None:
+    before = snapshot(photos)
+    assert convert(photos) == 0
+    assert snapshot(photos) == before
+    drawn = photos.with_name("photos_tiny")
+    assert sorted(snapshot(drawn)) == ["a.jpg", "b.png", "sub/c.webp"]
+    for name in before:
+        with Image.open(photos / name) as photo, Image.open(drawn / name) as drawing:
+            assert drawing.size == photo.size and drawing.format == photo.format
+
+
+def test_a_second_run_does_nothing_and_a_third_finishes(photos: Path, convert, capsys) -> None:
+    convert(photos)
+    drawn = photos.with_name("photos_tiny")
+    before = snapshot(drawn)
+    stamps = [path.stat().st_mtime_ns for path in sorted(drawn.rglob("*"))]
+    capsys.readouterr()
+    assert convert(photos) == 0
+    assert "0 drawn, 3 skipped" in capsys.readouterr().err
+    assert stamps == [path.stat().st_mtime_ns for path in sorted(drawn.rglob("*"))]
+    (drawn / "b.png").unlink()
+    assert convert(photos) == 0
+    assert snapshot(drawn) == before
+
+
+def test_what_was_made_otherwise_is_kept_and_reported(photos: Path, convert, capsys) -> None:
+    convert(photos)
+    drawn = photos.with_name("photos_tiny")
+    before = snapshot(drawn)
+    (photos / "a.jpg").write_bytes((photos / "sub" / "c.webp").read_bytes())
+    assert convert(photos) == 0
+    assert "kept: " in (said := capsys.readouterr().err) and "1 kept" in said and "--overwrite" in said
+    assert convert(photos, "--saturation", 0) == 0
+    assert snapshot(drawn) == before
+    assert convert(photos, "--saturation", 0, "--overwrite") == 0
+    after = snapshot(drawn)
+    assert all(before[name] != after[name] for name in before)
+
+
+def test_bad_files_never_stop_a_batch(photos: Path, convert, capsys, tmp_path: Path) -> None:
+    for name, content in HOSTILE.items():
+        (photos / name).write_bytes(content)
+    (photos / "cut.jpg").write_bytes((photos / "a.jpg").read_bytes()[:700])
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    (photos / "sub" / "loop").symlink_to(photos)
+    os.mkfifo(photos / "pipe.png")
+    odd = os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (9, 9)).save(photos / odd)
+    Image.new("L", (60_000, 1)).save(photos / "thin.png")
+    report = tmp_path / "report.json"
+    assert convert(photos, "--report", report) == 1
+    said = capsys.readouterr().err
+    records = {Path(record["input"]).name: record for record in json.loads(report.read_text())["files"]}
+    failed = {name for name, record in records.items() if record["outcome"] == "failed"}
+    assert failed == {*HOSTILE, "cut.jpg", "loop.jpg", "pipe.png"}
+    assert all(records[name]["reason"] and f"{name}: " in said for name in failed)
+    assert f"5 drawn, {len(failed)} failed" in said and "Traceback" not in said
+    drawn = photos.with_name("photos_tiny")
+    assert (drawn / odd).exists()
+    with Image.open(drawn / "thin.png") as drawing:
+        assert drawing.size == (60_000, 1)
+
+
+def test_the_report_has_a_record_for_each_file(photos: Path, convert, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    convert(photos, "--report", report)
+    content = json.loads(report.read_text())
+    assert content["provider"] == "CPUExecutionProvider"
+    record = content["files"][0]
+    assert record["input"].endswith("photos/a.jpg") and record["output"].endswith("photos_tiny/a.jpg")
+    assert (record["width"], record["height"], record["outcome"]) == (64, 48, "drawn")
+    assert 0 < record["network_seconds"] <= record["seconds"]
+    assert convert(photos, "--report", report) == 0
+    assert {r["outcome"] for r in json.loads(report.read_text())["files"]} == {"skipped"}
+
+
+def test_a_report_replaces_nothing_but_a_report(photos: Path, convert) -> None:
+    before = snapshot(photos)
+    assert convert(photos, "--report", photos / "a.jpg") == 2
+    assert snapshot(photos) == before
+
+
+def test_formats_that_meet_on_one_name_get_different_ones(photos: Path, convert) -> None:
+    Image.new("RGB", (8, 8)).save(photos / "a.png")
+    assert convert(photos, "--format", "jpg") == 0
+    assert sorted(snapshot(photos.with_name("photos_tiny"))) == ["a.jpg", "a_png.jpg", "b.jpg", "sub/c.jpg"]
+
+
+@pytest.mark.parametrize("format", ["jpg", "png", "webp", "avif", "tiff"])
+def test_every_format_is_written(format: str, photos: Path, convert, tmp_path: Path) -> None:  # noqa: A002
+    assert convert(photos / "a.jpg", "--format", format, "--output", tmp_path / "out") == 0
+    (path,) = (tmp_path / "out").iterdir()
+    with Image.open(path) as drawing:
+        assert drawing.format == {"jpg": "JPEG"}.get(format, format.upper())
+
+
+def test_a_file_lands_beside_itself_under_a_new_name(photos: Path, convert) -> None:
+    before = (photos / "a.jpg").read_bytes()
+    assert convert(photos / "a.jpg") == 0
+    assert (photos / "a_tiny.jpg").exists() and (photos / "a.jpg").read_bytes() == before
+
+
+def test_an_output_that_is_the_input_folder_harms_nothing(photos: Path, convert, capsys) -> None:
+    before = snapshot(photos)
+    assert convert(photos, "--output", photos, "--overwrite") == 0
+    after = snapshot(photos)
+    assert before.items() <= after.items()
+    assert sorted(after) == sorted([*before, "a_tiny.jpg", "b_tiny.png", "sub/c_tiny.webp"])
+    assert convert(photos, "--output", photos) == 0
+    assert snapshot(photos) == after and "3 skipped" in capsys.readouterr().err
+
+
+def test_a_dry_run_touches_nothing(photos: Path, convert, capsys, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    assert convert(photos, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert said.count("would draw") == 3 and "photos_tiny" in said
+    assert snapshot(tmp_path) == before and not photos.with_name("photos_tiny").exists()
+
+
+def test_quiet_prints_nothing_but_errors(photos: Path, convert, capsys) -> None:
+    assert convert(photos, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    (photos / "bad.jpg").write_bytes(b"")
+    assert convert(photos, "--quiet") == 1
+    assert "bad.jpg" in capsys.readouterr().err
+
+
+def test_metadata_is_kept_or_stripped(photos: Path, convert, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    with Image.open(photos / "a.jpg") as image:
+        image.save(photos / "turned.jpg", exif=exif)
+    convert(photos / "turned.jpg", "-o", tmp_path / "kept.jpg")
+    convert(photos / "turned.jpg", "-o", tmp_path / "bare.jpg", "--strip-metadata")
+    with Image.open(tmp_path / "kept.jpg") as kept, Image.open(tmp_path / "bare.jpg") as bare:
+        assert kept.size == (48, 64) and kept.getexif()[0x010F] == "Maker" and kept.getexif()[0x0112] == 1
+        assert set(bare.getexif()) == {0x000B}  # what toonify says of itself
+
+
+def test_a_bomb_is_refused_and_the_flag_raises_the_limit(photos: Path, convert, capsys, tmp_path: Path) -> None:
+    assert convert(photos / "a.jpg", "--max-megapixels", 0.002) == 1
+    assert "--max-megapixels 1" in capsys.readouterr().err
+    assert convert(photos / "a.jpg", "--max-megapixels", 1) == 0
+
+
+def test_ctrl_c_leaves_whole_pictures_and_the_rerun_the_rest(
+    photos: Path, tiny_onnx: Path, noise: np.ndarray, convert
+) -> None:
+    from toonify.convert import SaveOptions
+    from toonify.convert import convert as run
+    from toonify.discover import find_photos, plan_jobs
+    from toonify.drawing import load_style
+
+    for i in range(20):
+        Image.fromarray(np.roll(noise, i, axis=1)).save(photos / f"{i:02}.png")
+    jobs = plan_jobs(find_photos([photos]), output=None, style="tiny")
+    threads = threading.active_count()
+    outcomes = run(jobs, load_style(str(tiny_onnx)), SaveOptions())
+    next(outcomes)
+    with pytest.raises(KeyboardInterrupt):
+        outcomes.throw(KeyboardInterrupt)
+    assert threading.active_count() == threads
+    drawn = photos.with_name("photos_tiny")
+    done = snapshot(drawn)
+    assert 1 <= len(done) < 23 and not [name for name in done if ".toonify-" in name]
+    for path in (path for path in drawn.rglob("*") if path.is_file()):
+        with Image.open(path) as image:
+            image.load()
+    assert convert(photos) == 0
+    assert len(snapshot(drawn)) == 23
