@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from PIL import Image
 
 from toonify import load_style
-from toonify.errors import DeviceError, UsageError
+from toonify.errors import DeviceError, ImageError, UsageError
 from toonify.styles import find_style
 
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 500), (500, 3), (63, 64), (64, 64), (65, 130), (7, 8)]
@@ -126,20 +127,20 @@ def test_a_checkpoint_is_converted_once(tiny_run: Path, noise: np.ndarray) -> No
 
     style = find_style(str(tiny_run))
     load_style(str(tiny_run))(noise)
-    made = cached_onnx(style, "original").stat()
+    made = cached_onnx(style, "original", "cpu").stat()
     load_style(str(tiny_run))(noise)
-    assert cached_onnx(style, "original").stat() == made
+    assert cached_onnx(style, "original", "cpu").stat() == made
 
 
 def test_a_spoilt_converted_network_is_made_anew(tiny_run: Path, noise: np.ndarray) -> None:
     from toonify.generators import cached_onnx, onnx_file
 
     style = find_style(str(tiny_run))
-    path = cached_onnx(style, "original")
+    path = cached_onnx(style, "original", "cpu")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"the disk lost this")
     assert load_style(str(tiny_run))(noise).shape == noise.shape
-    assert onnx_file(style, "original").stat().st_size > 1000
+    assert onnx_file(style, "original", "cpu").stat().st_size > 1000
 
 
 def test_an_onnx_style_has_no_torch_backend(tiny_onnx: Path) -> None:
@@ -161,3 +162,16 @@ def test_cuda_where_there_is_none_says_why(backend: str, tiny_run: Path) -> None
 def test_a_style_says_what_really_runs(tiny) -> None:
     assert str(tiny).startswith("tiny (original) drawn at 64 px on cpu, ONNX Runtime ")
     assert str(tiny).endswith("CPUExecutionProvider")
+
+
+def test_a_drawing_that_memory_cannot_hold_is_refused_with_a_size_that_fits(tiny_run: Path) -> None:
+    import msgspec
+
+    from toonify.drawing import choose_look, load_look
+
+    look = choose_look(str(tiny_run), size="full")
+    hungry = msgspec.structs.replace(look.variant, bytes_per_pixel=2**40)
+    style = load_look(look)
+    style.look = replace(look, variant=hungry)
+    with pytest.raises(ImageError, match=r"needs about .* GB of memory .* --size \d+"):
+        style(np.zeros((640, 64, 3), np.uint8))

@@ -20,6 +20,7 @@ from toonify.drawing import Look, Sketch, Style
 from toonify.errors import ImageError, UsageError
 from toonify.files import write_atomically
 from toonify.images import DEFAULT_MAX_PIXELS, Photo, encode_picture, read_photo, read_processing_note
+from toonify.memory import give_back_freed_memory
 from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
 
@@ -146,6 +147,7 @@ def _read(job: Job, style: Style, save: SaveOptions) -> _Work | Outcome:
         photo = read_photo(file, max_pixels=save.max_pixels)
         note = processing_note(file, job, style.look, save)
     sketch = style.prepare(photo.pixels)
+    give_back_freed_memory()
     return _Work(job, photo, sketch, note, time.perf_counter() - started)
 
 

@@ -33,19 +33,22 @@ class Job:
 def find_photos(inputs: Iterable[Path], *, recursive: bool = True, leave_out: Path | None = None) -> list[Found]:
     """The photos among files and folders, each once, folders in the order of their names.
 
-    In folders, files with the suffix of a picture count; hidden files and folders do not, nor do drawings by toonify
-    that lie beside their photo, nor the folder `leave_out` (where the drawings go). Links are followed, a loop of
-    folders is walked once. A file that is named itself is taken whatever its suffix.
+    In folders, files with the suffix of a picture count; hidden files and folders do not, nor does the folder
+    `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file that is named
+    itself is taken whatever its suffix. Drawings by toonify are left out where their photo is an input, too.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
     inputs = list(inputs)
     found: dict[Path, Found] = {}
+    named = {(path.parent, path.stem) for path in inputs}
     for path in inputs:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             photos: Iterable[Found] = _walk(path, recursive=recursive, leave_out=leave_out)
         elif os.path.lexists(path):
-            photos = [Found(path, problem=_problem(path))]
+            # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
+            stems = {stem for folder, stem in named if folder == path.parent}
+            photos = [] if _is_drawing_of_neighbour(path, stems) else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
         for photo in photos:
@@ -117,11 +120,12 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: st
 
     Raises UsageError if `output` cannot serve.
     """
-    as_file = output is not None and output.suffix.lower() in FORMAT_OF_SUFFIX and not output.is_dir()
-    if as_file and (len(found) > 1 or found[0].root is not None):
-        raise UsageError(f"--output {output} is one file, and there are more photos than one; give a folder")
-    if output is not None and output.exists() and not output.is_dir() and not as_file:
-        raise UsageError(f"--output {output} is a file; give a folder")
+    is_folder = output is not None and os.path.isdir(output)  # noqa: PTH112 - as above
+    as_file = output is not None and output.suffix.lower() in FORMAT_OF_SUFFIX and not is_folder
+    if output is not None and as_file and (len(found) > 1 or found[0].root is not None):
+        raise UsageError(f"--output {display(output)} is one file, and there may be more photos; give a folder")
+    if output is not None and os.path.lexists(output) and not is_folder and not as_file:
+        raise UsageError(f"--output {display(output)} is a file; give a folder")
     several_roots = len({photo.root for photo in found if photo.root is not None}) > 1
 
     def wanted(photo: Found) -> tuple[Path, str]:
@@ -141,10 +145,12 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: st
         if as_file:
             assert output is not None  # noqa: S101
             target, chosen = output, FORMAT_OF_SUFFIX[output.suffix.lower()]
+            if output.suffix.lower() not in SUFFIXES_OF_FORMAT[chosen]:
+                raise UsageError(f"--output {display(output)}: {output.suffix} is not written; choose {chosen}")
             if format not in ("same", chosen):
-                raise UsageError(f"--output {output} and --format {format} do not agree; drop one of them")
+                raise UsageError(f"--output {display(output)} and --format {format} do not agree; drop one of them")
             if _key(target) in inputs:
-                raise UsageError(f"--output {output} is the photo itself; give another name")
+                raise UsageError(f"--output {display(output)} is the photo itself; give another name")
         else:
             target, chosen = wanted(photo)
             stem = target.stem
@@ -194,4 +200,4 @@ def _key(path: Path) -> str:
 def display(path: Path | str) -> str:
     """A path as it can be printed anywhere: what is no UTF-8 or would steer a terminal is shown as a question mark."""
     text = os.fsencode(path).decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return "".join(char if char.isprintable() and char != "\ufffd" else "?" for char in text)

@@ -11,8 +11,8 @@ _UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EISDIR, errn
 def write_atomically(target: Path, data: bytes, *, overwrite: bool = False) -> None:
     """Write `data` to a file that no one can see half-written, even if the process or the machine dies.
 
-    Where the system has nameless files (Linux), nothing at all is left behind by a process that is killed; elsewhere
-    a hidden `.toonify-*.part` may be.
+    Where the system has nameless files (Linux), nothing at all is left behind by a process that is killed; elsewhere,
+    and for a moment when it replaces a file, a hidden `.toonify-*.part` may be.
 
     Raises FileExistsError if `target` exists and `overwrite` is false, even if it appeared this very moment; OSError
     as the system gives it (no space, read-only, name too long).
@@ -41,7 +41,7 @@ def _create(path: Path, data: bytes) -> None:
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
-            if path.exists():  # no hard links here, as on FAT
+            if os.path.lexists(path):  # no hard links here, as on FAT
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
             part.rename(path)
     finally:

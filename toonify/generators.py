@@ -25,14 +25,14 @@ def open_generator(
     chosen = choose_device(device, backend)
     if backend == "torch":
         return TorchGenerator(load_module(style, variant, quiet=quiet), chosen)
-    path = onnx_file(style, variant, quiet=quiet)
+    path = onnx_file(style, variant, chosen, quiet=quiet)
     try:
         return OnnxGenerator(path, chosen)
     except StyleError:
-        if path != cached_onnx(style, variant):
+        if path != cached_onnx(style, variant, chosen):
             raise
     path.unlink(missing_ok=True)  # the disk spoilt what we had made ourselves: make it again
-    return OnnxGenerator(onnx_file(style, variant, quiet=quiet), chosen)
+    return OnnxGenerator(onnx_file(style, variant, chosen, quiet=quiet), chosen)
 
 
 def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "nn.Module":
@@ -53,19 +53,19 @@ def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "n
         raise WeightsError(f"{error}; it was taken out of the cache, so try again to fetch it anew") from error
 
 
-def onnx_file(style: LocatedStyle, variant: str, *, quiet: bool = False) -> Path:
-    """The ONNX network of a variant: its own file, or the one converted from its checkpoint, made on first use."""
+def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
+    """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     name, chosen = style.variant(variant)
     if isinstance(chosen.weights, FileWeights) and chosen.weights.file.endswith(".onnx"):
         return _beside_card(style, chosen.weights)
-    path = cached_onnx(style, variant)
+    path = cached_onnx(style, variant, device)
     if not path.exists():
         from toonify.export import export_onnx
 
         module = load_module(style, variant, quiet=quiet)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            export_onnx(module, style.card, name, path, photo=check_photo(chosen))
+            export_onnx(module, style.card, name, path, photo=check_photo(chosen), for_cpu=device == "cpu")
         except FileExistsError:
             pass  # another process was first
         except OSError as error:
@@ -73,21 +73,21 @@ def onnx_file(style: LocatedStyle, variant: str, *, quiet: bool = False) -> Path
     return path
 
 
-def cached_onnx(style: LocatedStyle, variant: str) -> Path:
-    """Where the ONNX network converted from a variant's checkpoint is, or will be."""
+def cached_onnx(style: LocatedStyle, variant: str, device: str) -> Path:
+    """Where the ONNX network converted for `device` from a variant's checkpoint is, or will be."""
     name, chosen = style.variant(variant)
     weights = chosen.weights
     pinned = weights.fingerprint or hashlib.sha256(_beside_card(style, weights).read_bytes()).hexdigest()
     what = f"{pinned} {chosen.architecture} {sorted(chosen.config.items())} {EXPORTER} {OPSET}"
     key = hashlib.sha256(what.encode()).hexdigest()[:16]
-    return hub.cache_folder() / "onnx" / f"{style.card.id}-{name}-{key}.onnx"
+    return hub.cache_folder() / "onnx" / f"{style.card.id}-{name}-{device}-{key}.onnx"
 
 
 def is_cached(style: LocatedStyle, variant: str) -> bool:
     """Whether the variant can be drawn with, without a network."""
     _, chosen = style.variant(variant)
     if isinstance(chosen.weights, HubWeights):
-        return hub.cached(chosen.weights) is not None or cached_onnx(style, variant).exists()
+        return hub.cached(chosen.weights) is not None or bool(_converted(style, variant))
     return _beside_card(style, chosen.weights).exists()
 
 
@@ -102,22 +102,28 @@ def verify_weights(style: LocatedStyle, variant: str) -> str:
 
     name, chosen = style.variant(variant)
     weights = chosen.weights
-    is_onnx = isinstance(weights, FileWeights) and weights.file.endswith(".onnx")
-    network = _beside_card(style, weights) if is_onnx else cached_onnx(style, name)
+    photo = check_photo(chosen)
+    if isinstance(weights, FileWeights) and weights.file.endswith(".onnx"):
+        OnnxGenerator(_beside_card(style, weights), "cpu")(photo)
+        return "the network opens and draws"
+    networks = _converted(style, name)
+    drawings = {path: OnnxGenerator(path, "cpu")(photo) for path in networks}
     checkpoint = hub.cached(weights) if isinstance(weights, HubWeights) else _beside_card(style, weights)
-    drawn = OnnxGenerator(network, "cpu")(check_photo(chosen)) if network.exists() else None
-    if is_onnx or checkpoint is None:
-        return "the ONNX network opens and draws"
-    module = load_generator(checkpoint, chosen)
-    if drawn is None:
-        return "the checkpoint is the one that the card pins"
+    if checkpoint is None:
+        return "the converted network opens and draws; its checkpoint is not here to compare with"
+    expected = TorchGenerator(load_generator(checkpoint, chosen), "cpu")(photo)
     low, high = chosen.value_range
-    agreement = psnr(drawn, TorchGenerator(module, "cpu")(check_photo(chosen)), peak=high - low)
-    if agreement < MIN_PSNR[False]:
-        raise StyleError(
-            f"{network} agrees with its checkpoint to {agreement:.0f} dB only; delete it to have it remade"
-        )
-    return f"the checkpoint is the one that the card pins, the ONNX network agrees with it to {agreement:.0f} dB"
+    for path, drawing in drawings.items():
+        agreement = psnr(drawing, expected, peak=high - low)
+        if agreement < MIN_PSNR[False]:
+            raise StyleError(f"{path} agrees with its checkpoint to {agreement:.0f} dB only; delete it")
+    return "the checkpoint is the one that the card pins" + (
+        ", the converted network agrees with it" if networks else ""
+    )
+
+
+def _converted(style: LocatedStyle, variant: str) -> list[Path]:
+    return [path for device in ("cpu", "cuda") if (path := cached_onnx(style, variant, device)).exists()]
 
 
 def check_photo(variant: Variant) -> Floats:

@@ -8,7 +8,7 @@ import io
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -16,6 +16,8 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from toonify.arrays import Pixels, to_floats, to_pixels
 from toonify.errors import ImageError
+from toonify.exif import descriptive_exif, fitted_exif
+from toonify.tiff import encode_tiff
 
 # What `--format same` writes for a file name. HEIC is patented, so few programs may write it; BMP and GIF hold no EXIF,
 # and a GIF would cut the drawing to 256 colours.
@@ -87,7 +89,7 @@ def photo_from_image(image: Image.Image) -> Photo:
     if frames > 1 and image.format not in ("MPO", "HEIF"):  # those hold previews, not further pictures
         notes.append(f"first of {frames} frames")
     image.load()
-    exif = _descriptive_exif(image, notes)
+    exif = descriptive_exif(image, notes)
     pixels, alpha = _to_srgb(_upright(image), notes)
     return Photo(pixels, alpha, exif, _FORMAT_OF_DECODER.get(image.format or "", "png"), tuple(notes))
 
@@ -110,18 +112,19 @@ def encode_picture(
         raise ImageError(f"{width} x {height} is more than {format} holds ({limit} a side); choose --format png")
     if alpha is not None and format == "jpg":
         pixels, alpha = _on_white(pixels, alpha), None
-    image = Image.fromarray(pixels if alpha is None else np.dstack([pixels, alpha]))
+    samples = pixels if alpha is None else np.dstack([pixels, alpha])
+    fitted = fitted_exif(exif, width, height)
+    if format == "tiff":
+        return encode_tiff(samples, fitted)
     options: dict[str, object] = {"quality": quality or DEFAULT_QUALITY[format]} if format in DEFAULT_QUALITY else {}
     if format == "jpg":
         options["subsampling"] = 0  # halving the colour's resolution frays coloured lines
-    elif format == "tiff" and not (exif and any(exif.get_ifd(ifd) for ifd in _KEPT_IFDS)):
-        options["compression"] = "tiff_adobe_deflate"  # which can write no tables of EXIF
     buffer = io.BytesIO()
     try:
-        image.save(
+        Image.fromarray(samples).save(
             buffer,
             format={"jpg": "JPEG"}.get(format, format.upper()),
-            exif=_fitted_exif(exif, width, height),
+            exif=b"" if fitted is None else fitted.tobytes(),
             **options,
         )
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
@@ -186,16 +189,17 @@ def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Pixels, Pixels | Non
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = np.array(rgba.getchannel("A"))
-        image = image.convert("L") if image.mode in ("LA", "La") else rgba.convert("RGB")
+        image = image.convert("L") if image.mode in ("L", "LA", "La") else rgba.convert("RGB")
         if alpha.min() == 255:
             alpha = None
     elif image.mode in ("P", "1", "PA"):
         image = image.convert("RGB")
     if icc and image.mode in ("RGB", "L", "CMYK", "LAB"):
         image = _through_profile(image, icc, notes)
-    pixels = np.array(image.convert("RGB"))
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     if alpha is not None and alpha.any():
         # What lies under full transparency is often garbage; it must not tint the drawing of what can be seen.
+        pixels = pixels.copy()
         pixels[alpha == 0] = pixels[alpha > 0].mean(axis=0).round()
     return pixels, alpha
 
@@ -218,74 +222,6 @@ def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.
         return image
     assert converted is not None  # only inPlace=True returns None  # noqa: S101
     return converted
-
-
-# What describes the photo. Tags that describe the file's layout (strips, thumbnail, compression) would be untrue.
-_KEPT_TAGS = frozenset(
-    {
-        ExifTags.Base.ImageDescription,
-        ExifTags.Base.Make,
-        ExifTags.Base.Model,
-        ExifTags.Base.XResolution,
-        ExifTags.Base.YResolution,
-        ExifTags.Base.ResolutionUnit,
-        ExifTags.Base.Software,
-        ExifTags.Base.DateTime,
-        ExifTags.Base.Artist,
-        ExifTags.Base.HostComputer,
-        ExifTags.Base.Copyright,
-        ExifTags.Base.Rating,
-        ExifTags.Base.XPTitle,
-        ExifTags.Base.XPComment,
-        ExifTags.Base.XPAuthor,
-        ExifTags.Base.XPKeywords,
-        ExifTags.Base.XPSubject,
-    }
-)
-_KEPT_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_MAX_EXIF = 65_000  # bytes: a JPEG holds it in one segment of 64 KiB
-
-
-def _descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
-    kept = Image.Exif()
-    try:
-        exif = image.getexif()
-        kept.update({tag: value for tag, value in exif.items() if tag in _KEPT_TAGS})
-        if ExifTags.Base.Orientation in exif:
-            kept[ExifTags.Base.Orientation] = 1
-        for ifd in _KEPT_IFDS:
-            if entries := exif.get_ifd(ifd):
-                kept.get_ifd(ifd).update(entries)
-        kept.tobytes()
-    except Exception:  # EXIF is written by a thousand firmwares; a broken one must not cost the picture
-        notes.append("its EXIF is broken and was left aside")
-        return Image.Exif()
-    return kept
-
-
-def _fitted_exif(exif: Image.Exif | None, width: int, height: int) -> bytes:
-    """EXIF that is true of the drawing: its size, sRGB; without the maker's note if it would not fit into a JPEG."""
-    if not exif:
-        return b""
-    # get_ifd makes an empty table where there is none, which some readers stumble over.
-    tables = {ifd: dict(entries) for ifd in _KEPT_IFDS if (entries := exif.get_ifd(ifd))}
-    if details := tables.get(ExifTags.IFD.Exif):
-        details[ExifTags.Base.ColorSpace] = 1  # sRGB
-        details[ExifTags.Base.ExifImageWidth] = width
-        details[ExifTags.Base.ExifImageHeight] = height
-    data = _pack_exif(dict(exif), tables)
-    if len(data) > _MAX_EXIF and details:
-        details.pop(ExifTags.Base.MakerNote, None)
-        data = _pack_exif(dict(exif), tables)
-    return data if len(data) <= _MAX_EXIF else b""
-
-
-def _pack_exif(tags: dict[int, Any], tables: dict[ExifTags.IFD, dict[int, Any]]) -> bytes:
-    packed = Image.Exif()
-    packed.update(tags)
-    for ifd, entries in tables.items():
-        packed.get_ifd(ifd).update(entries)
-    return packed.tobytes()
 
 
 def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 
 from toonify.arrays import Floats, Pixels
+from toonify.errors import ImageError
+from toonify.memory import available_memory
 from toonify.runtime import Generator
 from toonify.styles import Variant
 
@@ -13,9 +15,13 @@ def draw(pixels: Pixels, generator: Generator, variant: Variant, *, padding: int
 
     The picture is reflected outwards by `padding` pixels, and right and below to the size that the network takes, and
     cropped after: what the network does at its border falls outside.
+
+    Raises ImageError if the machine has not the memory for it: the system would end the whole process.
     """
     height, width = pixels.shape[:2]
     bottom, right = (_taken_size(side + 2 * padding, variant) - padding - side for side in (height, width))
+    if generator.device == "cpu":
+        _refuse_if_too_large(height + padding + bottom, width + padding + right, variant)
     padded = cv2.copyMakeBorder(pixels, padding, bottom, padding, right, cv2.BORDER_REFLECT_101)
     drawing = from_batch(generator(to_batch(np.asarray(padded, np.uint8), variant)), variant)
     return drawing[padding : padding + height, padding : padding + width]
@@ -25,6 +31,19 @@ def _taken_size(side: int, variant: Variant) -> int:
     """The smallest side from `side` on that the network takes."""
     side = max(side, variant.minimum)
     return side + -side % variant.multiple
+
+
+def _refuse_if_too_large(height: int, width: int, variant: Variant) -> None:
+    if variant.bytes_per_pixel is None:
+        return
+    needed = height * width * variant.bytes_per_pixel
+    free = available_memory()
+    if needed > free:
+        fitting = int(max(height, width) * (0.8 * free / needed) ** 0.5) // 64 * 64
+        raise ImageError(
+            f"drawing at {width} x {height} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} are free; "
+            f"draw it smaller, with --size {max(fitting, 64)}"
+        )
 
 
 def to_batch(pixels: Pixels, variant: Variant) -> Floats:

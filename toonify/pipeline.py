@@ -46,7 +46,7 @@ def run_stages(
         thread.start()
     finished = False
     try:
-        while (item := _get(queues[-1])) is not _END:
+        while (item := _get(queues[-1], stop)) is not _END:
             if isinstance(item, _Raised):
                 raise item.error
             yield item
@@ -55,8 +55,6 @@ def run_stages(
         if not finished:
             stop.set()
             on_stop()
-            while _get(queues[-1]) is not _END:  # nobody may stay stuck on a full queue
-                pass
         for thread in threads:
             thread.join()
 
@@ -64,28 +62,25 @@ def run_stages(
 def _feed(items: Iterable[Any], outlet: Queue, stop: threading.Event) -> None:
     try:
         for item in items:
-            if stop.is_set():
+            if not _put(outlet, item, stop):
                 break
-            outlet.put(item)
     except BaseException as error:
-        outlet.put(_Raised(error))
-    outlet.put(_END)
+        _put(outlet, _Raised(error), stop)
+    _put(outlet, _END, stop)
 
 
 def _work(
     function: Callable[[Any], Any], inlet: Queue, outlet: Queue, countdown: "_Countdown", stop: threading.Event
 ) -> None:
-    while (item := inlet.get()) is not _END:
-        if stop.is_set():
-            continue
+    while (item := _get(inlet, stop)) is not _END:
         if not isinstance(item, _Raised):
             try:
                 item = function(item)
             except BaseException as error:
                 item = _Raised(error)
-        outlet.put(item)
+        _put(outlet, item, stop)
     # The end goes round among the workers of this stage; the last one passes it on.
-    (outlet if countdown.is_last() else inlet).put(_END)
+    _put(outlet if countdown.is_last() else inlet, _END, stop)
 
 
 class _Countdown:
@@ -99,10 +94,22 @@ class _Countdown:
             return self._left == 0
 
 
-def _get(source: Queue) -> Any:
-    """Like `get`, but Ctrl-C comes through on Windows too."""
-    while True:
+def _get(source: Queue, stop: threading.Event) -> Any:
+    """The next item, or the end once the work is stopped. It wakes up now and then: Ctrl-C needs that on Windows."""
+    while not stop.is_set():
         try:
             return source.get(timeout=0.2)
         except queue.Empty:
             continue
+    return _END
+
+
+def _put(target: Queue, item: Any, stop: threading.Event) -> bool:
+    """Hand an item on; False, and the item is dropped, once the work is stopped."""
+    while not stop.is_set():
+        try:
+            target.put(item, timeout=0.2)
+        except queue.Full:
+            continue
+        return True
+    return False

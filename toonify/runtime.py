@@ -1,9 +1,7 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
-import contextlib
 import ctypes
 import os
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,6 +10,7 @@ import numpy as np
 
 from toonify.arrays import Floats
 from toonify.errors import DeviceError, StyleError
+from toonify.memory import give_back_freed_memory
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["onnx", "torch"]
@@ -43,7 +42,7 @@ class OnnxGenerator:
         import onnxruntime as ort
 
         self._session = _open_session(path, device)
-        _give_back_freed_memory()
+        give_back_freed_memory()
         self._input = self._session.get_inputs()[0].name
         self._run_options = ort.RunOptions()
         self.engine = f"ONNX Runtime {ort.__version__}"
@@ -62,6 +61,8 @@ class OnnxGenerator:
         except Exception as error:
             if self._run_options.terminate:
                 raise InterruptedError from error
+            if "alloc" in str(error).lower():  # onnxruntime has no error of its own for it
+                raise MemoryError from error
             raise
         return np.asarray(drawing)
 
@@ -84,8 +85,11 @@ class TorchGenerator:
 
     def __call__(self, batch: Floats) -> Floats:
         """Draw a batch: N x 3 x H x W float32 to the same."""
-        with self._torch.inference_mode():
-            drawing = self._module(self._torch.from_numpy(batch).to(self.device))
+        try:
+            with self._torch.inference_mode():
+                drawing = self._module(self._torch.from_numpy(batch).to(self.device))
+        except self._torch.OutOfMemoryError as error:
+            raise MemoryError from error
         result: Floats = drawing.float().cpu().numpy()
         return result
 
@@ -132,13 +136,6 @@ def _open_session(path: Path, device: str) -> Any:
         return ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no public base class
         raise StyleError(f"{path} is damaged or not an ONNX network: {str(error).splitlines()[0][:200]}") from error
-
-
-def _give_back_freed_memory() -> None:
-    """Return to the system what loading a network has used and freed: 300 MB that glibc would keep."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def available_cores() -> int:

@@ -47,6 +47,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minimum: Positive = 1  # that height and width must reach
     padding: Annotated[int, msgspec.Meta(ge=0)] = 0  # pixels of reflected border that the network needs, cropped after
     size: Positive | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
+    bytes_per_pixel: Positive | None = None  # of memory on a CPU while drawing, measured
     keep_color: Unit = 0.0
     saturation: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 

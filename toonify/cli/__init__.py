@@ -1,6 +1,7 @@
 """The command line. Only this package knows Typer and Rich; a command is a module, and imports its work when run."""
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -52,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     # --debug counts wherever it stands: who adds it has just seen a command fail, and has its end under the cursor.
     arguments = (["--debug"] if debug else []) + [word for word in arguments if word != "--debug"]
+    if not debug:  # libraries' remarks on odd files and full disks; what matters is said by errors
+        warnings.simplefilter("ignore")
     try:
         return int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
     except ToonifyError as error:

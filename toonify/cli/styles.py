@@ -72,12 +72,13 @@ def pull(
     """Fetch styles and make them ready, so that they draw without a network from then on."""
     from toonify.errors import UsageError
     from toonify.generators import onnx_file
+    from toonify.runtime import choose_device
 
     if bool(names) == every:
         raise UsageError("name the styles to pull, or give --all")
     for style in _chosen(names):
         for variant in style.card.variants:
-            path = onnx_file(style, variant, quiet=quiet)
+            path = onnx_file(style, variant, choose_device("auto", "onnx"), quiet=quiet)
             if not quiet:
                 print(f"{style.card.id} ({variant}): {path}")
 

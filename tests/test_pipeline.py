@@ -1,0 +1,232 @@
+import itertools
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from toonify.pipeline import Stage, run_stages
+
+PATIENCE = 5  # seconds after which a test counts as hung
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_are_left():
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def double(item: int) -> int:
+    return 2 * item
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("depth", [1, 5])
+@pytest.mark.parametrize("stages", [0, 1, 4])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_every_item_comes_out_once_through_all_stages(count, stages, depth, workers):
+    results = run_stages(range(count), [Stage(double, workers)] * stages, depth=depth)
+    assert sorted(results) == [2**stages * item for item in range(count)]
+
+
+def test_a_single_worker_keeps_the_order():
+    assert list(run_stages(range(50), [Stage(double), Stage(str)])) == [str(2 * item) for item in range(50)]
+
+
+def test_items_that_count_as_false_are_items():
+    items = [None, 0, "", [], False]
+    assert list(run_stages(items, [Stage(lambda item: item)])) == items
+
+
+def test_stages_work_at_the_same_time():
+    meeting = threading.Barrier(3, timeout=PATIENCE)
+
+    def meet_with(number: int):
+        def function(item: int) -> int:
+            if item == number:
+                meeting.wait()
+            return item
+
+        return function
+
+    # 2 must be in the first stage while 1 is in the second and 0 in the third.
+    assert list(run_stages(range(3), [Stage(meet_with(number)) for number in (2, 1, 0)])) == [0, 1, 2]
+
+
+def test_workers_of_one_stage_work_at_the_same_time():
+    meeting = threading.Barrier(3, timeout=PATIENCE)
+
+    def meet(item: int) -> int:
+        meeting.wait()
+        return item
+
+    assert sorted(run_stages(range(6), [Stage(meet, workers=3)])) == list(range(6))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_no_more_items_wait_than_the_depth_allows(depth):
+    allowed = depth + 2  # one in the stage, one in the hand of the feeder
+    overrun = threading.Event()
+    taken = itertools.count(1)
+
+    def items():
+        for item in range(20):
+            if next(taken) > allowed + len(done):
+                overrun.set()
+            yield item
+
+    done: list[int] = []
+
+    def work(item: int) -> int:
+        if item == 0:
+            overrun.wait(0.2)  # time in which a feeder without a limit would run through
+        done.append(item)
+        return item
+
+    assert list(run_stages(items(), [Stage(work)], depth=depth)) == list(range(20))
+    assert not overrun.is_set()
+
+
+class BrokenError(Exception):
+    pass
+
+
+def fail_at(number: int):
+    def function(item: int) -> int:
+        if item == number:
+            raise BrokenError(item)
+        return item
+
+    return function
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_exception_in_a_stage_comes_out_and_stops_the_work(position, workers):
+    stages = [Stage(double, workers) for _ in range(3)]
+    stages[position] = Stage(fail_at(5 * 2**position), workers)
+    stopped, fed = [], []
+
+    def items():
+        for item in range(1000):
+            fed.append(item)
+            yield item
+
+    with pytest.raises(BrokenError):
+        list(run_stages(items(), stages, on_stop=lambda: stopped.append(True)))
+    assert stopped == [True]
+    assert len(fed) < 100
+
+
+def test_an_exception_in_the_items_comes_out():
+    def items():
+        yield 1
+        raise BrokenError
+
+    results = run_stages(items(), [Stage(double), Stage(double)])
+    assert next(results) == 4
+    with pytest.raises(BrokenError):
+        next(results)
+
+
+def test_an_exit_within_a_stage_comes_out():
+    def leave(_item: int) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        list(run_stages(range(5), [Stage(leave)]))
+
+
+def test_closing_early_stops_the_work_and_drops_what_waits():
+    started, stopped = [], []
+
+    def work(item: int) -> int:
+        started.append(item)
+        return item
+
+    results = run_stages(itertools.count(), [Stage(work), Stage(double)], on_stop=lambda: stopped.append(True))
+    assert [next(results), next(results)] == [0, 2]
+    assert stopped == []
+    results.close()
+    assert stopped == [True]
+    assert len(started) < 20
+
+
+def test_what_is_under_way_is_finished_when_the_work_is_stopped():
+    entered, cancelled, finished = threading.Event(), threading.Event(), []
+
+    def work(item: int) -> int:
+        if item == 1:
+            entered.set()
+            assert cancelled.wait(PATIENCE)
+        finished.append(item)
+        return item
+
+    results = run_stages(range(100), [Stage(work)], on_stop=cancelled.set)
+    assert next(results) == 0
+    assert entered.wait(PATIENCE)
+    results.close()
+    assert finished == [0, 1]
+
+
+def test_a_keyboard_interrupt_in_the_loop_over_the_results_ends_the_threads():
+    stopped = []
+    results = run_stages(itertools.count(), [Stage(double, workers=3)], on_stop=lambda: stopped.append(True))
+    next(results)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt())
+    assert stopped == [True]
+
+
+def test_a_run_to_the_end_is_no_stop():
+    stopped = []
+    assert list(run_stages(range(3), [Stage(double)], on_stop=lambda: stopped.append(True))) == [0, 2, 4]
+    assert stopped == []
+
+
+def test_nothing_starts_before_the_first_result_is_asked_for():
+    started = []
+    results = run_stages(range(3), [Stage(started.append)])
+    assert started == []
+    results.close()
+    assert started == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_ends_the_process(presses):
+    program = """
+import itertools, threading
+from toonify.pipeline import Stage, run_stages
+
+def work(item):
+    if item == 2:
+        print("working", flush=True)
+        release.wait()
+    return item
+
+def stop():
+    threading.Timer(0.2, release.set).start()
+    print("stopping", flush=True)
+
+release = threading.Event()
+for item in run_stages(itertools.count(), [Stage(work)], on_stop=stop):
+    pass
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout.readline() == "working\n"
+            process.send_signal(signal.SIGINT)
+            while (line := process.stdout.readline()) != "stopping\n":
+                assert line
+            if presses == 2:
+                process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) != 0
+        finally:
+            process.kill()
