@@ -150,7 +150,7 @@ def test_an_onnx_style_has_no_torch_backend(tiny_onnx: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_cuda_where_there_is_none_says_why(backend: str, tiny_run: Path) -> None:
-    from toonify.runtime import missing_driver
+    from toonify.cuda import missing_driver
 
     if missing_driver() is None:
         pytest.skip("this machine has CUDA")

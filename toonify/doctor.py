@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toonify.runtime import available_cores, missing_driver, missing_for_onnx_cuda
+from toonify import cuda
+from toonify.runtime import available_cores
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,18 @@ def _onnxruntime() -> Iterator[Finding]:
 
 def _cuda() -> Iterator[Finding]:
     try:
-        missing = missing_for_onnx_cuda()
+        missing = cuda.missing_for_onnx()
     except ImportError:
         return
     if missing is not None:
-        no_driver = missing_driver() is not None
+        no_driver = cuda.missing_driver() is not None
         yield Finding("CUDA", f"not used: {missing}", None if no_driver else missing, serious=False)
         return
     problem = _try_cuda_session()
     if problem is None:
         yield Finding("CUDA", "ONNX Runtime runs on it")
     else:
-        mend = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-        yield Finding("CUDA", f"the driver is there, but: {problem}", mend, serious=False)
+        yield Finding("CUDA", "the driver and its libraries are there", problem, serious=False)
 
 
 def _try_cuda_session() -> str | None:

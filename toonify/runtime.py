@@ -1,13 +1,12 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
-import ctypes
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from toonify import cuda
 from toonify.arrays import Floats
 from toonify.errors import DeviceError, StyleError
 from toonify.memory import give_back_freed_memory
@@ -50,8 +49,7 @@ class OnnxGenerator:
         self.device = device
         if device == "cuda" and self.provider != "CUDAExecutionProvider":  # it falls back without a word
             raise DeviceError(
-                "--device cuda cannot run: ONNX Runtime could not load its CUDA libraries; "
-                "`toonify doctor` says which are missing"
+                "--device cuda cannot run: ONNX Runtime refuses the device; update the driver, or type --device cpu"
             )
 
     def __call__(self, batch: Floats) -> Floats:
@@ -104,7 +102,7 @@ def choose_device(device: Device, backend: Backend) -> str:
     """
     if device == "cpu":
         return "cpu"
-    missing = missing_for_onnx_cuda() if backend == "onnx" else missing_for_torch_cuda()
+    missing = cuda.missing_for_onnx() if backend == "onnx" else cuda.missing_for_torch()
     if missing is None:
         return "cuda"
     if device == "cuda":
@@ -129,8 +127,6 @@ def _open_session(path: Path, device: str) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = ["CPUExecutionProvider"]
     if device == "cuda":
-        if hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()  # from the wheels that PyTorch brings
         providers.insert(0, "CUDAExecutionProvider")
     try:
         return ort.InferenceSession(path, options, providers=providers)
@@ -141,47 +137,3 @@ def _open_session(path: Path, device: str) -> Any:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def missing_for_onnx_cuda() -> str | None:
-    """Why ONNX Runtime cannot run on CUDA here, and what to do, in one line; None if it seems that it can."""
-    import onnxruntime as ort
-
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        return (
-            "the onnxruntime that is installed has no CUDA in it; "
-            "type `pip uninstall -y onnxruntime onnxruntime-gpu` and `pip install onnxruntime-gpu`"
-        )
-    return missing_driver()
-
-
-def missing_for_torch_cuda() -> str | None:
-    """Why PyTorch cannot run on CUDA here, and what to do, in one line; None if it can."""
-    import torch
-
-    if torch.cuda.is_available():
-        return None
-
-    if torch.version.cuda is None:
-        return (
-            "the PyTorch that is installed has no CUDA in it; pytorch.org/get-started says how to install one that has"
-        )
-    too_old = f"PyTorch is built for CUDA {torch.version.cuda} and cannot use the driver; update the driver"
-    return missing_driver() or too_old
-
-
-@cache
-def missing_driver() -> str | None:
-    """Why no NVIDIA device can be used here, in one line; None if there is one."""
-    for name in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            driver = ctypes.CDLL(name)
-            break
-        except OSError:
-            continue
-    else:
-        return "there is no NVIDIA driver on this machine; install it, or type --device cpu"
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return "the NVIDIA driver finds no device; check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or type --device cpu"
-    return None
