@@ -1,6 +1,7 @@
 """From a style to a running generator: fetch, verify, convert to ONNX once, open."""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
         from toonify.export import export_onnx
 
         module = load_module(style, variant, quiet=quiet)
+        if not quiet:
+            print(f"preparing {style.card.id} ({name}) for this machine, once: about 20 s", file=sys.stderr)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             export_onnx(module, style.card, name, path, photo=check_photo(chosen), for_cpu=device == "cpu")
