@@ -44,6 +44,8 @@ class OnnxGenerator:
         give_back_freed_memory()
         self._input = self._session.get_inputs()[0].name
         self._run_options = ort.RunOptions()
+        if device == "cpu":  # an arena is quicker than the system's pages; between drawings it need not be kept
+            self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self.engine = f"ONNX Runtime {ort.__version__}"
         self.provider = self._session.get_providers()[0]
         self.device = device
@@ -121,10 +123,9 @@ def _open_session(path: Path, device: str) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
     options.intra_op_num_threads = available_cores()
-    # Photos differ in size: an arena would keep the largest of everything for ever.
-    options.enable_cpu_mem_arena = False
-    # Idle threads that spin would take the cores from decoding and encoding.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # photos differ in size, and a plan of memory holds for one
+    # Between drawings idle threads must not spin: they would take the cores from decoding and encoding.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     providers = ["CPUExecutionProvider"]
     if device == "cuda":
         providers.insert(0, "CUDAExecutionProvider")
