@@ -160,33 +160,14 @@ class Style:
         return f"{self.look} on {generator.device}, {generator.engine}, {generator.provider}"
 
 
-def choose_look(
-    name: str,
-    *,
-    variant: str = "auto",
-    size: int | Literal["full"] | None = None,
-    output_size: OutputSize = "same",
-    keep_color: float | None = None,
-    saturation: float | None = None,
-    strength: float = 1.0,
-    raw: bool = False,
-) -> Look:
-    """The look that a style's name (or path) and options mean; nothing is fetched.
+def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
+    """The look that a style's name (or path), variant and options mean; nothing is fetched.
 
-    The options from `size` on are those of `draw_options`. Raises UsageError, StyleError.
+    `options` are those of `draw_options`. Raises UsageError, StyleError.
     """
     style = find_style(name)
     variant_name, chosen = style.variant(variant)
-    options = draw_options(
-        chosen,
-        size=size,
-        output_size=output_size,
-        keep_color=keep_color,
-        saturation=saturation,
-        strength=strength,
-        raw=raw,
-    )
-    return Look(style, variant_name, chosen, options)
+    return Look(style, variant_name, chosen, draw_options(chosen, **options))
 
 
 def load_look(look: Look, *, device: Device = "auto", backend: Backend = "onnx", quiet: bool = False) -> Style:
