@@ -72,6 +72,10 @@ def test_the_exit_codes_are_documented(capsys: pytest.CaptureFixture[str]) -> No
         (["convert", "{photo}", "--style", "shinkai", "--variant", "heavy"], "--variant original"),
         (["convert", "{photo}", "{empty}", "--style", "shinkai", "--output", "{photo}"], "--output"),
         (["convert", "-", "{photo}", "--style", "shinkai"], "stdin"),
+        (["convert", "{photo}", "--style", "x" * 300], "name too long"),
+        (["convert", "{photo}", "--style", "shinkai", "--max-megapixels", "inf"], "--max-megapixels"),
+        (["convert", "{photo}", "--style", "shinkai", "--dry-run", "--report", "r.json"], "--report"),
+        (["convert", "-", "--style", "shinkai", "--overwrite"], "--overwrite"),
         (["styles", "show", "sinkai"], "shinkai"),
         (["styles", "pull"], "--all"),
         (["export", "shinkai", "net.pth"], ".onnx"),
@@ -215,3 +219,26 @@ def test_doctor_finds_both_onnxruntime_wheels_and_says_what_to_type(
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "both installed and overwrite each other" in said and "pip uninstall -y onnxruntime onnxruntime-gpu" in said
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m toonify styles | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True)
+    assert done.stderr == b"" and done.stdout.startswith(b"name")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_stdout_is_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-m", "toonify", "styles"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 3 and done.stderr.decode().count("\n") == 1 and b"no space" in done.stderr
+
+
+def test_bare_toonify_is_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "Commands" in (said := capsys.readouterr()).out and said.err == ""
+
+
+def test_a_table_into_a_pipe_has_a_line_for_each_style() -> None:
+    lines = run("styles", env={**os.environ, "COLUMNS": "30"}).stdout.decode().splitlines()
+    assert len(lines) == 5 and any(line.startswith("paprika") and line.endswith("Paprika") for line in lines)

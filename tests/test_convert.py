@@ -160,6 +160,82 @@ def test_a_dry_run_touches_nothing(photos: Path, convert, capsys, tmp_path: Path
     assert snapshot(tmp_path) == before and not photos.with_name("photos_tiny").exists()
 
 
+def test_a_link_to_the_photos_does_not_make_them_outputs(photos: Path, convert, tmp_path: Path) -> None:
+    before = snapshot(photos)
+    (tmp_path / "link").symlink_to(photos)
+    assert convert(tmp_path / "link", "--output", photos, "--overwrite") == 0
+    (tmp_path / "link.jpg").symlink_to(photos / "a.jpg")
+    assert convert(tmp_path / "link.jpg", "--output", photos / "a.jpg", "--overwrite") == 2
+    assert before.items() <= snapshot(photos).items()
+
+
+def test_other_weights_are_another_style(photos: Path, tiny_run: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    import onnx
+
+    style = tmp_path / "s.onnx"
+    style.write_bytes(tiny_onnx.read_bytes())
+    arguments = ["convert", str(photos / "a.jpg"), "--style", str(style), "--report", str(tmp_path / "r.json")]
+
+    def outcome() -> str:
+        assert main(arguments) == 0
+        return json.loads((tmp_path / "r.json").read_text())["files"][0]["outcome"]
+
+    assert [outcome(), outcome()] == ["drawn", "skipped"]
+    moved = style.rename(tmp_path / "t.onnx")
+    arguments[3] = str(moved)
+    assert outcome() == "skipped"
+    model = onnx.load(moved)
+    model.graph.initializer[0].raw_data = bytes(len(model.graph.initializer[0].raw_data))
+    onnx.save(model, moved)
+    assert outcome() == "kept"
+
+
+def test_a_pipe_in_the_place_of_an_output_does_not_hang(photos: Path, convert, capsys) -> None:
+    drawn = photos.with_name("photos_tiny")
+    drawn.mkdir()
+    os.mkfifo(drawn / "a.jpg")
+    os.mkfifo(photos / "b_x.png")
+    assert convert(photos) == 1
+    assert "2 drawn, 1 kept, 1 failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["gone/r.json", "photos", "a_list.json"])
+def test_a_report_that_cannot_be_written_is_said_before_the_work(
+    place: str, photos: Path, convert, tmp_path: Path
+) -> None:
+    (tmp_path / "a_list.json").write_text('["toonify", "files"]')
+    assert convert(photos, "--report", tmp_path / place) == 2
+    assert not photos.with_name("photos_tiny").exists()
+    assert (tmp_path / "a_list.json").read_text() == '["toonify", "files"]'
+
+
+def test_names_come_through(photos: Path, convert, tmp_path: Path, capsys) -> None:
+    names = ["夜\u3000空.png", "Shot\u202fPM.png", "[red]x.png", "t_12:100:30.png", "tab\there.png"]
+    for name in names:
+        Image.new("RGB", (9, 9)).save(photos / "sub" / name)
+    assert convert(photos / "sub", "--report", tmp_path / "r.json") == 0
+    said = capsys.readouterr().err
+    assert all(name in said for name in names[:4]) and "tab?here.png" in said
+    files = json.loads((tmp_path / "r.json").read_text())["files"]
+    assert {Path(record["input"]).name for record in files} == {*names, "c.webp"}
+
+
+def test_what_is_lost_is_said(photos: Path, convert, capsys) -> None:
+    Image.new("RGBA", (9, 9), (255, 0, 0, 100)).save(photos / "clear.png")
+    frames = [Image.new("RGB", (9, 9), color) for color in ("red", "green", "blue")]
+    frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:])
+    assert convert(photos, "--format", "jpg") == 0
+    said = capsys.readouterr().err
+    assert "its transparency was laid on white" in said and "first of 3 frames" in said
+
+
+def test_a_dry_run_tells_what_would_be_replaced(photos: Path, convert, capsys) -> None:
+    convert(photos / "a.jpg")
+    capsys.readouterr()
+    assert convert(photos / "a.jpg", "--dry-run", "--overwrite") == 0
+    assert "would replace" in capsys.readouterr().out
+
+
 def test_quiet_prints_nothing_but_errors(photos: Path, convert, capsys) -> None:
     assert convert(photos, "--quiet") == 0
     assert capsys.readouterr() == ("", "")

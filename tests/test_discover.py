@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from toonify.discover import Found, Job, default_output, display, find_photos, plan_jobs
-from toonify.errors import UsageError
+from toonify.discover import Found, Job, default_output, find_photos, plan_jobs
+from toonify.errors import UsageError, display
 from toonify.images import SUFFIXES_OF_FORMAT, encode_picture
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
@@ -191,10 +191,10 @@ def test_several_folders_keep_their_own_names_in_the_output():
     assert [job.target.as_posix() for job in jobs] == ["out/x/a.jpg", "out/y/a.jpg", "out/b.jpg"]
 
 
-def test_several_folders_of_one_name_share_it_without_clashing():
+def test_several_folders_of_one_name_get_one_each():
     found = [Found(Path("x/in/a.jpg"), Path("x/in")), Found(Path("y/in/a.jpg"), Path("y/in"))]
     jobs = plan_jobs(found, output=Path("out"), style="s")
-    assert [job.target.as_posix() for job in jobs] == ["out/in/a.jpg", "out/in/a_jpg.jpg"]
+    assert [job.target.as_posix() for job in jobs] == ["out/in/a.jpg", "out/in_2/a.jpg"]
 
 
 def test_an_output_with_the_suffix_of_a_picture_is_the_file_for_one_photo():

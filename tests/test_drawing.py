@@ -144,7 +144,7 @@ def test_a_spoilt_converted_network_is_made_anew(tiny_run: Path, noise: np.ndarr
 
 
 def test_an_onnx_style_has_no_torch_backend(tiny_onnx: Path) -> None:
-    with pytest.raises(DeviceError, match="--backend onnx"):
+    with pytest.raises(DeviceError, match="ONNX network"):
         load_style(str(tiny_onnx), backend="torch")
 
 

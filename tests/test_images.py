@@ -618,3 +618,23 @@ def test_what_has_no_processing_note_gives_none(tmp_path: Path):
         assert read_processing_note(tmp_path / name) is None
     assert read_processing_note(tmp_path / "missing.jpg") is None
     assert read_processing_note(tmp_path) is None
+
+
+def test_a_grey_jpeg_with_an_rgb_profile_is_read_through_it() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    buffer = BytesIO()
+    Image.new("L", (8, 8), 100).save(buffer, "JPEG", quality=100, icc_profile=profile)
+    photo = read_photo(BytesIO(buffer.getvalue()))
+    assert photo.notes == () and np.abs(photo.pixels.astype(int) - 100).max() <= 1
+
+
+def test_long_exif_is_shortened_for_jpeg_alone_and_the_rest_kept() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.ProcessingSoftware] = "Maker", "toonify note"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"x" * 80_000
+    for suffix, kept in (("jpg", False), ("png", True)):
+        data = encode_picture(np.zeros((8, 8, 3), np.uint8), format=suffix, exif=exif)
+        with Image.open(BytesIO(data)) as image:
+            back = image.getexif()
+            assert back[ExifTags.Base.Make] == "Maker" and back[ExifTags.Base.ProcessingSoftware] == "toonify note"
+            assert (ExifTags.Base.UserComment in back.get_ifd(ExifTags.IFD.Exif)) == kept

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from toonify.pipeline import Stage, run_stages
+from toonify.pipeline import run_stages
 
 PATIENCE = 5  # seconds after which a test counts as hung
 
@@ -24,22 +24,21 @@ def double(item: int) -> int:
     return 2 * item
 
 
-@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("depth", [1, 5])
 @pytest.mark.parametrize("stages", [0, 1, 4])
 @pytest.mark.parametrize("count", [0, 1, 50])
-def test_every_item_comes_out_once_through_all_stages(count, stages, depth, workers):
-    results = run_stages(range(count), [Stage(double, workers)] * stages, depth=depth)
+def test_every_item_comes_out_once_through_all_stages(count, stages, depth):
+    results = run_stages(range(count), [double] * stages, depth=depth)
     assert sorted(results) == [2**stages * item for item in range(count)]
 
 
 def test_a_single_worker_keeps_the_order():
-    assert list(run_stages(range(50), [Stage(double), Stage(str)])) == [str(2 * item) for item in range(50)]
+    assert list(run_stages(range(50), [double, str])) == [str(2 * item) for item in range(50)]
 
 
 def test_items_that_count_as_false_are_items():
     items = [None, 0, "", [], False]
-    assert list(run_stages(items, [Stage(lambda item: item)])) == items
+    assert list(run_stages(items, [lambda item: item])) == items
 
 
 def test_stages_work_at_the_same_time():
@@ -54,17 +53,7 @@ def test_stages_work_at_the_same_time():
         return function
 
     # 2 must be in the first stage while 1 is in the second and 0 in the third.
-    assert list(run_stages(range(3), [Stage(meet_with(number)) for number in (2, 1, 0)])) == [0, 1, 2]
-
-
-def test_workers_of_one_stage_work_at_the_same_time():
-    meeting = threading.Barrier(3, timeout=PATIENCE)
-
-    def meet(item: int) -> int:
-        meeting.wait()
-        return item
-
-    assert sorted(run_stages(range(6), [Stage(meet, workers=3)])) == list(range(6))
+    assert list(run_stages(range(3), [meet_with(number) for number in (2, 1, 0)])) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -87,7 +76,7 @@ def test_no_more_items_wait_than_the_depth_allows(depth):
         done.append(item)
         return item
 
-    assert list(run_stages(items(), [Stage(work)], depth=depth)) == list(range(20))
+    assert list(run_stages(items(), [work], depth=depth)) == list(range(20))
     assert not overrun.is_set()
 
 
@@ -105,10 +94,9 @@ def fail_at(number: int):
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-@pytest.mark.parametrize("workers", [1, 4])
-def test_an_exception_in_a_stage_comes_out_and_stops_the_work(position, workers):
-    stages = [Stage(double, workers) for _ in range(3)]
-    stages[position] = Stage(fail_at(5 * 2**position), workers)
+def test_an_exception_in_a_stage_comes_out_and_stops_the_work(position):
+    stages = [double for _ in range(3)]
+    stages[position] = fail_at(5 * 2**position)
     stopped, fed = [], []
 
     def items():
@@ -127,7 +115,7 @@ def test_an_exception_in_the_items_comes_out():
         yield 1
         raise BrokenError
 
-    results = run_stages(items(), [Stage(double), Stage(double)])
+    results = run_stages(items(), [double, double])
     assert next(results) == 4
     with pytest.raises(BrokenError):
         next(results)
@@ -138,7 +126,7 @@ def test_an_exit_within_a_stage_comes_out():
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):
-        list(run_stages(range(5), [Stage(leave)]))
+        list(run_stages(range(5), [leave]))
 
 
 def test_closing_early_stops_the_work_and_drops_what_waits():
@@ -148,7 +136,7 @@ def test_closing_early_stops_the_work_and_drops_what_waits():
         started.append(item)
         return item
 
-    results = run_stages(itertools.count(), [Stage(work), Stage(double)], on_stop=lambda: stopped.append(True))
+    results = run_stages(itertools.count(), [work, double], on_stop=lambda: stopped.append(True))
     assert [next(results), next(results)] == [0, 2]
     assert stopped == []
     results.close()
@@ -166,7 +154,7 @@ def test_what_is_under_way_is_finished_when_the_work_is_stopped():
         finished.append(item)
         return item
 
-    results = run_stages(range(100), [Stage(work)], on_stop=cancelled.set)
+    results = run_stages(range(100), [work], on_stop=cancelled.set)
     assert next(results) == 0
     assert entered.wait(PATIENCE)
     results.close()
@@ -175,7 +163,7 @@ def test_what_is_under_way_is_finished_when_the_work_is_stopped():
 
 def test_a_keyboard_interrupt_in_the_loop_over_the_results_ends_the_threads():
     stopped = []
-    results = run_stages(itertools.count(), [Stage(double, workers=3)], on_stop=lambda: stopped.append(True))
+    results = run_stages(itertools.count(), [double], on_stop=lambda: stopped.append(True))
     next(results)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt())
@@ -184,13 +172,13 @@ def test_a_keyboard_interrupt_in_the_loop_over_the_results_ends_the_threads():
 
 def test_a_run_to_the_end_is_no_stop():
     stopped = []
-    assert list(run_stages(range(3), [Stage(double)], on_stop=lambda: stopped.append(True))) == [0, 2, 4]
+    assert list(run_stages(range(3), [double], on_stop=lambda: stopped.append(True))) == [0, 2, 4]
     assert stopped == []
 
 
 def test_nothing_starts_before_the_first_result_is_asked_for():
     started = []
-    results = run_stages(range(3), [Stage(started.append)])
+    results = run_stages(range(3), [started.append])
     assert started == []
     results.close()
     assert started == []
@@ -201,7 +189,7 @@ def test_nothing_starts_before_the_first_result_is_asked_for():
 def test_ctrl_c_ends_the_process(presses):
     program = """
 import itertools, threading
-from toonify.pipeline import Stage, run_stages
+from toonify.pipeline import run_stages
 
 def work(item):
     if item == 2:
@@ -214,7 +202,7 @@ def stop():
     print("stopping", flush=True)
 
 release = threading.Event()
-for item in run_stages(itertools.count(), [Stage(work)], on_stop=stop):
+for item in run_stages(itertools.count(), [work], on_stop=stop):
     pass
 """
     with subprocess.Popen(

@@ -6,7 +6,7 @@ import pytest
 
 from toonify.errors import StyleError, UsageError
 from toonify.models import ARCHITECTURES
-from toonify.styles import Card, HubWeights, find_style, parse_card, shipped_styles
+from toonify.styles import Card, FileWeights, HubWeights, LocatedStyle, find_style, parse_card, shipped_styles
 
 CARDS = sorted(shipped_styles())
 
@@ -112,3 +112,25 @@ def test_cards_are_immutable() -> None:
     card: Card = shipped_styles()["shinkai"].card
     with pytest.raises(AttributeError):
         card.id = "other"  # type: ignore[misc]
+
+
+def test_a_pinned_onnx_file_is_checked(tmp_path: Path, tiny_onnx: Path) -> None:
+    import hashlib
+
+    from toonify.errors import WeightsError
+    from toonify.generators import open_generator, verify_weights
+
+    (tmp_path / "net.onnx").write_bytes(tiny_onnx.read_bytes())
+    style = find_style(str(tiny_onnx))
+    variant = style.card.variants["original"]
+
+    def pinned(digest: str) -> LocatedStyle:
+        weights = FileWeights("net.onnx", fingerprint=f"sha256:{digest}")
+        changed = msgspec.structs.replace(variant, weights=weights)
+        return LocatedStyle(msgspec.structs.replace(style.card, variants={"original": changed}), tmp_path)
+
+    good = pinned(hashlib.sha256(tiny_onnx.read_bytes()).hexdigest())
+    assert open_generator(good, "original", device="cpu").device == "cpu"
+    for function in (lambda s: open_generator(s, "original", device="cpu"), lambda s: verify_weights(s, "original")):
+        with pytest.raises(WeightsError, match="not the file that the card"):
+            function(pinned("0" * 64))

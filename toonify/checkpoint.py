@@ -40,13 +40,16 @@ def _load(file: BinaryIO, path: Path) -> object:
         raise WeightsError(f"{path} is damaged or not a checkpoint") from error
 
 
+_PRECISIONS = {"float32": torch.float32, "float16": torch.float16}
+
+
 def fingerprint(state: Mapping[str, Tensor], precision: str = "float32") -> str:
     """A digest of names, shapes and values, whatever the file they came in: "float32:<64 hex digits>".
 
     `precision` is the type that values are rounded to first. "float16" serves where only a float16 copy of published
     float32 weights was at hand: rounding makes the two alike.
     """
-    dtype = {"float32": torch.float32, "float16": torch.float16}[precision]
+    dtype = _PRECISIONS[precision]
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().to("cpu", dtype).contiguous()
@@ -64,7 +67,12 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
     state = read_tensors(path)
     pinned = variant.weights.fingerprint
     if pinned is not None:
-        found = fingerprint(state, pinned.partition(":")[0])
+        precision = pinned.partition(":")[0]
+        if precision not in _PRECISIONS:
+            raise StyleError(
+                f"the card pins {pinned[:20]}...; a checkpoint is pinned by {' or '.join(_PRECISIONS)}:..."
+            )
+        found = fingerprint(state, precision)
         if found != pinned:
             raise WeightsError(
                 f"{path} holds other weights than the card says (found {found[:20]}..., expected {pinned[:20]}...)"

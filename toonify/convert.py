@@ -11,18 +11,20 @@ from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from PIL import ExifTags, Image
 
 import toonify
 from toonify.arrays import Floats
-from toonify.discover import Job, display
+from toonify.discover import Job
 from toonify.drawing import Look, Sketch, Style
-from toonify.errors import ImageError, UsageError
+from toonify.errors import ImageError, ToonifyError, UsageError, describe, display, one_line
 from toonify.files import write_atomically
-from toonify.images import DEFAULT_MAX_PIXELS, Photo, encode_picture, read_photo, read_processing_note
+from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, read_photo, read_processing_note
 from toonify.memory import give_back_freed_memory
-from toonify.pipeline import Stage, run_stages
+from toonify.pipeline import run_stages
 from toonify.resize import resize
+from toonify.styles import FileWeights
 
 Result = Literal["drawn", "skipped", "kept", "failed"]
 
@@ -58,8 +60,8 @@ class Outcome:
         """The outcome for `--report`: plain values, paths as text."""
         record = {key: value for key, value in vars(self).items() if key != "error"}
         return {
-            "input": display(record.pop("source")),
-            "output": display(record.pop("target")),
+            "input": os.fspath(record.pop("source")),
+            "output": os.fspath(record.pop("target")),
             "outcome": record.pop("result"),
             **{key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()},
         }
@@ -79,15 +81,15 @@ class _Work:
 
 
 def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Outcome]:
-    """Draw every job and yield what became of it, in the order in which they end.
+    """Draw every job and yield what became of it, in order.
 
     Decoding, drawing and encoding run at the same time. A photo that fails is an outcome; nothing but
     KeyboardInterrupt stops the rest, and then what is half done leaves no trace.
     """
     stages = [
-        Stage(_guard(lambda job: _read(job, style, save))),
-        Stage(_guard(lambda work: _draw(work, style))),
-        Stage(_guard(lambda work: _finish_and_write(work, style, save))),
+        _guard(lambda job: _read(job, style, save)),
+        _guard(lambda work: _draw(work, style)),
+        _guard(lambda work: _finish_and_write(work, style, save)),
     ]
     return run_stages(jobs, stages, on_stop=style.cancel)
 
@@ -98,8 +100,11 @@ def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
         return Outcome(job.source, job.target, "failed", job.problem)
     if not os.path.lexists(job.target) or save.overwrite:
         return None
-    with job.source.open("rb") as file:
-        note = processing_note(file, job, look, save)
+    try:
+        with job.source.open("rb") as file:
+            note = processing_note(file, job, look, save)
+    except OSError as error:
+        return Outcome(job.source, job.target, "failed", f"cannot be read: {error.strerror}")
     if read_processing_note(job.target) == note:
         return Outcome(job.source, job.target, "skipped", "already drawn in this way")
     return Outcome(job.source, job.target, "kept", "another picture is in its place; --overwrite replaces it")
@@ -118,24 +123,33 @@ def processing_note(file: BufferedIOBase, job: Job, look: Look, save: SaveOption
         _RECIPE,
         photo,
         look.style.card.id,
-        repr(look.variant),
+        look.weights_digest,
+        repr(msgspec.structs.replace(look.variant, weights=FileWeights(""))),
         asdict(look.options),
         job.format,
-        save.quality,
+        save.quality if job.format in DEFAULT_QUALITY else None,
         save.strip_metadata,
     ]
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     return f"toonify {toonify.__version__} {look.style.card.id}/{look.variant_name} recipe:{digest}"
 
 
-def draw_stream(data: BytesIO, style: Style, save: SaveOptions, format: str) -> bytes:  # noqa: A002
-    """Draw one encoded photo to one encoded picture; `format` "same" takes the photo's. Raises ImageError."""
+def draw_stream(
+    data: BytesIO,
+    style: Style,
+    save: SaveOptions,
+    format: str,  # noqa: A002
+) -> tuple[bytes, tuple[str, ...]]:
+    """Draw one encoded photo to one encoded picture, and what the user should know of the photo.
+
+    `format` "same" takes the photo's. Raises ImageError.
+    """
     photo = read_photo(data, max_pixels=save.max_pixels)
     job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
     note = processing_note(data, job, style.look, save)
     sketch = style.prepare(photo.pixels)
     work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
-    return _encode(work, style, save)
+    return _encode(work, style, save), _notes(work)
 
 
 def _read(job: Job, style: Style, save: SaveOptions) -> _Work | Outcome:
@@ -143,7 +157,11 @@ def _read(job: Job, style: Style, save: SaveOptions) -> _Work | Outcome:
     if (outcome := examine(job, style.look, save)) is not None:
         return outcome
     _make_writable(job.target.parent)
-    with job.source.open("rb") as file:
+    try:
+        file = job.source.open("rb")
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
+    with file:
         photo = read_photo(file, max_pixels=save.max_pixels)
         note = processing_note(file, job, style.look, save)
     sketch = style.prepare(photo.pixels)
@@ -172,12 +190,19 @@ def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
         work.job.source,
         work.job.target,
         "drawn",
-        notes=work.photo.notes,
+        notes=_notes(work),
         width=width,
         height=height,
         seconds=work.seconds + time.perf_counter() - started,
         network_seconds=work.network_seconds,
     )
+
+
+def _notes(work: _Work) -> tuple[str, ...]:
+    """What the user should know of a photo that was drawn."""
+    if work.photo.alpha is not None and work.job.format == "jpg":
+        return (*work.photo.notes, "its transparency was laid on white")
+    return work.photo.notes
 
 
 def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
@@ -220,24 +245,10 @@ def _guard(function: Callable[[Any], _Work | Outcome]) -> Callable[[Any], _Work 
             reason = "not enough memory; draw it smaller with --size"
         except Exception as error:
             unexpected = error
-            reason = f"unexpected {type(error).__name__}: {error}; --debug shows where"
+            reason = f"unexpected {type(error).__name__}: {one_line(error)}; --debug shows where"
         return Outcome(job.source, job.target, "failed", reason, error=unexpected)
 
     return guarded
-
-
-def describe(error: OSError) -> str:
-    """What the system refused, in words, with the file that it is about and a way out where there is one."""
-    where = f" {display(error.filename)}" if error.filename else ""
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "no space left to write the picture; free some, then run the same command again"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return f"no permission for{where or ' the file'}; choose another place with --output"
-        case errno.ENAMETOOLONG:
-            return "its output name is too long for the file system; choose another with --output"
-        case _:
-            return f"{error.strerror or error}{where}"
 
 
 def write_report(path: Path, style: Style, outcomes: list[Outcome]) -> None:
@@ -257,16 +268,21 @@ def write_report(path: Path, style: Style, outcomes: list[Outcome]) -> None:
         "options": asdict(style.look.options),
         "files": [outcome.record() for outcome in outcomes],
     }
-    write_atomically(path, (json.dumps(report, indent=1) + "\n").encode(), overwrite=True)
+    try:
+        write_atomically(path, (json.dumps(report, indent=1) + "\n").encode(), overwrite=True)
+    except OSError as error:
+        raise ToonifyError(f"--report {display(path)} cannot be written: {error.strerror}") from error
 
 
 def check_report(path: Path) -> None:
-    """Raise UsageError unless `path` is free, or holds an earlier report, which a new one may replace."""
+    """Raise UsageError unless a report can be written to `path`: a free name, or that of an earlier report."""
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--report {display(path)}: its folder is not there or cannot be written; give another")
     if not os.path.lexists(path):
         return
     try:
-        earlier = "toonify" in json.loads(path.read_bytes())
-    except (OSError, ValueError, TypeError):
-        earlier = False
-    if not earlier:
+        earlier = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError):
+        earlier = None
+    if not (isinstance(earlier, dict) and {"toonify", "files"} <= earlier.keys()):
         raise UsageError(f"--report {display(path)}: something else is in that place; give another name")

@@ -3,11 +3,12 @@
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toonify.errors import UsageError
+from toonify.errors import UsageError, display
 from toonify.images import FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT, read_processing_note
 
 
@@ -35,20 +36,23 @@ def find_photos(inputs: Iterable[Path], *, recursive: bool = True, leave_out: Pa
 
     In folders, files with the suffix of a picture count; hidden files and folders do not, nor does the folder
     `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file that is named
-    itself is taken whatever its suffix. Drawings by toonify are left out where their photo is an input, too.
+    itself is taken whatever its suffix. Drawings by toonify that lie beside a photo
+    among the inputs are left out.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
     inputs = list(inputs)
     found: dict[Path, Found] = {}
-    named = {(path.parent, path.stem) for path in inputs}
+    stems: dict[Path, set[str]] = defaultdict(set)  # of the inputs in a folder
+    for path in inputs:
+        stems[path.parent].add(path.stem)
     for path in inputs:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             photos: Iterable[Found] = _walk(path, recursive=recursive, leave_out=leave_out)
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
-            stems = {stem for folder, stem in named if folder == path.parent}
-            photos = [] if _is_drawing_of_neighbour(path, stems) else [Found(path, problem=_problem(path))]
+            is_drawing = _is_drawing_of_neighbour(path, stems[path.parent])
+            photos = [] if is_drawing else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
         for photo in photos:
@@ -114,58 +118,102 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: st
     """Give every photo an output path of its own that is no input.
 
     Without `output`, drawings go beside the inputs: `photos/a.jpg` found in `photos/` to `photos_STYLE/a.jpg`,
-    `cat.jpg` to `cat_STYLE.jpg`. With `output`, folders are mirrored into that folder (each under its own name if
-    there are several), and files go straight into it; an `output` with the suffix of a picture is the file for one
+    `cat.jpg` to `cat_STYLE.jpg`. With `output`, folders are mirrored into that folder (each under a name of its own
+    if there are several), and files go straight into it; an `output` with the suffix of a picture is the file for one
     photo.
 
     Raises UsageError if `output` cannot serve.
     """
+    is_input = _recogniser(photo.path for photo in found)
     is_folder = output is not None and os.path.isdir(output)  # noqa: PTH112 - as above
-    as_file = output is not None and output.suffix.lower() in FORMAT_OF_SUFFIX and not is_folder
-    if output is not None and as_file and (len(found) > 1 or found[0].root is not None):
-        raise UsageError(f"--output {display(output)} is one file, and there may be more photos; give a folder")
-    if output is not None and os.path.lexists(output) and not is_folder and not as_file:
-        raise UsageError(f"--output {display(output)} is a file; give a folder")
-    several_roots = len({photo.root for photo in found if photo.root is not None}) > 1
-
-    def wanted(photo: Found) -> tuple[Path, str]:
-        folder, stem, suffix = _place(photo, output, style, several_roots)
-        chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), "png") if format == "same" else format
-        if suffix.lower() not in SUFFIXES_OF_FORMAT[chosen]:
-            suffix = SUFFIXES_OF_FORMAT[chosen][0]
-        return folder / (stem + suffix), chosen
-
-    inputs = {_key(photo.path) for photo in found}
+    if output is not None and not is_folder:
+        if output.suffix.lower() in FORMAT_OF_SUFFIX:
+            return [_job_for_file(found, output, format, is_input)]
+        if os.path.lexists(output):
+            raise UsageError(f"--output {display(output)} is a file; give a folder")
+    bases = _bases(found, output, style)
+    wanted = [_wanted(photo, bases, output, style, format) for photo in found]
     taken: set[str] = set()
     jobs: dict[int, Job] = {}
     # A photo whose name need not change has the first right to it.
-    order = sorted(range(len(found)), key=lambda i: wanted(found[i])[0].name != found[i].path.name)
-    for i in order:
-        photo = found[i]
-        if as_file:
-            assert output is not None  # noqa: S101
-            target, chosen = output, FORMAT_OF_SUFFIX[output.suffix.lower()]
-            if output.suffix.lower() not in SUFFIXES_OF_FORMAT[chosen]:
-                raise UsageError(f"--output {display(output)}: {output.suffix} is not written; choose {chosen}")
-            if format not in ("same", chosen):
-                raise UsageError(f"--output {display(output)} and --format {format} do not agree; drop one of them")
-            if _key(target) in inputs:
-                raise UsageError(f"--output {display(output)} is the photo itself; give another name")
-        else:
-            target, chosen = wanted(photo)
-            stem = target.stem
-            if _key(target) in inputs:
-                stem = f"{stem}_{style}"
-            elif _key(target) in taken:
-                stem = f"{stem}_{photo.path.suffix[1:].lower()}"
-            target = target.with_name(stem + target.suffix)
-            number = 2
-            while _key(target) in taken or _key(target) in inputs:
-                target = target.with_name(f"{stem}_{number}{target.suffix}")
-                number += 1
+    for i in sorted(range(len(found)), key=lambda i: wanted[i][0].name != found[i].path.name):
+        photo, (target, chosen) = found[i], wanted[i]
+        stem = target.stem
+        if is_input(target):
+            stem = f"{stem}_{style}"
+        elif _key(target) in taken:
+            stem = f"{stem}_{photo.path.suffix[1:].lower()}"
+        target = target.with_name(stem + target.suffix)
+        number = 2
+        while _key(target) in taken or is_input(target):
+            target = target.with_name(f"{stem}_{number}{target.suffix}")
+            number += 1
         taken.add(_key(target))
         jobs[i] = Job(photo.path, target, chosen, photo.problem)
     return [jobs[i] for i in range(len(found))]
+
+
+def _job_for_file(found: list[Found], output: Path, format: str, is_input: Callable[[Path], bool]) -> Job:  # noqa: A002
+    """The job where `--output` is a file."""
+    name, suffix = display(output), output.suffix.lower()
+    chosen = FORMAT_OF_SUFFIX[suffix]
+    if len(found) > 1 or found[0].root is not None:
+        raise UsageError(f"--output {name} is one file, and there may be more photos; give a folder")
+    if suffix not in SUFFIXES_OF_FORMAT[chosen]:
+        raise UsageError(f"--output {name}: {suffix} is not written; choose {chosen}")
+    if format not in ("same", chosen):
+        raise UsageError(f"--output {name} and --format {format} do not agree; drop one of them")
+    if is_input(output):
+        raise UsageError(f"--output {name} is the photo itself; give another name")
+    return Job(found[0].path, output, chosen, found[0].problem)
+
+
+def _bases(found: list[Found], output: Path | None, style: str) -> dict[Path, Path]:
+    """The folder that mirrors each input folder."""
+    roots = list(dict.fromkeys(photo.root for photo in found if photo.root is not None))
+    if output is None:
+        return {root: default_output(root, style) for root in roots}
+    if len(roots) <= 1:
+        return dict.fromkeys(roots, output)
+    bases: dict[Path, Path] = {}
+    for root in roots:
+        name = base = root.resolve().name
+        number = 2
+        while _key(output / name) in {_key(other) for other in bases.values()}:
+            name = f"{base}_{number}"
+            number += 1
+        bases[root] = output / name
+    return bases
+
+
+def _wanted(
+    photo: Found,
+    bases: dict[Path, Path],
+    output: Path | None,
+    style: str,
+    format: str,  # noqa: A002
+) -> tuple[Path, str]:
+    """The output path that a photo would have if it were alone, and its format."""
+    path = photo.path
+    stem, suffix = path.stem, path.suffix
+    if photo.root is not None:
+        folder = bases[photo.root] / path.parent.relative_to(photo.root)
+    elif output is not None:
+        folder = output
+    else:
+        folder, stem = path.parent, f"{stem}_{style}"
+    chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), "png") if format == "same" else format
+    if suffix.lower() not in SUFFIXES_OF_FORMAT[chosen]:
+        suffix = SUFFIXES_OF_FORMAT[chosen][0]
+    return folder / (stem + suffix), chosen
+
+
+def _recogniser(photos: Iterable[Path]) -> Callable[[Path], bool]:
+    """Tells whether a path is one of the photos: by name, or because a link makes two names one file."""
+    photos = list(photos)
+    keys = {_key(photo) for photo in photos}
+    identities = {_identity(photo) for photo in photos} - {None}
+    return lambda path: _key(path) in keys or _identity(path) in identities
 
 
 def default_output(root: Path, style: str) -> Path:
@@ -178,26 +226,6 @@ def default_output(root: Path, style: str) -> Path:
     return named.with_name(f"{named.name}_{style}")
 
 
-def _place(photo: Found, output: Path | None, style: str, several_roots: bool) -> tuple[Path, str, str]:
-    """Folder, stem and suffix that a drawing would have in the photo's own format."""
-    path = photo.path
-    if photo.root is None:
-        if output is None:
-            return path.parent, f"{path.stem}_{style}", path.suffix
-        return output, path.stem, path.suffix
-    if output is None:
-        base = default_output(photo.root, style)
-    else:
-        base = output / photo.root.resolve().name if several_roots else output
-    return base / path.parent.relative_to(photo.root), path.stem, path.suffix
-
-
 def _key(path: Path) -> str:
     """Equal for two paths that some file system takes for one: absolute, composed, without regard to case."""
     return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()  # noqa: PTH100 - as above
-
-
-def display(path: Path | str) -> str:
-    """A path as it can be printed anywhere: what is no UTF-8 or would steer a terminal is shown as a question mark."""
-    text = os.fsencode(path).decode("utf-8", "replace")
-    return "".join(char if char.isprintable() and char != "\ufffd" else "?" for char in text)

@@ -50,7 +50,7 @@ def _onnxruntime() -> Iterator[Finding]:
         yield Finding(
             "ONNX Runtime",
             f"{' and '.join(there)} are both installed and overwrite each other",
-            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[cuda,cudnn]'",
         )
     elif not there:
         yield Finding("ONNX Runtime", "is not installed", "pip install onnxruntime-gpu (onnxruntime without a GPU)")
@@ -108,7 +108,7 @@ def _caches() -> Iterator[Finding]:
 
     folder = cache_folder()
     there = folder if folder.exists() else next(parent for parent in folder.parents if parent.exists())
-    if os.access(there, os.W_OK):
+    if there.is_dir() and os.access(there, os.W_OK):
         yield Finding("cache", f"{folder.parent} (set HF_HOME to move it), {_size(folder)} of converted networks")
     else:
         yield Finding("cache", f"{there} cannot be written", "set HF_HOME to a folder of yours")

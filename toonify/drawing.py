@@ -9,7 +9,7 @@ from PIL import Image
 from toonify.arrays import Floats, Pixels, to_floats
 from toonify.color import keep_color, saturate
 from toonify.errors import UsageError
-from toonify.generators import open_generator
+from toonify.generators import open_generator, weights_digest
 from toonify.images import photo_from_image
 from toonify.network import draw
 from toonify.resize import fit_long_side, resize, upsample
@@ -79,6 +79,7 @@ class Look:
     style: LocatedStyle
     variant_name: str
     variant: Variant
+    weights_digest: str  # tells the network from all others
     options: DrawOptions
 
     def __str__(self) -> str:
@@ -167,7 +168,7 @@ def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
     """
     style = find_style(name)
     variant_name, chosen = style.variant(variant)
-    return Look(style, variant_name, chosen, draw_options(chosen, **options))
+    return Look(style, variant_name, chosen, weights_digest(style, variant_name), draw_options(chosen, **options))
 
 
 def load_look(look: Look, *, device: Device = "auto", backend: Backend = "onnx", quiet: bool = False) -> Style:

@@ -12,6 +12,11 @@
 A message is one line: what is wrong, with which file or flag, and what to type next. It never ends in a full stop.
 """
 
+import errno
+import os
+import unicodedata
+from os import PathLike
+
 
 class ToonifyError(Exception):
     """Base of all errors that toonify raises on purpose; `str(error)` is the line to show."""
@@ -47,3 +52,46 @@ class DeviceError(ToonifyError):
 
 class ExportError(ToonifyError):
     """An exported network does not agree with the original, or cannot be written."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception of somebody else's says, without line breaks; its class where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def describe(error: OSError) -> str:
+    """What the system refused, in words, with the file that it is about and a way out where there is one."""
+    where = f" {display(error.filename)}" if error.filename else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "no space left on the device; free some, then run the same command again"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"no permission to write{where}; choose another place with --output"
+        case errno.ENAMETOOLONG:
+            return "its name is too long for the file system; choose another with --output"
+        case _:
+            return f"{error.strerror or one_line(error)}{where}"
+
+
+def display(path: PathLike[str] | str | bytes) -> str:
+    """A path as it can be printed anywhere.
+
+    What is no UTF-8, and what would steer a terminal or turn the line round, is shown as a question mark.
+    """
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join("?" if char == "\ufffd" or _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    is_control = unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+    return is_control or unicodedata.bidirectional(char) in (
+        "LRE",
+        "RLE",
+        "LRO",
+        "RLO",
+        "PDF",
+        "LRI",
+        "RLI",
+        "FSI",
+        "PDI",
+    )

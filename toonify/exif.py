@@ -28,7 +28,6 @@ _KEPT_TAGS = frozenset(
 )
 KEPT_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _EMPTY_EXIF = 20  # bytes of one without tags
-_MAX_EXIF = 65_000  # bytes: a JPEG holds it in one segment of 64 KiB
 
 
 def descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
@@ -52,10 +51,10 @@ def descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
     return kept
 
 
-def fitted_exif(exif: Image.Exif | None, width: int, height: int) -> Image.Exif | None:
-    """EXIF that is true of a drawing: its size, sRGB; without the maker's note if it would not fit into a JPEG.
+def fitted_exif(exif: Image.Exif | None, width: int, height: int, *, limit: int | None) -> Image.Exif | None:
+    """EXIF that is true of a drawing: its size, sRGB. None where there is nothing to write.
 
-    None where there is nothing to write.
+    Where `limit` bytes are not enough, the maker's note goes first, then all that is long, until it fits.
     """
     if exif is None:
         return None
@@ -65,11 +64,19 @@ def fitted_exif(exif: Image.Exif | None, width: int, height: int) -> Image.Exif 
         details[ExifTags.Base.ColorSpace] = 1  # sRGB
         details[ExifTags.Base.ExifImageWidth] = width
         details[ExifTags.Base.ExifImageHeight] = height
-    packed = _pack_exif(dict(exif), tables)
-    if len(packed.tobytes()) > _MAX_EXIF and details:
-        details.pop(ExifTags.Base.MakerNote, None)
-        packed = _pack_exif(dict(exif), tables)
-    return packed if (dict(packed) or tables) and len(packed.tobytes()) <= _MAX_EXIF else None
+    tags = dict(exif)
+    packed = _pack_exif(tags, tables)
+    if limit is not None and len(packed.tobytes()) > limit:
+        tables.get(ExifTags.IFD.Exif, {}).pop(ExifTags.Base.MakerNote, None)
+        packed = _pack_exif(tags, tables)
+    if limit is not None and len(packed.tobytes()) > limit:
+        tags, *shortened = ({k: v for k, v in entries.items() if _is_short(v)} for entries in (tags, *tables.values()))
+        packed = _pack_exif(tags, dict(zip(tables, shortened, strict=True)))
+    return packed if dict(packed) or tables else None
+
+
+def _is_short(value: object) -> bool:
+    return not isinstance(value, (str, bytes, tuple)) or len(value) <= 1000
 
 
 def _pack_exif(tags: dict[int, Any], tables: dict[ExifTags.IFD, dict[int, Any]]) -> Image.Exif:

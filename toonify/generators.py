@@ -29,6 +29,11 @@ def open_generator(
     path = onnx_file(style, variant, chosen, quiet=quiet)
     try:
         return OnnxGenerator(path, chosen)
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        print(f"CUDA left aside: {error}", file=sys.stderr)
+        return open_generator(style, variant, backend=backend, device="cpu", quiet=quiet)
     except StyleError:
         if path != cached_onnx(style, variant, chosen):
             raise
@@ -43,8 +48,10 @@ def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "n
     name, chosen = style.variant(variant)
     weights = chosen.weights
     if isinstance(weights, FileWeights):
-        if weights.file.endswith(".onnx"):
-            raise DeviceError(f"{style.card.id} ({name}) is an ONNX network without a checkpoint; use --backend onnx")
+        if weights.file.lower().endswith(".onnx"):
+            raise DeviceError(
+                f"{style.card.id} ({name}) is an ONNX network; without a checkpoint PyTorch cannot run it"
+            )
         return load_generator(_beside_card(style, weights), chosen)
     path = hub.fetch(weights, quiet=quiet)
     try:
@@ -57,8 +64,8 @@ def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "n
 def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     name, chosen = style.variant(variant)
-    if isinstance(chosen.weights, FileWeights) and chosen.weights.file.endswith(".onnx"):
-        return _beside_card(style, chosen.weights)
+    if isinstance(chosen.weights, FileWeights) and chosen.weights.file.lower().endswith(".onnx"):
+        return _own_onnx(style, chosen.weights)
     path = cached_onnx(style, variant, device)
     if not path.exists():
         from toonify.export import export_onnx
@@ -79,11 +86,17 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
 def cached_onnx(style: LocatedStyle, variant: str, device: str) -> Path:
     """Where the ONNX network converted for `device` from a variant's checkpoint is, or will be."""
     name, chosen = style.variant(variant)
-    weights = chosen.weights
-    pinned = weights.fingerprint or hashlib.sha256(_beside_card(style, weights).read_bytes()).hexdigest()
-    what = f"{pinned} {chosen.architecture} {sorted(chosen.config.items())} {EXPORTER} {OPSET}"
+    what = f"{weights_digest(style, name)} {chosen.architecture} {sorted(chosen.config.items())} {EXPORTER} {OPSET}"
     key = hashlib.sha256(what.encode()).hexdigest()[:16]
     return hub.cache_folder() / "onnx" / f"{style.card.id}-{name}-{device}-{key}.onnx"
+
+
+def weights_digest(style: LocatedStyle, variant: str) -> str:
+    """What tells a variant's weights from all others: the fingerprint that its card pins, or a digest of its file."""
+    _, chosen = style.variant(variant)
+    if chosen.weights.fingerprint is not None:
+        return chosen.weights.fingerprint
+    return _file_digest(_beside_card(style, chosen.weights))
 
 
 def is_cached(style: LocatedStyle, variant: str) -> bool:
@@ -91,7 +104,7 @@ def is_cached(style: LocatedStyle, variant: str) -> bool:
     _, chosen = style.variant(variant)
     if isinstance(chosen.weights, HubWeights):
         return hub.cached(chosen.weights) is not None or bool(_converted(style, variant))
-    return _beside_card(style, chosen.weights).exists()
+    return (style.folder / chosen.weights.file).is_file()
 
 
 def verify_weights(style: LocatedStyle, variant: str) -> str:
@@ -106,8 +119,8 @@ def verify_weights(style: LocatedStyle, variant: str) -> str:
     name, chosen = style.variant(variant)
     weights = chosen.weights
     photo = check_photo(chosen)
-    if isinstance(weights, FileWeights) and weights.file.endswith(".onnx"):
-        OnnxGenerator(_beside_card(style, weights), "cpu")(photo)
+    if isinstance(weights, FileWeights) and weights.file.lower().endswith(".onnx"):
+        OnnxGenerator(_own_onnx(style, weights), "cpu")(photo)
         return "the network opens and draws"
     networks = _converted(style, name)
     drawings = {path: OnnxGenerator(path, "cpu")(photo) for path in networks}
@@ -138,6 +151,18 @@ def check_photo(variant: Variant) -> Floats:
         pixels = read_photo(file).pixels
     height, width = (side // variant.multiple * variant.multiple for side in pixels.shape[:2])
     return to_batch(pixels[:height, :width], variant)
+
+
+def _own_onnx(style: LocatedStyle, weights: FileWeights) -> Path:
+    path = _beside_card(style, weights)
+    if weights.fingerprint is not None and weights.fingerprint != _file_digest(path):
+        raise WeightsError(f"{path} is not the file that the card of {style.card.id} pins")
+    return path
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _beside_card(style: LocatedStyle, weights: FileWeights | HubWeights) -> Path:

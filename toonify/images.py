@@ -15,7 +15,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from toonify.arrays import Pixels, to_floats, to_pixels
-from toonify.errors import ImageError
+from toonify.errors import ImageError, one_line
 from toonify.exif import descriptive_exif, fitted_exif
 from toonify.tiff import encode_tiff
 
@@ -44,6 +44,7 @@ _FORMAT_OF_DECODER = {
 }
 DEFAULT_QUALITY = {"jpg": 92, "webp": 90, "avif": 80}  # the others are lossless
 DEFAULT_MAX_PIXELS = 250_000_000
+_MAX_EXIF = {"jpg": 65_000}  # bytes: one segment of 64 KiB
 _MAX_SIDE = {"jpg": 65_500, "webp": 16_383, "avif": 65_536}  # of the files, in pixels
 
 
@@ -79,7 +80,7 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo
     except MemoryError as error:
         raise ImageError("not enough memory to decode it") from error
     except Exception as error:  # decoders raise almost anything on damaged files: SyntaxError, struct.error, ...
-        raise ImageError(f"damaged: {_one_line(error)}") from error
+        raise ImageError(f"damaged: {one_line(error)}") from error
 
 
 def photo_from_image(image: Image.Image) -> Photo:
@@ -113,7 +114,7 @@ def encode_picture(
     if alpha is not None and format == "jpg":
         pixels, alpha = _on_white(pixels, alpha), None
     samples = pixels if alpha is None else np.dstack([pixels, alpha])
-    fitted = fitted_exif(exif, width, height)
+    fitted = fitted_exif(exif, width, height, limit=_MAX_EXIF.get(format))
     if format == "tiff":
         return encode_tiff(samples, fitted)
     options: dict[str, object] = {"quality": quality or DEFAULT_QUALITY[format]} if format in DEFAULT_QUALITY else {}
@@ -128,13 +129,15 @@ def encode_picture(
             **options,
         )
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
-        raise ImageError(f"cannot be written as {format}: {_one_line(error)}") from error
+        raise ImageError(f"cannot be written as {format}: {one_line(error)}") from error
     return buffer.getvalue()
 
 
 def read_processing_note(path: Path) -> str | None:
     """The EXIF tag ProcessingSoftware of a picture file, without decoding its pixels; None where there is none."""
     try:
+        if not path.is_file():  # to open a pipe would wait for ever
+            return None
         with path.open("rb") as file, _open(file) as image:
             note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
     except Exception:  # whatever is wrong with it, it is no picture of ours
@@ -207,6 +210,8 @@ def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Pixels, Pixels | Non
 def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.Image:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if image.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
+            image = image.convert("RGB")  # some programs tag grey pictures so
         if image.mode == "RGB" and ImageCms.getProfileDescription(profile).startswith("sRGB"):
             return image
         converted = ImageCms.profileToProfile(
@@ -227,7 +232,3 @@ def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.
 def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
     weight = to_floats(alpha)[..., None]
     return to_pixels(to_floats(pixels) * weight + (1 - weight))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

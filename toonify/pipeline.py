@@ -1,4 +1,4 @@
-"""Stages that work at the same time, each in threads of its own, with short queues between them."""
+"""Stages that work at the same time, each in a thread of its own, with short queues between them."""
 
 import queue
 import threading
@@ -8,14 +8,7 @@ from typing import Any
 
 _END = object()
 Queue = queue.Queue[Any]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the work: `function` takes what the stage before it returned."""
-
-    function: Callable[[Any], Any]
-    workers: int = 1
+Stage = Callable[[Any], Any]  # one step of the work: takes what the stage before it returned
 
 
 @dataclass(frozen=True)
@@ -26,7 +19,7 @@ class _Raised:
 def run_stages(
     items: Iterable[Any], stages: list[Stage], *, depth: int = 1, on_stop: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Pass each item through all stages and yield the results as they come.
+    """Pass each item through all stages and yield the results, in order.
 
     At most `depth` items wait between two stages, so that memory does not grow with the number of items. When the
     iterator is closed early (or an exception such as KeyboardInterrupt ends the loop over it), `on_stop` is called,
@@ -37,11 +30,7 @@ def run_stages(
     queues = [Queue(depth) for _ in range(len(stages) + 1)]
     threads = [threading.Thread(target=_feed, args=(items, queues[0], stop))]
     for stage, inlet, outlet in zip(stages, queues, queues[1:], strict=False):
-        countdown = _Countdown(stage.workers)
-        threads += [
-            threading.Thread(target=_work, args=(stage.function, inlet, outlet, countdown, stop))
-            for _ in range(stage.workers)
-        ]
+        threads.append(threading.Thread(target=_work, args=(stage, inlet, outlet, stop)))
     for thread in threads:
         thread.start()
     finished = False
@@ -69,29 +58,15 @@ def _feed(items: Iterable[Any], outlet: Queue, stop: threading.Event) -> None:
     _put(outlet, _END, stop)
 
 
-def _work(
-    function: Callable[[Any], Any], inlet: Queue, outlet: Queue, countdown: "_Countdown", stop: threading.Event
-) -> None:
+def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event) -> None:
     while (item := _get(inlet, stop)) is not _END:
         if not isinstance(item, _Raised):
             try:
-                item = function(item)
+                item = stage(item)
             except BaseException as error:
                 item = _Raised(error)
         _put(outlet, item, stop)
-    # The end goes round among the workers of this stage; the last one passes it on.
-    _put(outlet if countdown.is_last() else inlet, _END, stop)
-
-
-class _Countdown:
-    def __init__(self, workers: int) -> None:
-        self._left = workers
-        self._lock = threading.Lock()
-
-    def is_last(self) -> bool:
-        with self._lock:
-            self._left -= 1
-            return self._left == 0
+    _put(outlet, _END, stop)
 
 
 def _get(source: Queue, stop: threading.Event) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from toonify import cuda
 from toonify.arrays import Floats
-from toonify.errors import DeviceError, StyleError
+from toonify.errors import DeviceError, StyleError, one_line
 from toonify.memory import give_back_freed_memory
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -132,7 +132,9 @@ def _open_session(path: Path, device: str) -> Any:
     try:
         return ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no public base class
-        raise StyleError(f"{path} is damaged or not an ONNX network: {str(error).splitlines()[0][:200]}") from error
+        if device == "cuda":
+            raise DeviceError(f"--device cuda cannot run: {one_line(error)[:200]}; type --device cpu") from error
+        raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
 
 
 def available_cores() -> int:

@@ -5,14 +5,13 @@ variants where the weights are, which network they fit, and how the style likes 
 style's name: a new style is a new card.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from toonify.errors import StyleError, UsageError
+from toonify.errors import StyleError, UsageError, display
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -118,15 +117,25 @@ def find_style(name: str) -> LocatedStyle:
     if name in styles:
         return styles[name]
     path = Path(name)
+    try:
+        return _style_at(path)
+    except OSError as error:
+        raise UsageError(
+            f"--style {display(name)}: {error.strerror}; `toonify styles` lists the styles by name"
+        ) from error
+
+
+def _style_at(path: Path) -> LocatedStyle:
     if path.is_dir():
         return _card_in_folder(path)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return _card_of_onnx(path)
     if path.is_file():
-        if path.suffix == ".onnx":
-            return _card_of_onnx(path)
-        return LocatedStyle(parse_card(path.read_bytes(), name), path.parent)
-    if os.sep in name or path.suffix:
-        raise UsageError(f"--style {name}: no such file or folder; `toonify styles` lists the styles by name")
-    raise UsageError(f"--style {name}: no such style; choose one of {', '.join(styles)}, or give a path")
+        return LocatedStyle(parse_card(path.read_bytes(), str(path)), path.parent)
+    if len(path.parts) > 1 or path.suffix:
+        raise UsageError(f"--style {display(path)}: no such file or folder; `toonify styles` lists the styles by name")
+    names = ", ".join(shipped_styles())
+    raise UsageError(f"--style {display(path)}: no such style; choose one of {names}, or give a path")
 
 
 def _card_in_folder(folder: Path) -> LocatedStyle:

@@ -1,5 +1,7 @@
 """The command line. Only this package knows Typer and Rich; a command is a module, and imports its work when run."""
 
+import io
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -47,31 +49,46 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; every error is one line on stderr, unless --debug is given."""
-    from toonify.errors import ToonifyError
+    from toonify.errors import ToonifyError, describe, one_line
 
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # --debug counts wherever it stands: who adds it has just seen a command fail, and has its end under the cursor.
     arguments = (["--debug"] if debug else []) + [word for word in arguments if word != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names of files may hold what the terminal cannot show
     if not debug:  # libraries' remarks on odd files and full disks; what matters is said by errors
         warnings.simplefilter("ignore")
     try:
-        return int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
+        code = int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # or a full disk would be met where nobody can say so
+        return code
     except ToonifyError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except typer.TyperException as error:
-        print(f"error: {' '.join(error.format_message().split())}; see `{_help_command(error)}`", file=sys.stderr)
+        if message := " ".join(error.format_message().split()):  # none where the help itself was the answer
+            print(f"error: {message}; see `{_help_command(error)}`", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `toonify styles | head -1` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if debug:
+            raise
+        print(f"error: {describe(error)}", file=sys.stderr)
+        return 3
     except Exception as error:
         if debug:
             raise
-        print(f"error: unexpected {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        print(f"error: unexpected {type(error).__name__}: {one_line(error)}; --debug shows where", file=sys.stderr)
         return 3
 
 

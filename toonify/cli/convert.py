@@ -77,7 +77,9 @@ def convert(
     ] = False,
     device: Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")] = DeviceName.auto,
     backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
-    max_megapixels: Annotated[float, typer.Option(min=0.001, help="Refuse larger photos, unread.")] = 250,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=1_000_000, help="Refuse larger photos, unread.")
+    ] = 250,
     quiet: QuietOption = False,
 ) -> int:
     """Turn photos into pictures: files and folders in, the same tree of drawings out.
@@ -95,6 +97,8 @@ def convert(
 
     if quality is not None and format in (FormatName.png, FormatName.tiff):
         raise UsageError(f"--quality is for jpg, webp and avif; {format} loses nothing, so drop one of the two flags")
+    if report is not None and dry_run:
+        raise UsageError("--dry-run does nothing that --report could tell; drop one of them")
     if report is not None:
         check_report(report)
     save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
@@ -111,7 +115,7 @@ def convert(
     streaming = Path("-") in inputs
     jobs: list[Job] = []
     if streaming:
-        _check_streaming(inputs, output, report, dry_run)
+        _check_streaming(inputs, bool(output or report or dry_run or overwrite))
     else:
         found = find_photos(inputs, recursive=recursive, leave_out=output)
         jobs = plan_jobs(found, output=output, style=look.style.card.id, format=format)
@@ -122,7 +126,7 @@ def convert(
     if not quiet:
         print(loaded, file=sys.stderr)
     if streaming:
-        return _convert_stream(loaded, save, format)
+        return _convert_stream(loaded, save, format, quiet=quiet)
     debug = bool(context.find_root().params["debug"])
     return _convert_files(jobs, loaded, save, report=report, quiet=quiet, debug=debug)
 
@@ -151,39 +155,47 @@ def _output_size(text: str) -> "OutputSize":
     return int(text)
 
 
-def _check_streaming(inputs: list[Path], output: Path | None, report: Path | None, dry_run: bool) -> None:
+def _check_streaming(inputs: list[Path], about_files: bool) -> None:
     from toonify.errors import UsageError
 
     if len(inputs) > 1:
         raise UsageError("- reads one photo from stdin and goes with no other input")
-    if output is not None or report is not None or dry_run:
-        raise UsageError("- writes the picture to stdout; drop --output, --report and --dry-run")
+    if about_files:
+        raise UsageError("- writes the picture to stdout; drop --output, --overwrite, --report and --dry-run")
+    if sys.stdin is None or sys.stdout is None:
+        raise UsageError("- needs stdin and stdout, and one of them is closed; add < photo.jpg > drawing.jpg")
     if sys.stdout.isatty():
         raise UsageError("- writes the picture to stdout, which is a terminal; add > drawing.jpg")
 
 
-def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName) -> int:  # noqa: A002
+def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName, *, quiet: bool) -> int:  # noqa: A002
     import io
 
     from toonify.convert import draw_stream
     from toonify.errors import ImageError
 
     try:
-        picture = draw_stream(io.BytesIO(sys.stdin.buffer.read()), style, save, format)
+        picture, notes = draw_stream(io.BytesIO(sys.stdin.buffer.read()), style, save, format)
     except ImageError as error:
         print(f"error: stdin: {error}", file=sys.stderr)
         return 1
+    for note in notes if not quiet else ():
+        print(f"stdin: {note}", file=sys.stderr)
     sys.stdout.buffer.write(picture)
+    sys.stdout.buffer.flush()
     return 0
 
 
 def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
     from toonify.convert import examine
-    from toonify.discover import display
+    from toonify.errors import display
 
     for job in jobs:
         outcome = examine(job, look, save)
-        what = "would draw" if outcome is None else f"{outcome.result} ({outcome.reason})"
+        if outcome is None:
+            what = "would replace" if job.target.exists() else "would draw"
+        else:
+            what = f"{outcome.result} ({outcome.reason})"
         print(f"{display(job.source)} -> {display(job.target)}: {what}")
     return 0
 
@@ -205,9 +217,9 @@ def _convert_files(
             interrupted = True
     order = {job.source: place for place, job in enumerate(jobs)}
     outcomes.sort(key=lambda outcome: order[outcome.source])
+    progress.summarise(outcomes, interrupted=interrupted)
     if report is not None:
         write_report(report, style, outcomes)
-    progress.summarise(outcomes, interrupted=interrupted)
     if interrupted:
         return 130
     return 1 if Counter(outcome.result for outcome in outcomes)["failed"] else 0

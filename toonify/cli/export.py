@@ -22,17 +22,16 @@ def export(
 
     Batch, height and width are free (height and width in steps of the card's multiple).
     """
-    from toonify.convert import describe
-    from toonify.errors import ExportError, UsageError
+    from toonify.errors import ExportError, UsageError, describe, display
     from toonify.generators import check_photo, load_module
     from toonify.styles import find_style
 
     if target.suffix != ".onnx":
-        raise UsageError(f"{target}: give a name that ends in .onnx")
+        raise UsageError(f"{display(target)}: give a name that ends in .onnx")
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} is there already; give another name, or --overwrite")
+        raise UsageError(f"{display(target)} is there already; give another name, or --overwrite")
     if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent}; make it first")
+        raise UsageError(f"there is no folder {display(target.parent)}; make it first")
     located = find_style(style)
     name, chosen = located.variant(variant)
     module = load_module(located, name)
@@ -43,5 +42,5 @@ def export(
             module, located.card, name, target, photo=check_photo(chosen), fp16=fp16, overwrite=overwrite
         )
     except OSError as error:
-        raise ExportError(f"{target} cannot be written: {describe(error)}") from error
+        raise ExportError(f"{display(target)} cannot be written: {describe(error)}") from error
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB", file=sys.stderr)

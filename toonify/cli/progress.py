@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from toonify.discover import display
+from toonify.errors import display
 
 if TYPE_CHECKING:
     from toonify.convert import Outcome
@@ -23,7 +23,7 @@ class Progress:
     def __init__(self, total: int, *, quiet: bool, debug: bool) -> None:
         self._quiet = quiet
         self._debug = debug
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._total = total
         self._started = time.perf_counter()
         self._megapixels = 0.0
@@ -66,10 +66,10 @@ class Progress:
                 traceback.print_exception(outcome.error, file=sys.stderr)
         elif outcome.result == "kept" or outcome.notes:
             remarks = "; ".join(filter(None, [outcome.reason, *outcome.notes]))
-            self._say(f"{outcome.result}: {display(outcome.source)}: {remarks}", style="yellow")
+            self._say(f"{_arrow(outcome)} ({remarks})", style="yellow")
         elif self._bar is None:
             size = f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s" if outcome.width else outcome.reason
-            self._say(f"{outcome.result}: {display(outcome.source)} -> {display(outcome.target)} ({size})")
+            self._say(f"{_arrow(outcome)} ({size})")
 
     def summarise(self, outcomes: "list[Outcome]", *, interrupted: bool) -> None:
         """Say how many files came to what, and name the failed ones once more where a long list lies between."""
@@ -91,3 +91,7 @@ class Progress:
     def _say(self, line: str, style: str | None = None, *, even_if_quiet: bool = False) -> None:
         if even_if_quiet or not self._quiet:
             self._console.print(line, style=style, markup=False)
+
+
+def _arrow(outcome: "Outcome") -> str:
+    return f"{outcome.result}: {display(outcome.source)} -> {display(outcome.target)}"

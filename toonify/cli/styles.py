@@ -32,9 +32,8 @@ def list_styles(context: typer.Context) -> None:
         for name in style.card.variants:
             cached = "yes" if is_cached(style, name) else "no"
             table.add_row(style.card.id, name, _megabytes(style, name), style.card.licence, cached, style.card.title)
-    console = Console()
     # Into a pipe or a file, lines are whole whatever their length.
-    console.print(table, width=None if console.is_terminal else 200)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command("show")
