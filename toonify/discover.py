@@ -36,8 +36,7 @@ def find_photos(inputs: Iterable[Path], *, recursive: bool = True, leave_out: Pa
 
     In folders, files with the suffix of a picture count; hidden files and folders do not, nor does the folder
     `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file that is named
-    itself is taken whatever its suffix. Drawings by toonify that lie beside a photo
-    among the inputs are left out.
+    itself is taken whatever its suffix. Drawings by toonify that lie beside a photo among the inputs are left out.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """

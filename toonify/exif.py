@@ -54,7 +54,7 @@ def descriptive_exif(image: Image.Image, notes: list[str]) -> Image.Exif:
 def fitted_exif(exif: Image.Exif | None, width: int, height: int, *, limit: int | None) -> Image.Exif | None:
     """EXIF that is true of a drawing: its size, sRGB. None where there is nothing to write.
 
-    Where `limit` bytes are not enough, the maker's note goes first, then all that is long, until it fits.
+    Where `limit` bytes are not enough, the maker's note goes first, then every value longer than 1,000.
     """
     if exif is None:
         return None

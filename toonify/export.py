@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from toonify.arrays import Floats
-from toonify.errors import ExportError
+from toonify.errors import ExportError, one_line
 from toonify.files import write_atomically
 from toonify.onnx_format import CARD_KEY, OPSET
 from toonify.runtime import OnnxGenerator
@@ -90,7 +90,7 @@ def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, f
                 verbose=False,
             )
     except Exception as error:  # the exporter wraps whatever went wrong in classes of its own
-        raise ExportError(f"PyTorch cannot export the network: {str(error).splitlines()[0][:200]}") from error
+        raise ExportError(f"PyTorch cannot export the network: {one_line(error)[:200]}") from error
     assert program is not None  # noqa: S101 - dynamo=True returns a program
     model = program.model_proto
     if fp16:

@@ -48,7 +48,7 @@ def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "n
     name, chosen = style.variant(variant)
     weights = chosen.weights
     if isinstance(weights, FileWeights):
-        if weights.file.lower().endswith(".onnx"):
+        if weights.is_onnx:
             raise DeviceError(
                 f"{style.card.id} ({name}) is an ONNX network; without a checkpoint PyTorch cannot run it"
             )
@@ -64,7 +64,7 @@ def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "n
 def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     name, chosen = style.variant(variant)
-    if isinstance(chosen.weights, FileWeights) and chosen.weights.file.lower().endswith(".onnx"):
+    if isinstance(chosen.weights, FileWeights) and chosen.weights.is_onnx:
         return _own_onnx(style, chosen.weights)
     path = cached_onnx(style, variant, device)
     if not path.exists():
@@ -119,7 +119,7 @@ def verify_weights(style: LocatedStyle, variant: str) -> str:
     name, chosen = style.variant(variant)
     weights = chosen.weights
     photo = check_photo(chosen)
-    if isinstance(weights, FileWeights) and weights.file.lower().endswith(".onnx"):
+    if isinstance(weights, FileWeights) and weights.is_onnx:
         OnnxGenerator(_own_onnx(style, weights), "cpu")(photo)
         return "the network opens and draws"
     networks = _converted(style, name)

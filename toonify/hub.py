@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from toonify.errors import DownloadError
+from toonify.errors import DownloadError, one_line
 from toonify.styles import HubWeights
 
 
@@ -62,9 +62,9 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise DownloadError(f"the cache {cache_folder().parent} cannot be written; set HF_HOME") from error
-        raise DownloadError(f"{what} did not arrive whole ({_first_line(error)}); try again") from error
+        raise DownloadError(f"{what} did not arrive whole ({one_line(error)[:160]}); try again") from error
     except Exception as error:  # the HTTP client's own errors (connections, timeouts) are no OSErrors
-        raise DownloadError(f"{_no_network(what)} ({_first_line(error)})") from error
+        raise DownloadError(f"{_no_network(what)} ({one_line(error)[:160]})") from error
 
 
 def forget(path: Path) -> None:
@@ -82,7 +82,7 @@ def reach() -> str | None:
     try:
         get_session().head(constants.ENDPOINT, timeout=5)
     except Exception as error:  # the HTTP client's errors have no common public base
-        return _first_line(error)
+        return one_line(error)[:160]
     return None
 
 
@@ -97,7 +97,3 @@ def _no_network(what: str) -> str:
         f"{what} is not in the cache and {_hub()} cannot be reached; connect once and type `toonify styles pull`, "
         f"or copy {cache_folder().parent} from a machine that has it"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

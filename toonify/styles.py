@@ -33,6 +33,11 @@ class FileWeights(msgspec.Struct, tag_field="from", tag="file", frozen=True, for
     file: str  # relative to the card's folder
     fingerprint: str | None = None  # of a checkpoint's tensors; "sha256:..." of an ONNX file
 
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the file is a network that runs as it is, not a checkpoint."""
+        return self.file.lower().endswith(".onnx")
+
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One network that draws the style, and the defaults that suit it."""
