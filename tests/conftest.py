@@ -1,5 +1,6 @@
 """What the tests share: a photo made on the spot, a tiny style that draws in milliseconds, the real data if named."""
 
+import io
 import os
 from pathlib import Path
 
@@ -22,11 +23,58 @@ def test_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FID's Inception network: the real one where TOONIFY_TEST_NETS names a folder that has it, else random weights."""
+    folder = os.environ.get("TOONIFY_TEST_NETS")
+    if folder:
+        return Path(folder, "pt_inception-2015-12-05.pth")
+    import torch
+    from torch import nn
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    nothing = io.BytesIO()
+    torch.save({}, nothing)
+    nothing.seek(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.Module, "load_state_dict", lambda *_, **__: None)
+        network = FeatureExtractorInceptionV3("random", ["2048"], feature_extractor_weights_path=nothing)
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    path = tmp_path_factory.mktemp("nets") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def _converted_inception(inception_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network in ONNX, converted once for all tests: it takes a while."""
+    from toonify.metrics.inception import convert_inception
+
+    path = tmp_path_factory.mktemp("inception") / "inception.onnx"
+    convert_inception(inception_weights, path)
+    return path
+
+
+@pytest.fixture
+def inception(inception_weights: Path, _converted_inception: Path) -> Path:
+    """The file of weights, with the converted network in the test's cache already."""
+    from toonify.metrics.inception import converted_path, find_weights
+
+    path = converted_path(find_weights(inception_weights))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.link(_converted_inception, path)
+    return inception_weights
+
+
 @pytest.fixture(autouse=True)
 def _own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's caches, nor asks the network."""
     home = tmp_path_factory.mktemp("hf")
     monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 

@@ -31,12 +31,15 @@ class Job:
     problem: str | None = None
 
 
-def find_photos(inputs: Iterable[Path], *, recursive: bool = True, leave_out: Path | None = None) -> list[Found]:
+def find_photos(
+    inputs: Iterable[Path], *, recursive: bool = True, leave_out: Path | None = None, drawings: bool = False
+) -> list[Found]:
     """The photos among files and folders, each once, folders in the order of their names.
 
     In folders, files with the suffix of a picture count; hidden files and folders do not, nor does the folder
     `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file that is named
-    itself is taken whatever its suffix. Drawings by toonify that lie beside a photo among the inputs are left out.
+    itself is taken whatever its suffix. Drawings by toonify that lie beside a photo among the inputs are left out,
+    unless `drawings` asks for them too.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
@@ -47,10 +50,10 @@ def find_photos(inputs: Iterable[Path], *, recursive: bool = True, leave_out: Pa
         stems[path.parent].add(path.stem)
     for path in inputs:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
-            photos: Iterable[Found] = _walk(path, recursive=recursive, leave_out=leave_out)
+            photos: Iterable[Found] = _walk(path, recursive=recursive, leave_out=leave_out, drawings=drawings)
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
-            is_drawing = _is_drawing_of_neighbour(path, stems[path.parent])
+            is_drawing = not drawings and _is_drawing_of_neighbour(path, stems[path.parent])
             photos = [] if is_drawing else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
@@ -63,7 +66,7 @@ def find_photos(inputs: Iterable[Path], *, recursive: bool = True, leave_out: Pa
     return list(found.values())
 
 
-def _walk(root: Path, *, recursive: bool, leave_out: Path | None) -> Iterator[Found]:
+def _walk(root: Path, *, recursive: bool, leave_out: Path | None, drawings: bool) -> Iterator[Found]:
     def unreadable(error: OSError) -> None:
         problems.append(Found(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
 
@@ -85,7 +88,7 @@ def _walk(root: Path, *, recursive: bool, leave_out: Path | None) -> Iterator[Fo
         stems = {path.stem for path in photos}
         for path in photos:
             problem = _problem(path)
-            if problem is not None or not _is_drawing_of_neighbour(path, stems):
+            if problem is not None or drawings or not _is_drawing_of_neighbour(path, stems):
                 yield Found(path, root, problem)
     yield from problems
 

@@ -7,11 +7,13 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
-from torch import nn
+from onnx import ModelProto
+from torch import Tensor, nn
 
 from toonify.arrays import Floats
 from toonify.errors import ExportError, one_line
@@ -77,22 +79,7 @@ def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, f
     example = torch.zeros(2, 3, steps * multiple, (steps + 1) * multiple)
     batch, height, width = Dim("batch", max=1024), Dim("height", max=65_536), Dim("width", max=65_536)
     shape = {0: batch, 2: multiple * height, 3: multiple * width}
-    try:
-        with _silence():
-            program = torch.onnx.export(
-                generator,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=(shape,),
-                input_names=["photo"],
-                output_names=["drawing"],
-                opset_version=OPSET,
-                verbose=False,
-            )
-    except Exception as error:  # the exporter wraps whatever went wrong in classes of its own
-        raise ExportError(f"PyTorch cannot export the network: {one_line(error)[:200]}") from error
-    assert program is not None  # noqa: S101 - dynamo=True returns a program
-    model = program.model_proto
+    model = to_onnx(generator, {"photo": example}, {"photo": shape}, output="drawing")
     if fp16:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -105,6 +92,31 @@ def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, f
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString()
     return data
+
+
+def to_onnx(
+    network: nn.Module, examples: dict[str, Tensor], shapes: dict[str, dict[int, Any]], *, output: str
+) -> ModelProto:
+    """A network as ONNX; `examples` are its inputs in order, by name, `shapes` their free dimensions.
+
+    Raises ExportError if PyTorch cannot export it.
+    """
+    try:
+        with _silence():
+            program = torch.onnx.export(
+                network,
+                tuple(examples.values()),
+                dynamo=True,
+                dynamic_shapes=tuple(shapes.values()),
+                input_names=list(examples),
+                output_names=[output],
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter wraps whatever went wrong in classes of its own
+        raise ExportError(f"PyTorch cannot export the network: {one_line(error)[:200]}") from error
+    assert program is not None  # noqa: S101 - dynamo=True returns a program
+    return program.model_proto
 
 
 @contextlib.contextmanager

@@ -74,13 +74,13 @@ def forget(path: Path) -> None:
     blob.unlink(missing_ok=True)
 
 
-def reach() -> str | None:
-    """None if the hub answers; otherwise what went wrong."""
+def reach(url: str | None = None) -> str | None:
+    """None if the hub (or the server of `url`) answers; otherwise what went wrong."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
     try:
-        get_session().head(constants.ENDPOINT, timeout=5)
+        get_session().head(url or constants.ENDPOINT, timeout=5)
     except Exception as error:  # the HTTP client's errors have no common public base
         return one_line(error)[:160]
     return None

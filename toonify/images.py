@@ -3,9 +3,11 @@
 Everywhere else a photo is an upright H x W x 3 uint8 array in sRGB.
 """
 
+import contextlib
 import functools
 import io
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +70,22 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo
 
     Raises ImageError: not a picture, damaged, more than `max_pixels`, or a mode that has no defined white.
     """
+    with _decoding(file, max_pixels) as image:
+        return photo_from_image(image)
+
+
+def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
+    """Decode a picture as tools that measure pictures do: upright, but with neither profile nor transparency applied.
+
+    Raises ImageError as `read_photo` does.
+    """
+    with _decoding(file, max_pixels) as image:
+        return np.asarray(_upright(image).convert("RGB"))
+
+
+@contextlib.contextmanager
+def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
+    """An opened picture; whatever goes wrong with it is an ImageError."""
     try:
         with _open(file) as image:
             _refuse_bomb(image.size, max_pixels)
@@ -75,7 +93,7 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo
                 raise ImageError(f"{image.format} pictures are not read; convert it to JPEG or PNG first")
             if image.format in ("JPEG", "MPO"):
                 _refuse_damaged_jpeg(file)
-            return photo_from_image(image)
+            yield image
     except ImageError:
         raise
     except UnidentifiedImageError as error:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli import convert, doctor, export, styles
+from toonify.cli import convert, doctor, export, fid, styles
+
 
 EXIT_CODES = (
     "Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; "
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command("convert")(convert.convert)
 app.add_typer(styles.app, name="styles")
+app.add_typer(fid.app, name="fid")
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 

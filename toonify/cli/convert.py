@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from toonify.cli.options import BackendName, DeviceName, QuietOption, VariantOption
+from toonify.cli.options import BackendName, DeviceName, DeviceOption, QuietOption, VariantOption
 
 if TYPE_CHECKING:
     from toonify.convert import Outcome, SaveOptions
@@ -75,7 +75,7 @@ def convert(
     raw: Annotated[
         bool, typer.Option("--raw", help="The network's own output, as published: full size, colours untouched.")
     ] = False,
-    device: Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")] = DeviceName.auto,
+    device: DeviceOption = DeviceName.auto,
     backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
     max_megapixels: Annotated[
         float, typer.Option(min=0.001, max=1_000_000, help="Refuse larger photos, unread.")

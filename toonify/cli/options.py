@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +22,24 @@ class BackendName(StrEnum):
     torch = "torch"
 
 
+class ModeName(StrEnum):
+    """How pictures are brought to Inception's size."""
+
+    legacy = "legacy"
+    pytorch = "pytorch"
+    clean = "clean"
+
+
 VariantOption = Annotated[
     str, typer.Option("--variant", help="Variant of the style: auto takes the one that its card puts first.")
 ]
+DeviceOption = Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+ModeOption = Annotated[
+    ModeName, typer.Option(help="Protocol: as torch-fidelity (legacy), pytorch-fid (pytorch) or clean-fid (clean).")
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="FID's Inception network. Default: the published file, fetched once."),
+]
+CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Remember what was measured, by content.")]

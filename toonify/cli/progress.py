@@ -1,9 +1,11 @@
-"""What `convert` tells while it runs: a live bar on a terminal, plain lines elsewhere, failures at the end."""
+"""What commands tell while they run: a live bar on a terminal, plain lines elsewhere, failures at the end."""
 
+import contextlib
 import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -17,8 +19,18 @@ if TYPE_CHECKING:
     from toonify.convert import Outcome
 
 
+@contextlib.contextmanager
+def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that is advanced by a number of files; on a terminal only, and gone at the end."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(display(title), total=total)
+        yield lambda count: bar.advance(task, count)
+
+
 class Progress:
-    """Shows outcomes as they come, on stderr: stdout stays free for data."""
+    """Shows convert's outcomes as they come, on stderr: stdout stays free for data."""
 
     def __init__(self, total: int, *, quiet: bool, debug: bool) -> None:
         self._quiet = quiet

@@ -1,0 +1,213 @@
+"""`toonify fid`: how far sets of pictures are from a reference."""
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from toonify.cli.options import (
+    CacheOption,
+    DeviceName,
+    DeviceOption,
+    ModeName,
+    ModeOption,
+    QuietOption,
+    WeightsOption,
+)
+from toonify.cli.progress import count_bar
+
+if TYPE_CHECKING:
+    from toonify.metrics.cache import FeatureCache
+    from toonify.metrics.compare import Comparison, Measured, Metric
+    from toonify.metrics.inception import Inception
+    from toonify.metrics.sets import PictureSet
+
+
+class _CompareByDefault(TyperGroup):
+    """`toonify fid A B` is `toonify fid compare A B`: what is no command is a set of pictures."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["compare", *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    cls=_CompareByDefault,
+    no_args_is_help=True,
+    help="Measure how far sets of pictures are from a reference: FID, KID, Inception Score, precision and recall. "
+    "`toonify fid A B` is `toonify fid compare A B`.",
+)
+
+
+@app.command("compare")
+def compare(
+    sets: Annotated[
+        list[str],
+        typer.Argument(metavar="SET... REFERENCE", help="Folders, globs, lists (.txt) or saved statistics (.npz)."),
+    ],
+    metrics: Annotated[str, typer.Option(metavar="LIST", help="Of fid, kid, is and pr, with commas.")] = "fid,kid",
+    mode: ModeOption = ModeName.legacy,
+    weights: WeightsOption = None,
+    kid_subset: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Pictures in each of KID's 100 subsets. Default: 1000, or half of a small set."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the score's parts.")] = 2020,
+    cache: CacheOption = True,
+    device: DeviceOption = DeviceName.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures and the protocol as JSON.")] = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Compare each SET with the REFERENCE, which comes last. Lower is nearer, but for precision and recall.
+
+    Pictures that cannot be read are named and left out of figures and counts. Figures can be compared with others if
+    mode, weights and counts are the same. Exit code 1 if a picture could not be read.
+    """
+    from toonify.errors import UsageError
+    from toonify.metrics.compare import compare, record
+    from toonify.metrics.inception import Inception, find_weights
+    from toonify.metrics.sets import find_set
+
+    wanted = _metrics(metrics)
+    if len(sets) < 2:
+        raise UsageError(f"{sets[0]} alone has no distance; name the reference after it")
+    if kid_subset is not None and "kid" not in wanted:
+        raise UsageError("--kid-subset is for KID; add kid to --metrics, or drop it")
+    found = [find_set(name) for name in sets]
+    network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    with _open_cache(network, mode, cache) as features:
+        keep = wanted != ["fid"]
+        measured = [_measure(one, network, mode, features, keep_vectors=keep, quiet=quiet) for one in found]
+    *judged, reference = measured
+    comparisons = [compare(one, reference, wanted, network=network, kid_subset=kid_subset, seed=seed) for one in judged]
+    if as_json:
+        print(json.dumps(record(comparisons, measured, network, mode.value, seed), indent=1))
+    else:
+        _print_table(comparisons, reference, network, mode)
+    return 1 if any(one.failed for one in measured) else 0
+
+
+@app.command("save")
+def save(
+    pictures: Annotated[str, typer.Argument(metavar="SET", help="A folder, a glob or a list (.txt).")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The file to write.")],
+    mode: ModeOption = ModeName.legacy,
+    weights: WeightsOption = None,
+    cache: CacheOption = True,
+    device: DeviceOption = DeviceName.auto,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it is there.")] = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Keep mean and covariance of a set as pytorch-fid does, for a reference that is needed often.
+
+    Exit code 1 if a picture could not be read.
+    """
+    from toonify.errors import UsageError, display
+    from toonify.metrics.compare import protocol
+    from toonify.metrics.gaussian import save_statistics
+    from toonify.metrics.inception import Inception, find_weights
+    from toonify.metrics.sets import find_set
+
+    if target.suffix != ".npz":
+        raise UsageError(f"{display(target)}: give a name that ends in .npz")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{display(target)} is there already; give another name, or --overwrite")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {display(target.parent)}; make it first")
+    found = find_set(pictures)
+    if found.statistics is not None:
+        raise UsageError(f"{display(pictures)} is a file of statistics already; copy it")
+    network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    with _open_cache(network, mode, cache) as features:
+        measured = _measure(found, network, mode, features, keep_vectors=False, quiet=quiet)
+    save_statistics(measured.gaussian, target, protocol(network, mode.value), overwrite=overwrite)
+    if not quiet:
+        print(f"{display(target)}: {measured.count} pictures, {target.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    return 1 if measured.failed else 0
+
+
+def _metrics(text: str) -> "list[Metric]":
+    from toonify.errors import UsageError
+
+    names = [name.strip() for name in text.split(",")]
+    known = ("fid", "kid", "is", "pr")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--metrics {text}: {name or 'an empty word'} is no metric; choose of {', '.join(known)}")
+    return cast("list[Metric]", list(dict.fromkeys(names)))
+
+
+def _open_cache(
+    network: "Inception", mode: ModeName, wanted: bool
+) -> "contextlib.AbstractContextManager[FeatureCache | None]":
+    from toonify.metrics.features import open_cache
+
+    return open_cache(network, mode.value) if wanted else contextlib.nullcontext()
+
+
+def _measure(
+    pictures: "PictureSet",
+    network: "Inception",
+    mode: ModeName,
+    cache: "FeatureCache | None",
+    *,
+    keep_vectors: bool,
+    quiet: bool,
+) -> "Measured":
+    from toonify.errors import display
+    from toonify.metrics.compare import measure
+
+    with count_bar(pictures.name, len(pictures.pictures), quiet=quiet) as advance:
+        measured = measure(
+            pictures,
+            network,
+            mode.value,
+            cache,
+            keep_vectors=keep_vectors,
+            on_batch=lambda batch: advance(len(batch.vectors) + len(batch.failed)),
+        )
+    for path, reason in measured.failed:
+        print(f"failed: {display(path)}: {reason}", file=sys.stderr)
+    return measured
+
+
+def _print_table(comparisons: "list[Comparison]", reference: "Measured", network: "Inception", mode: ModeName) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from toonify.errors import display
+    from toonify.metrics.compare import remarks
+
+    rows = {
+        "FID": [_figure(one.fid, None, 4) for one in comparisons],
+        "KID": [_figure(one.kid, one.kid_spread, 6) for one in comparisons],
+        "Inception Score": [_figure(one.inception_score, one.inception_score_spread, 4) for one in comparisons],
+        "precision": [_figure(one.precision, None, 4) for one in comparisons],
+        "recall": [_figure(one.recall, None, 4) for one in comparisons],
+    }
+    asked = {title: column for title, column in rows.items() if any(column)}
+    table = Table("set", "pictures", *asked, box=None, pad_edge=False)
+    for index, one in enumerate(comparisons):
+        count = "unknown" if one.count is None else str(one.count)
+        table.add_row(display(one.name), count, *(column[index] for column in asked.values()))
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    subset = comparisons[0].kid_subset
+    print(f"reference: {display(reference.name)}, {reference.count or 'unknown'} pictures")
+    print(
+        f"protocol: {mode} resize, Inception {network.weights}"
+        + (f", KID over 100 subsets of {subset}" if subset else "")
+        + f"; {f'run on {network.runs_on}' if network.runs_on else 'all from the cache'}"
+    )
+    for remark in remarks(comparisons):
+        print(f"note: {remark}")
+
+
+def _figure(value: float | None, spread: float | None, digits: int) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")

@@ -1,0 +1,66 @@
+"""The published networks that metrics need: where PyTorch keeps its downloads, fetched once, checked each time."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from toonify.errors import DownloadError, WeightsError, display, one_line
+from toonify.hub import reach
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of weights as its makers publish it."""
+
+    title: str
+    url: str
+    sha256: str
+    megabytes: float
+    other_names: tuple[str, ...] = ()  # under which other tools keep the same file
+
+    @property
+    def path(self) -> Path:
+        """Where it is or will be: PyTorch's own folder, which other tools share (TORCH_HOME moves it)."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        folder = Path(os.environ.get("TORCH_HOME", cache / "torch")) / "hub" / "checkpoints"
+        names = [self.url.rpartition("/")[2], *self.other_names]
+        return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
+
+
+def fetch(weights: Published, *, flag: str, quiet: bool = False) -> Path:
+    """The path of a published file, downloaded if it is not there, with its digest checked.
+
+    `flag` names the option that takes a local file instead. Raises DownloadError, WeightsError.
+    """
+    path = weights.path
+    if path.is_file():
+        if file_digest(path) != weights.sha256:
+            raise WeightsError(f"{display(path)} is not the published {weights.title}; delete it, or give {flag} FILE")
+        return path
+    problem = reach(weights.url)
+    if problem is not None:
+        raise DownloadError(
+            f"{weights.title} is not on this machine and cannot be fetched ({problem}); "
+            f"put {weights.url} there as {display(path)}, or give {flag} FILE"
+        )
+    from torch.hub import download_url_to_file
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        download_url_to_file(weights.url, str(path), hash_prefix=weights.sha256, progress=not quiet)
+    except (OSError, RuntimeError) as error:  # RuntimeError: another digest
+        raise DownloadError(
+            f"{weights.title} ({weights.megabytes:g} MB) did not arrive whole: {one_line(error)[:160]}; try again, "
+            f"or put {weights.url} there as {display(path)}"
+        ) from error
+    return path
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits. Raises WeightsError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{display(path)} cannot be read: {error.strerror}") from error
