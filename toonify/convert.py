@@ -1,34 +1,32 @@
 """Many photos to many pictures: decode, draw and encode at the same time, lose nothing, say what happened."""
 
-import errno
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 from PIL import ExifTags, Image
 
 import toonify
+from toonify import batch
 from toonify.arrays import Floats
+from toonify.batch import Outcome as Outcome  # what `convert` yields is part of this module
+from toonify.batch import guard, make_writable, making_note, open_source, write_output
 from toonify.discover import Job
 from toonify.drawing import Look, Sketch, Style
-from toonify.errors import ImageError, ToonifyError, UsageError, describe, display, one_line
+from toonify.errors import ToonifyError, UsageError, display
 from toonify.files import write_atomically
-from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, read_photo, read_processing_note
+from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, read_photo
 from toonify.memory import give_back_freed_memory
-from toonify.pipeline import run_stages
+from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
 from toonify.styles import FileWeights
 
-Result = Literal["drawn", "skipped", "kept", "failed"]
-
-_RECIPE = 1  # of the steps from photo to picture: raise it when they change, and pictures count as made otherwise
+_RECIPE = 1  # of the steps from photo to picture
 
 
 @dataclass(frozen=True)
@@ -39,32 +37,6 @@ class SaveOptions:
     strip_metadata: bool = False
     overwrite: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS  # of a photo; larger ones are refused
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one photo."""
-
-    source: Path
-    target: Path
-    result: Result  # drawn; skipped: there already, made the same way; kept: something else is there; failed
-    reason: str = ""  # of all but drawn
-    notes: tuple[str, ...] = ()  # what the user should know of the photo
-    width: int | None = None  # of the photo as it stands upright, in pixels
-    height: int | None = None
-    seconds: float = 0.0  # of work on it; stages overlap, so the sum is more than the time that passed
-    network_seconds: float = 0.0  # of these, in the network
-    error: Exception | None = field(default=None, compare=False)  # for --debug, where it was not expected
-
-    def record(self) -> dict[str, Any]:
-        """The outcome for `--report`: plain values, paths as text."""
-        record = {key: value for key, value in vars(self).items() if key != "error"}
-        return {
-            "input": os.fspath(record.pop("source")),
-            "output": os.fspath(record.pop("target")),
-            "outcome": record.pop("result"),
-            **{key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()},
-        }
 
 
 @dataclass
@@ -86,42 +58,26 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
     Decoding, drawing and encoding run at the same time. A photo that fails is an outcome; nothing but
     KeyboardInterrupt stops the rest, and then what is half done leaves no trace.
     """
-    stages = [
-        _guard(lambda job: _read(job, style, save)),
-        _guard(lambda work: _draw(work, style)),
-        _guard(lambda work: _finish_and_write(work, style, save)),
+    steps: list[Stage] = [
+        lambda job: _read(job, style, save),
+        lambda work: _draw(work, style),
+        lambda work: _finish_and_write(work, style, save),
     ]
+    stages = [guard(step, memory_advice="draw it smaller with --size") for step in steps]
     return run_stages(jobs, stages, on_stop=style.cancel)
 
 
 def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
-    if job.problem is not None:
-        return Outcome(job.source, job.target, "failed", job.problem)
-    if not os.path.lexists(job.target) or save.overwrite:
-        return None
-    try:
-        with job.source.open("rb") as file:
-            note = processing_note(file, job, look, save)
-    except OSError as error:
-        return Outcome(job.source, job.target, "failed", f"cannot be read: {error.strerror}")
-    if read_processing_note(job.target) == note:
-        return Outcome(job.source, job.target, "skipped", "already drawn in this way")
-    return Outcome(job.source, job.target, "kept", "another picture is in its place; --overwrite replaces it")
+    return batch.examine(job, lambda file: processing_note(file, job, look, save), overwrite=save.overwrite)
 
 
 def processing_note(file: BufferedIOBase, job: Job, look: Look, save: SaveOptions) -> str:
-    """What a picture says of its making (EXIF ProcessingSoftware), with a digest of the photo and all options.
+    """What a drawing says of its making: photo, look and format.
 
-    It makes a rerun know what is done, whatever the dates of the files. Device and backend are left out: they give
-    the same picture up to rounding.
+    Device and backend are left out: they give the same picture up to rounding.
     """
-    file.seek(0)
-    photo = hashlib.file_digest(file, "sha256").hexdigest()
-    file.seek(0)
-    recipe = [
-        _RECIPE,
-        photo,
+    options = [
         look.style.card.id,
         look.weights_digest,
         repr(msgspec.structs.replace(look.variant, weights=FileWeights(""))),
@@ -130,8 +86,7 @@ def processing_note(file: BufferedIOBase, job: Job, look: Look, save: SaveOption
         save.quality if job.format in DEFAULT_QUALITY else None,
         save.strip_metadata,
     ]
-    digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
-    return f"toonify {toonify.__version__} {look.style.card.id}/{look.variant_name} recipe:{digest}"
+    return making_note(file, f"{look.style.card.id}/{look.variant_name}", _RECIPE, options)
 
 
 def draw_stream(
@@ -156,12 +111,8 @@ def _read(job: Job, style: Style, save: SaveOptions) -> _Work | Outcome:
     started = time.perf_counter()
     if (outcome := examine(job, style.look, save)) is not None:
         return outcome
-    _make_writable(job.target.parent)
-    try:
-        file = job.source.open("rb")
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
-    with file:
+    make_writable(job.target.parent)
+    with open_source(job.source) as file:
         photo = read_photo(file, max_pixels=save.max_pixels)
         note = processing_note(file, job, style.look, save)
     sketch = style.prepare(photo.pixels)
@@ -180,11 +131,8 @@ def _draw(work: _Work, style: Style) -> _Work:
 def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
     started = time.perf_counter()
     data = _encode(work, style, save)
-    try:
-        write_atomically(work.job.target, data, overwrite=save.overwrite)
-    except FileExistsError:
-        reason = "another picture appeared in its place; --overwrite replaces it"
-        return Outcome(work.job.source, work.job.target, "kept", reason)
+    if (outcome := write_output(work.job, data, overwrite=save.overwrite)) is not None:
+        return outcome
     height, width = work.photo.pixels.shape[:2]
     return Outcome(
         work.job.source,
@@ -218,37 +166,6 @@ def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
         alpha=None if alpha is None else resize(alpha, pixels.shape[:2]),
         exif=exif,
     )
-
-
-def _make_writable(folder: Path) -> None:
-    """Make the folder and try to write there, before a minute of drawing is lost on one that cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-
-
-def _guard(function: Callable[[Any], _Work | Outcome]) -> Callable[[Any], _Work | Outcome]:
-    """A stage that turns what goes wrong with one photo into its outcome and lets finished ones pass."""
-
-    def guarded(item: Job | _Work | Outcome) -> _Work | Outcome:
-        if isinstance(item, Outcome):
-            return item
-        job = item if isinstance(item, Job) else item.job
-        unexpected = None
-        try:
-            return function(item)
-        except ImageError as error:
-            reason = str(error)
-        except OSError as error:
-            reason = describe(error)
-        except MemoryError:
-            reason = "not enough memory; draw it smaller with --size"
-        except Exception as error:
-            unexpected = error
-            reason = f"unexpected {type(error).__name__}: {one_line(error)}; --debug shows where"
-        return Outcome(job.source, job.target, "failed", reason, error=unexpected)
-
-    return guarded
 
 
 def write_report(path: Path, style: Style, outcomes: list[Outcome]) -> None:

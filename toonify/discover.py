@@ -4,7 +4,7 @@ import os
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,14 +32,19 @@ class Job:
 
 
 def find_photos(
-    inputs: Iterable[Path], *, recursive: bool = True, leave_out: Path | None = None, drawings: bool = False
+    inputs: Iterable[Path],
+    *,
+    recursive: bool = True,
+    leave_out: Path | None = None,
+    drawings: bool = False,
+    suffixes: Collection[str] = FORMAT_OF_SUFFIX.keys(),
 ) -> list[Found]:
     """The photos among files and folders, each once, folders in the order of their names.
 
-    In folders, files with the suffix of a picture count; hidden files and folders do not, nor does the folder
-    `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file that is named
-    itself is taken whatever its suffix. Drawings by toonify that lie beside a photo among the inputs are left out,
-    unless `drawings` asks for them too.
+    In folders, files with one of the suffixes count, by default those of pictures; hidden files and folders do not, nor
+    does the folder `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file
+    that is named itself is taken whatever its suffix. Drawings by toonify that lie beside a photo among the inputs are
+    left out, unless `drawings` asks for them too.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
@@ -50,7 +55,9 @@ def find_photos(
         stems[path.parent].add(path.stem)
     for path in inputs:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
-            photos: Iterable[Found] = _walk(path, recursive=recursive, leave_out=leave_out, drawings=drawings)
+            photos: Iterable[Found] = _walk(
+                path, recursive=recursive, leave_out=leave_out, drawings=drawings, suffixes=suffixes
+            )
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
             is_drawing = not drawings and _is_drawing_of_neighbour(path, stems[path.parent])
@@ -61,12 +68,14 @@ def find_photos(
             found.setdefault(Path(os.path.abspath(photo.path)), photo)  # noqa: PTH100 - resolve() would follow links
     if not found:
         where = ", ".join(display(path) for path in inputs)
-        known = " ".join(sorted(FORMAT_OF_SUFFIX))
+        known = " ".join(sorted(suffixes))
         raise UsageError(f"no photos in {where}; looked for {known}" + ("" if recursive else " and not in subfolders"))
     return list(found.values())
 
 
-def _walk(root: Path, *, recursive: bool, leave_out: Path | None, drawings: bool) -> Iterator[Found]:
+def _walk(
+    root: Path, *, recursive: bool, leave_out: Path | None, drawings: bool, suffixes: Collection[str]
+) -> Iterator[Found]:
     def unreadable(error: OSError) -> None:
         problems.append(Found(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
 
@@ -84,7 +93,7 @@ def _walk(root: Path, *, recursive: bool, leave_out: Path | None, drawings: bool
             kept.append(child)
         folders[:] = kept
         photos = [folder / child for child in sorted(files) if not child.startswith(".")]
-        photos = [path for path in photos if path.suffix.lower() in FORMAT_OF_SUFFIX]
+        photos = [path for path in photos if path.suffix.lower() in suffixes]
         stems = {path.stem for path in photos}
         for path in photos:
             problem = _problem(path)
@@ -216,6 +225,15 @@ def _recogniser(photos: Iterable[Path]) -> Callable[[Path], bool]:
     keys = {_key(photo) for photo in photos}
     identities = {_identity(photo) for photo in photos} - {None}
     return lambda path: _key(path) in keys or _identity(path) in identities
+
+
+def check_output_folder(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError unless OUT can be a folder of its own: no file, no name of a picture, none of the inputs."""
+    if output.suffix.lower() in FORMAT_OF_SUFFIX or (os.path.lexists(output) and not output.is_dir()):
+        raise UsageError(f"OUT {display(output)}: give a folder")
+    for path in inputs:
+        if _key(path) == _key(output) or (_identity(path) == _identity(output) is not None):
+            raise UsageError(f"OUT {display(output)} is an input; give a folder of its own")
 
 
 def default_output(root: Path, style: str) -> Path:

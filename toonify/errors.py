@@ -7,6 +7,7 @@
     │   ├── WeightsError    a file of weights is damaged, untrusted, or another than the card pins
     │   └── DownloadError   the weights could not be fetched
     ├── DeviceError         the device or backend that was asked for cannot run here
+    ├── AnswersError        a file of survey answers is damaged, forged or of another survey
     └── ExportError         the exported network does not agree with the original, or cannot be written
 
 A message is one line: what is wrong, with which file or flag, and what to type next. It never ends in a full stop.
@@ -48,6 +49,10 @@ class DownloadError(StyleError):
 
 class DeviceError(ToonifyError):
     """The device or backend that was asked for cannot run here."""
+
+
+class AnswersError(ToonifyError):
+    """A file of answers to a survey is damaged, forged or of another survey."""
 
 
 class ExportError(ToonifyError):

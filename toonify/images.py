@@ -123,9 +123,11 @@ def encode_picture(
     quality: int | None = None,
     alpha: Pixels | None = None,
     exif: Image.Exif | None = None,
+    compression: int | None = None,
 ) -> bytes:
     """Encode H x W x 3 uint8 sRGB pixels as `format`, a key of SUFFIXES_OF_FORMAT.
 
+    `compression` is that of png: from 1, three times as quick as the default of 6 for a tenth more bytes, to 9.
     Transparency is laid on white where the format has none. Raises ImageError if the picture is too large for it.
     """
     height, width = pixels.shape[:2]
@@ -139,6 +141,8 @@ def encode_picture(
     if format == "tiff":
         return encode_tiff(samples, fitted)
     options: dict[str, object] = {"quality": quality or DEFAULT_QUALITY[format]} if format in DEFAULT_QUALITY else {}
+    if format == "png" and compression is not None:
+        options["compress_level"] = compression
     if format == "jpg":
         options["subsampling"] = 0  # halving the colour's resolution frays coloured lines
     buffer = io.BytesIO()
@@ -268,6 +272,11 @@ def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.
         return image
     assert converted is not None  # only inPlace=True returns None  # noqa: S101
     return converted
+
+
+def opaque(photo: Photo) -> Pixels:
+    """The pixels of a photo, its transparency laid on white."""
+    return photo.pixels if photo.alpha is None else _on_white(photo.pixels, photo.alpha)
 
 
 def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:

@@ -1,8 +1,10 @@
-"""Stages that work at the same time, each in a thread of its own, with short queues between them."""
+"""Work in threads: stages that work at the same time, with short queues between them, or one step in many threads."""
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,33 @@ def run_stages(
             on_stop()
         for thread in threads:
             thread.join()
+
+
+def run_parallel(
+    items: Iterable[Any], function: Stage, *, workers: int, on_stop: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """Pass each item through `function`, in `workers` threads, and yield the results in the order of the items.
+
+    No more than twice as many items as threads are under way. When the iterator is closed early (or an exception such
+    as KeyboardInterrupt ends the loop over it), `on_stop` is called, what is under way is finished, what waits is
+    dropped, and the threads end. An exception in `function` does the same and comes out here.
+    """
+    finished = False
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) == 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+            finished = True
+        finally:
+            if not finished:
+                on_stop()
+            for future in waiting:
+                future.cancel()
 
 
 def _feed(items: Iterable[Any], outlet: Queue, stop: threading.Event) -> None:

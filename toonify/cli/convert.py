@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from toonify.cli.options import BackendName, DeviceName, DeviceOption, QuietOption, VariantOption
+from toonify.cli.options import (
+    BackendName,
+    DeviceName,
+    DeviceOption,
+    MaxMegapixelsOption,
+    QuietOption,
+    VariantOption,
+)
 
 if TYPE_CHECKING:
-    from toonify.convert import Outcome, SaveOptions
+    from toonify.batch import Outcome
+    from toonify.convert import SaveOptions
     from toonify.discover import Job
     from toonify.drawing import Look, OutputSize, Style
 
@@ -77,9 +85,7 @@ def convert(
     ] = False,
     device: DeviceOption = DeviceName.auto,
     backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
-    max_megapixels: Annotated[
-        float, typer.Option(min=0.001, max=1_000_000, help="Refuse larger photos, unread.")
-    ] = 250,
+    max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:
     """Turn photos into pictures: files and folders in, the same tree of drawings out.

@@ -35,6 +35,10 @@ VariantOption = Annotated[
 ]
 DeviceOption = Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Files worked on at once. Default: one for each core.")
+]
+MaxMegapixelsOption = Annotated[float, typer.Option(min=0.001, max=1_000_000, help="Refuse larger photos, unread.")]
 ModeOption = Annotated[
     ModeName, typer.Option(help="Protocol: as torch-fidelity (legacy), pytorch-fid (pytorch) or clean-fid (clean).")
 ]

@@ -16,12 +16,12 @@ from rich.progress import Progress as Bar
 from toonify.errors import display
 
 if TYPE_CHECKING:
-    from toonify.convert import Outcome
+    from toonify.batch import Outcome, Result
 
 
 @contextlib.contextmanager
-def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that is advanced by a number of files; on a terminal only, and gone at the end."""
+def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr that is advanced by files or parts of them; on a terminal only, and gone at the end."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
@@ -30,9 +30,10 @@ def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int]
 
 
 class Progress:
-    """Shows convert's outcomes as they come, on stderr: stdout stays free for data."""
+    """Shows a batch's outcomes as they come, on stderr: stdout stays free for data."""
 
-    def __init__(self, total: int, *, quiet: bool, debug: bool) -> None:
+    def __init__(self, total: int, *, quiet: bool, debug: bool, done: "Result" = "drawn") -> None:
+        self._done = done
         self._quiet = quiet
         self._debug = debug
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -66,7 +67,7 @@ class Progress:
 
     def show(self, outcome: "Outcome") -> None:
         """Take note of one more file."""
-        if outcome.result == "drawn" and outcome.width and outcome.height:
+        if outcome.result == self._done and outcome.width and outcome.height:
             self._megapixels += outcome.width * outcome.height / 1e6
         self._failed += outcome.result == "failed"
         if self._bar is not None:
@@ -86,7 +87,7 @@ class Progress:
     def summarise(self, outcomes: "list[Outcome]", *, interrupted: bool) -> None:
         """Say how many files came to what, and name the failed ones once more where a long list lies between."""
         counts = Counter(outcome.result for outcome in outcomes)
-        parts = [f"{counts['drawn']} drawn"]
+        parts = [f"{counts[self._done]} {self._done}"]
         parts += [f"{counts[result]} {result}" for result in ("skipped", "kept", "failed") if counts[result]]
         if interrupted:
             parts.append(f"interrupted with {self._total - len(outcomes)} to go; the same command goes on from here")

@@ -1,0 +1,163 @@
+"""LPIPS beside torch-fidelity's, with the real weights where TOONIFY_TEST_NETS names them, else with random ones."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch import Tensor, nn
+
+from toonify.errors import DownloadError, WeightsError
+from toonify.metrics import lpips as lpips_module
+from toonify.metrics.lpips import Lpips, convert_lpips, find_lpips_weights, read_lpips
+
+CHANNELS = (64, 128, 256, 512, 512)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """VGG-16's convolutions and the heads."""
+    folder = os.environ.get("TOONIFY_TEST_NETS")
+    if folder:
+        return [Path(folder, "vgg16_features.pth"), Path(folder, "lpips_vgg16_lin.pth")]
+    made = tmp_path_factory.mktemp("nets")
+    random = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        layers = torchvision.models.vgg16(weights=None).features.state_dict()
+    features: dict[str, Tensor] = {}
+    for name, tensor in layers.items():
+        fan_in = tensor[0].numel() if tensor.dim() == 4 else 100
+        features[f"features.{name}"] = torch.randn(tensor.shape, generator=random) * (2 / fan_in) ** 0.5
+    heads = {f"lin{i}.weight": torch.rand(1, count, 1, 1, generator=random) for i, count in enumerate(CHANNELS)}
+    torch.save(features, made / "vgg16.pth")
+    torch.save(heads, made / "heads.pth")
+    return [made / "vgg16.pth", made / "heads.pth"]
+
+
+@pytest.fixture(scope="module")
+def _converted(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lpips") / "lpips.onnx"
+    convert_lpips(files, path)
+    return path
+
+
+@pytest.fixture
+def lpips(files: list[Path], _converted: Path) -> Lpips:
+    """The measure, with its network in the test's own cache already."""
+    network = Lpips(find_lpips_weights(files), device="cpu", quiet=True)
+    network._path.parent.mkdir(parents=True, exist_ok=True)
+    os.link(_converted, network._path)
+    return network
+
+
+@pytest.fixture(scope="module")
+def reference(files: list[Path]) -> Callable[[np.ndarray, np.ndarray], float]:
+    """torch-fidelity's own LPIPS with these weights."""
+    from torch_fidelity import sample_similarity_lpips as theirs
+
+    features, heads = (torch.load(path, weights_only=True) for path in files)
+    with torch.device("meta"):  # no time for a classifier that nobody uses
+        network = torchvision.models.vgg16(weights=None)
+    plain = {name.removeprefix("features."): tensor for name, tensor in features.items()}
+    network.features.load_state_dict(plain, assign=True)
+    renamed = {f"lin{i}.model.1.weight": heads[f"lin{i}.weight"] for i in range(len(CHANNELS))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: renamed)
+        patch.setattr(theirs, "torchvision_load_pretrained_vgg16", lambda: network)
+        measure = theirs.SampleSimilarityLPIPS("lpips-vgg16")
+
+    def distance(one: np.ndarray, other: np.ndarray) -> float:
+        batches = (torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1)))[None] for p in (one, other))
+        with torch.inference_mode():
+            return float(measure(*batches))
+
+    return distance
+
+
+def picture(seed: int, height: int, width: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 48), (75, 131)])
+def test_it_agrees_with_torch_fidelity(
+    size: tuple[int, int], lpips: Lpips, reference: Callable[[np.ndarray, np.ndarray], float]
+) -> None:
+    one, other = picture(1, *size), picture(2, *size)
+    expected = reference(one, other)
+    assert expected > 0.05
+    assert lpips.distance(one, other) == pytest.approx(expected, rel=1e-4)
+    assert lpips.distance(one, 255 - one) == pytest.approx(reference(one, 255 - one), rel=1e-4)
+
+
+def test_equal_pictures_are_at_0_and_it_is_symmetric(lpips: Lpips) -> None:
+    one, other = picture(1, 40, 56), picture(2, 40, 56)
+    assert lpips.distance(one, one) == 0
+    assert lpips.distance(one, other) == pytest.approx(lpips.distance(other, one), rel=1e-5)
+
+
+def test_a_batch_is_measured_pair_by_pair(lpips: Lpips) -> None:
+    pictures = [picture(seed, 32, 48).astype(np.float32).transpose(2, 0, 1) / 127.5 - 1 for seed in range(6)]
+    pairs = np.stack(pictures).reshape(3, 2, 3, 32, 48)
+    together = lpips(pairs)
+    assert together.shape == (3,)
+    alone = [float(lpips(pair[None])[0]) for pair in pairs]
+    assert together == pytest.approx(alone, rel=1e-4)
+    assert lpips.runs_on is not None and lpips.runs_on.startswith("cpu, ONNX Runtime")
+
+
+def test_the_published_names_serve_as_well(files: list[Path], tmp_path: Path) -> None:
+    """torchvision's file has a classifier besides, torch-fidelity's names the heads otherwise."""
+    features, heads = (torch.load(path, weights_only=True) for path in files)
+    torch.save({**features, "classifier.0.bias": torch.zeros(3)}, tmp_path / "vgg16.pth")
+    renamed = {name.replace(".weight", ".model.1.weight"): tensor for name, tensor in heads.items()}
+    torch.save(renamed, tmp_path / "heads.pth")
+    torch.save({**features, **renamed}, tmp_path / "both.pth")
+    pairs = torch.rand(1, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = read_lpips(files)(pairs)
+        assert torch.equal(read_lpips([tmp_path / "vgg16.pth", tmp_path / "heads.pth"])(pairs), expected)
+        assert torch.equal(read_lpips([tmp_path / "heads.pth", tmp_path / "vgg16.pth"])(pairs), expected)
+        assert torch.equal(read_lpips([tmp_path / "both.pth"])(pairs), expected)
+
+
+def test_files_without_the_network_are_refused(files: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"no heads of LPIPS .* in .*; give --lpips-weights for both files"):
+        read_lpips([files[0]])
+    with pytest.raises(WeightsError, match="no VGG-16"):
+        read_lpips([files[1]])
+    alex = {f"lin{i}.weight": torch.zeros(1, count, 1, 1) for i, count in enumerate((64, 192, 384, 256, 256))}
+    torch.save(alex, tmp_path / "alex.pth")
+    with pytest.raises(WeightsError, match="no heads of LPIPS"):
+        read_lpips([files[0], tmp_path / "alex.pth"])
+    torch.save(nn.Linear(2, 2), tmp_path / "code.pth")
+    with pytest.raises(WeightsError, match="holds code"):
+        read_lpips([tmp_path / "code.pth"])
+
+
+def test_other_weights_are_another_network(files: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "copy.pth").write_bytes(files[1].read_bytes())
+    (tmp_path / "other.pth").write_bytes(files[1].read_bytes() + b" ")
+    ours = Lpips(find_lpips_weights(files))._path
+    assert Lpips(find_lpips_weights([files[0], tmp_path / "copy.pth"]))._path == ours
+    assert Lpips(find_lpips_weights([files[0], tmp_path / "other.pth"]))._path != ours
+
+
+def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toonify.metrics.published.reach", lambda url: "no network")
+    with pytest.raises(DownloadError) as caught:
+        find_lpips_weights([])
+    message = str(caught.value)
+    assert lpips_module.VGG16.url in message and "--lpips-weights FILE" in message and "\n" not in message
+
+
+def test_the_published_files_are_named_by_their_digests() -> None:
+    published = (lpips_module.VGG16, lpips_module.HEADS)
+    weights = lpips_module.LpipsWeights((Path("a"), Path("b")), tuple(one.sha256 for one in published))
+    assert str(weights).startswith("as published (sha256 397923af, a78928a0")
+    assert "mine.pth" in str(lpips_module.LpipsWeights((Path("mine.pth"),), ("0" * 64,)))
+    assert published[0].url.endswith(f"-{published[0].sha256[:8]}.pth")

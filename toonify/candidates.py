@@ -1,0 +1,132 @@
+"""What takes part in a comparison: styles that draw the photos, and folders of pictures that are finished already."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from toonify.convert import Outcome, SaveOptions, convert, examine
+from toonify.discover import Found, Job, find_photos, plan_jobs
+from toonify.drawing import Look, Style, choose_look, load_look
+from toonify.errors import UsageError, display
+from toonify.images import read_photo, read_processing_note
+from toonify.runtime import Device
+from toonify.styles import shipped_styles
+
+_TIMED_PHOTOS = 5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of those that are compared: a look that toonify draws, or a folder of finished pictures."""
+
+    name: str  # what tables call it
+    look: Look | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A candidate's pictures."""
+
+    pictures: dict[Path, Path]  # by photo
+    failed: list[tuple[Path, str]]  # photos without a picture, and why
+    megapixels_per_second: float | None = None  # of photos, drawn one after the other; None: not measured
+    runs_on: str | None = None  # device, engine and provider; None: the pictures were there
+
+
+def find_candidates(names: Sequence[str]) -> list[Candidate]:
+    """The candidates that a user names: styles as for `convert --style`, or folders of pictures.
+
+    A folder with a style card in it is a style (a run), any other a folder of pictures, which are matched to the photos
+    by their names. Raises UsageError for what is neither, and if two would be called the same; StyleError.
+    """
+    candidates = [_find_candidate(name) for name in names]
+    called = [candidate.name for candidate in candidates]
+    for name in called:
+        if called.count(name) > 1:
+            raise UsageError(f"two candidates are called {name}; rename a folder, or the id on a card")
+    return candidates
+
+
+def _find_candidate(name: str) -> Candidate:
+    path = Path(name)
+    if name not in shipped_styles() and path.is_dir() and not any(path.glob("*.json")):
+        return Candidate(display(path.resolve().name), folder=path)
+    look = choose_look(name)
+    return Candidate(look.style.card.id, look=look)
+
+
+def draw_candidate(
+    candidate: Candidate,
+    photos: Sequence[Found],
+    folder: Path,
+    *,
+    device: Device = "auto",
+    quiet: bool = False,
+    measure_speed: bool = False,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> Drawn:
+    """Have the candidate's picture of every photo: drawn into `folder`/NAME as PNG, or found in its own folder.
+
+    What `folder` has already from an earlier run is not drawn again. A drawing of toonify's in there that was made in
+    another way (from other weights, say) is replaced; anything else is left alone, and its photo fails. Raises
+    StyleError, DownloadError, DeviceError.
+    """
+    if candidate.look is None:
+        return _match(candidate, photos)
+    style = load_look(candidate.look, device=device, quiet=quiet)
+    # PNG: an encoder's losses are not the style's.
+    jobs = plan_jobs(list(photos), output=folder / candidate.name, style=candidate.name, format="png")
+    outdated = [job for job in jobs if _is_outdated(job, style.look)]
+    current = [job for job in jobs if job not in outdated]
+    pictures, failed = {}, []
+    for outcome in chain(convert(current, style, SaveOptions()), convert(outdated, style, SaveOptions(overwrite=True))):
+        on_outcome(outcome)
+        if outcome.result in ("drawn", "skipped"):
+            pictures[outcome.source] = outcome.target
+        else:
+            failed.append((outcome.source, outcome.reason))
+    speed = _speed(style, list(pictures)[:_TIMED_PHOTOS]) if measure_speed and pictures else None
+    generator = style.generator
+    return Drawn(pictures, failed, speed, f"{generator.device}, {generator.engine}, {generator.provider}")
+
+
+def _is_outdated(job: Job, look: Look) -> bool:
+    """Whether a drawing of toonify's is in the job's place that was made from another photo or in another way."""
+    outcome = examine(job, look, SaveOptions())
+    is_ours = (read_processing_note(job.target) or "").startswith("toonify ")
+    return outcome is not None and outcome.result == "kept" and is_ours
+
+
+def _speed(style: Style, photos: list[Path]) -> float:
+    """Megapixels per second from decoded photo to finished picture, after one drawing to warm up."""
+    pixels = []
+    for path in photos:
+        with path.open("rb") as file:
+            pixels.append(read_photo(file).pixels)
+    style(pixels[0])
+    started = time.perf_counter()
+    for photo in pixels:
+        style(photo)
+    megapixels = sum(photo.shape[0] * photo.shape[1] for photo in pixels) / 1e6
+    return float(megapixels / (time.perf_counter() - started))
+
+
+def _match(candidate: Candidate, photos: Sequence[Found]) -> Drawn:
+    """Find a finished picture for every photo: the same path below the folder, but for the suffix."""
+    assert candidate.folder is not None  # noqa: S101 - a candidate without a look is a folder
+    by_name: dict[Path, list[Path]] = {}
+    for found in find_photos([candidate.folder], drawings=True):
+        by_name.setdefault(found.path.relative_to(candidate.folder).with_suffix(""), []).append(found.path)
+    pictures, failed = {}, []
+    for photo in photos:
+        name = (photo.path.relative_to(photo.root) if photo.root else Path(photo.path.name)).with_suffix("")
+        matches = by_name.get(name, [])
+        if len(matches) == 1:
+            pictures[photo.path] = matches[0]
+        else:
+            count = "no picture" if not matches else f"{len(matches)} pictures"
+            failed.append((photo.path, f"{count} of that name in {display(candidate.folder)}"))
+    return Drawn(pictures, failed)

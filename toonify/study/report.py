@@ -1,0 +1,226 @@
+"""A tally for readers: Markdown, JSON, CSV, and a plot as SVG."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from toonify.errors import ToonifyError, UsageError, describe, display
+from toonify.files import write_atomically
+from toonify.study.answers import Collected
+from toonify.study.tally import Strength, Tally
+from toonify.tables import csv_text, markdown_table
+
+_NAMES = ("tally.md", "tally.json", "tally.csv", "questions.csv", "tally.svg")
+
+
+def check_report(folder: Path, answers: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise UsageError unless a report on what is in `answers` can be written to `folder`."""
+    if folder.resolve() in [path.resolve() for path in answers]:
+        raise UsageError(f"--output {display(folder)} holds the answers, and the next tally would read this one there")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output {display(folder)} is a file; give a folder")
+    there = [folder / name for name in _NAMES if (folder / name).exists()]
+    if there and not overwrite:
+        raise UsageError(f"{display(there[0])} is there already; give another --output, or --overwrite")
+
+
+def write_report(folder: Path, tally: Tally, collected: Collected, *, overwrite: bool) -> list[Path]:
+    """Write all forms of the tally into `folder`. Raises ToonifyError if they cannot be written."""
+    texts = (
+        markdown(tally),
+        json.dumps(as_record(tally, collected), indent=1, ensure_ascii=False) + "\n",
+        csv_text([_header(tally), *_rows(tally)]),
+        csv_text(_question_rows(tally)),
+        svg(tally),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(_NAMES, texts, strict=True):
+            write_atomically(folder / name, text.encode(), overwrite=overwrite)
+    except OSError as error:
+        raise ToonifyError(f"--output {display(folder)} cannot be written: {describe(error)}") from error
+    return [folder / name for name in _NAMES]
+
+
+def markdown(tally: Tally) -> str:
+    """The tally as Markdown that reads as well on a terminal."""
+    plan, people = tally.key.plan, len(tally.people)
+    lines = [
+        f"# {plan.title}",
+        "",
+        f"Survey {plan.survey}: {_many(people, 'person', 'people')}, {_many(plan.questions, 'question')}, "
+        f"{people * plan.questions} votes.",
+    ]
+    if tally.left_out:
+        tokens = ", ".join(person.token[:8] for person in tally.left_out)
+        lines.append(f"Left out for too little attention: {_many(len(tally.left_out), 'person', 'people')} ({tokens}).")
+    rows = [
+        [
+            one.name,
+            str(one.votes),
+            f"{one.strength:.3f}",
+            "-" if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
+            "-" if (log := one.log_strength(plan.candidates)) is None else f"{log:+.2f}",
+        ]
+        for one in ranked(tally)
+    ]
+    lines += ["", *markdown_table(["candidate", "votes", "strength", "95 % interval", "log strength"], rows), ""]
+    lines += [
+        "Strength: the chance of being chosen among all candidates (Luce's model; Bradley-Terry for two). Its "
+        f"logarithm is relative to chance, 1/{plan.candidates}.",
+        *(["Intervals: bootstrap over people."] if people > 1 else ["One person gives no interval and no agreement."]),
+        "",
+    ]
+    if tally.agreement is not None:
+        kappa = "undefined, as one candidate has all votes" if tally.kappa is None else f"{tally.kappa:.3f}"
+        lines.append(
+            f"- Agreement between people: Fleiss' kappa {kappa} (1 is full agreement, 0 chance); "
+            f"two people agree on {tally.agreement:.0%} of the questions."
+        )
+    if tally.attention is not None:
+        lines.append(
+            f"- Attention: {tally.attention:.0%} of the repeats were answered as before "
+            f"(chance alone: {1 / plan.candidates:.0%})."
+        )
+    lines.append(
+        f"- Positions: {', '.join(str(votes) for votes in tally.positions)} votes from first to last; "
+        f"chi-square {tally.position_statistic:.2f}, {plan.candidates - 1} degrees of freedom, "
+        f"p = {tally.position_p:.2g}."
+    )
+    header, *questions = _question_rows(tally)
+    lines += ["", "## Wins per question", "", *markdown_table(header, questions)]
+    return "\n".join(lines) + "\n"
+
+
+def as_record(tally: Tally, collected: Collected) -> dict[str, Any]:
+    """The tally, and what became of the files, as plain values for JSON."""
+    return {
+        "toonify": tally.key.toonify,
+        "survey": tally.key.plan.survey,
+        "title": tally.key.plan.title,
+        "votes": int(tally.wins.sum()),
+        "candidates": [
+            {
+                "name": one.name,
+                "votes": one.votes,
+                "strength": one.strength,
+                "interval": one.interval,
+                "log_strength": one.log_strength(len(tally.strengths)),
+            }
+            for one in tally.strengths
+        ],
+        "questions": [
+            {"photo": question.photo, "reference": question.reference, "wins": wins}
+            for question, wins in zip(tally.key.questions, tally.wins.tolist(), strict=True)
+        ],
+        "kappa": tally.kappa,
+        "agreement": tally.agreement,
+        "attention": tally.attention,
+        "positions": {
+            "votes": tally.positions.tolist(),
+            "chi_square": tally.position_statistic,
+            "p": tally.position_p,
+        },
+        "people": [
+            {
+                "token": person.token,
+                "form": person.form,
+                "attention": person.attention,
+                "seconds": round(person.seconds, 1),
+                "counted": person in tally.people,
+            }
+            for person in (*tally.people, *tally.left_out)
+        ],
+        "refused": [{"file": display(path), "reason": reason} for path, reason in collected.refused],
+        "duplicates": [{"file": display(path), "of": display(other)} for path, other in collected.duplicates],
+    }
+
+
+def svg(tally: Tally) -> str:
+    """The strengths with their intervals and votes, the strongest on top; the dashed line is chance."""
+    rows = ranked(tally)
+    chance = 1 / len(rows)
+    left, right, row, top = 190, 120, 44, 70
+    width, plot = 800, 800 - left - right
+    bottom = top + row * len(rows)
+    reach = max([chance, *(one.interval[1] if one.interval else one.strength for one in rows)])
+    step = next(step for step in (0.05, 0.1, 0.2) if reach <= 6 * step or step == 0.2)
+    ticks = [i * step for i in range(int(-(-reach // step)) + 1)]
+
+    def x(value: float) -> float:
+        return round(left + plot * value / ticks[-1], 1)
+
+    people = _many(len(tally.people), "person", "people")
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{bottom + 60}" '
+        f'viewBox="0 0 {width} {bottom + 60}" font-family="system-ui, sans-serif" font-size="15" fill="#1b1b1b" '
+        'role="img">',
+        f"<title>{escape(tally.key.plan.title)}</title>",
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<text x="24" y="34" font-size="18" font-weight="600">{escape(_short(tally.key.plan.title, 70))}</text>',
+    ]
+    for tick in ticks:
+        parts.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{top}" y2="{bottom}" stroke="#e2e2e2"/>')
+        parts.append(f'<text x="{x(tick)}" y="{bottom + 20}" text-anchor="middle" fill="#5c5c5c">{tick:.0%}</text>')
+    parts.append(
+        f'<line x1="{x(chance)}" x2="{x(chance)}" y1="{top - 8}" y2="{bottom}" stroke="#5c5c5c" '
+        'stroke-dasharray="5 4"/>'
+    )
+    parts.append(
+        f'<text x="{x(chance)}" y="{top - 12}" text-anchor="middle" fill="#5c5c5c" font-size="13">chance</text>'
+    )
+    for number, one in enumerate(rows):
+        y = top + row * number + row / 2
+        parts.append(f'<text x="{left - 14}" y="{y + 5}" text-anchor="end">{escape(_short(one.name, 22))}</text>')
+        if one.interval is not None:
+            low, high = x(one.interval[0]), x(one.interval[1])
+            parts.append(
+                f'<path d="M{low} {y}H{high}M{low} {y - 7}v14M{high} {y - 7}v14" stroke="#0b57d0" stroke-width="2" '
+                'fill="none"/>'
+            )
+        parts.append(f'<circle cx="{x(one.strength)}" cy="{y}" r="6" fill="#0b57d0"/>')
+        parts.append(f'<text x="{width - 24}" y="{y + 5}" text-anchor="end">{_many(one.votes, "vote")}</text>')
+    interval = ", 95 % interval over people" if len(tally.people) > 1 else ""
+    parts.append(
+        f'<text x="{left}" y="{bottom + 44}" fill="#5c5c5c" font-size="13">strength: chance of being chosen{interval}; '
+        f"{people}, {_many(tally.key.plan.questions, 'question')}</text>"
+    )
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def ranked(tally: Tally) -> list[Strength]:
+    """The candidates from the strongest to the weakest."""
+    return sorted(tally.strengths, key=lambda one: -one.strength)
+
+
+def _header(tally: Tally) -> list[str]:
+    return ["candidate", "votes", "strength", "low", "high", "log_strength"]
+
+
+def _rows(tally: Tally) -> list[list[object]]:
+    return [
+        [one.name, one.votes, one.strength, *(one.interval or ("", "")), one.log_strength(len(tally.strengths))]
+        for one in tally.strengths
+    ]
+
+
+def _question_rows(tally: Tally) -> list[list[str]]:
+    header = ["question", "photo", "reference", *tally.key.candidates]
+    rows = zip(tally.key.questions, tally.wins.tolist(), strict=True)
+    return [
+        header,
+        *(
+            [str(number), question.photo, question.reference, *map(str, wins)]
+            for number, (question, wins) in enumerate(rows, start=1)
+        ),
+    ]
+
+
+def _many(count: int, one: str, several: str | None = None) -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,55 @@
+"""Which files a tally reads: answers, and the key that goes with them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from toonify.errors import UsageError, display
+from toonify.study.plan import Key
+
+_KEY_SUFFIX = ".key.json"
+
+
+def find_answers(inputs: Iterable[Path]) -> list[Path]:
+    """The files of answers that are named, and the *.json files (but for keys) of folders, each once, in order.
+
+    Raises UsageError if an input does not exist, or if there are none in all of them.
+    """
+    inputs = list(inputs)
+    found: dict[Path, Path] = {}
+    for path in inputs:
+        if not path.exists():
+            raise UsageError(f"{display(path)}: no such file or folder")
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        for file in inside:
+            if not file.name.startswith(".") and not file.name.endswith(_KEY_SUFFIX):
+                found.setdefault(file.absolute(), file)
+    if not found:
+        raise UsageError(f"no answers (*.json) in {', '.join(display(path) for path in inputs)}")
+    return list(found.values())
+
+
+def find_key(inputs: Sequence[Path], named: Path | None) -> Key:
+    """The key `named`; or the only one in or beside the folders of answers, or in the current folder.
+
+    Raises UsageError if there is none, several, or something else in its place.
+    """
+    if named is not None:
+        return _read_key(named)
+    folders = [path if path.is_dir() else path.parent for path in inputs]
+    places = [*folders, *(folder.absolute().parent for folder in folders), Path()]
+    keys = {path.resolve(): path for place in places for path in sorted(place.glob(f"*{_KEY_SUFFIX}"))}
+    if len(keys) != 1:
+        several = f"several keys ({', '.join(sorted(path.name for path in keys))})" if keys else "no *.key.json"
+        raise UsageError(f"{several} in or beside {display(folders[0])}; name the survey's with --key")
+    return _read_key(next(iter(keys.values())))
+
+
+def _read_key(path: Path) -> Key:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Key)
+    except OSError as error:
+        raise UsageError(f"--key {display(path)}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--key {display(path)} is no key of a survey: {error}") from error
