@@ -39,6 +39,9 @@ class FakeInception:
         grid = batch.reshape(len(batch), 3, 13, 23, 13, 23).mean(axis=(3, 5)).reshape(len(batch), -1)
         return np.maximum(grid @ self._mixture, 0) / 10
 
+    def prepare(self) -> None:
+        """There is nothing to convert."""
+
     def cancel(self) -> None:
         pass
 
@@ -329,7 +332,7 @@ def test_the_page_is_one_file_that_asks_nobody() -> None:
         (["tiny.onnx", "tiny.onnx"], "two candidates are called tiny"),
         (["tiny.onnx", "--photos", "photos/0.png"], "--photos photos/0.png is one photo"),
         (["tiny.onnx", "--photos", "nowhere"], "nowhere: no such file"),
-        (["tiny.onnx", "--cartoons", "anime/0.png"], "anime/0.png is one picture"),
+        (["tiny.onnx", "--cartoons", "anime/0.png"], "anime/0.png has one picture"),
         (["tiny.onnx", "--cartoons", "few"], "--cartoons few: 3 pictures can be read, and half against half needs 4"),
         (["tiny.onnx", "--cartoons", "all.npz"], "--cartoons all.npz holds statistics"),
         (["tiny.onnx", "--lpips-weights", "a.pth"], "add --lpips"),

@@ -49,7 +49,7 @@ def _known(_drawn: Path, _converted_inception: Path, inception_weights: Path, tm
     path = tmp_path_factory.mktemp("known") / "features.sqlite"
     weights = find_weights(inception_weights)
     network = MeasuringNetwork("Inception", _converted_inception, lambda path: None, device="cpu")
-    with FeatureCache(f"inception {weights.sha256} legacy", path) as cache:
+    with FeatureCache(f"inception {weights.sha256} legacy 1", path) as cache:
         list(extract(find_set(str(_drawn)).pictures, network, "legacy", cache))
     return path
 
@@ -78,11 +78,11 @@ def test_a_table_says_figures_protocol_and_counts(inception: Path, capsys: pytes
     assert run("ours", "anime", "--weights", inception) == 0
     out = capsys.readouterr().out
     first, row, reference, protocol, note = out.splitlines()
-    assert first.split() == ["set", "pictures", "FID", "KID"]
+    assert first.split() == ["set", "pictures", "FID", "KID", "subset"]
     assert row.split()[:2] == ["ours", "5"]
     assert reference == "reference: anime, 7 pictures"
     assert "legacy resize" in protocol and find_weights(inception).sha256[:8] in protocol
-    assert "KID over 100 subsets of 2" in protocol
+    assert "KID over 100 subsets" in protocol and row.split()[-1] == "2"
     assert "fewer than 2048" in note
 
 
@@ -184,28 +184,28 @@ def test_save_keeps_what_the_pictures_are(inception: Path, capsys: pytest.Captur
     assert "anime.npz: 7 pictures" in capsys.readouterr().err
     mean, covariance, made = read_statistics(Path("anime.npz"))
     weights = find_weights(inception)
-    with FeatureCache(f"inception {weights.sha256} legacy") as cache:
+    with FeatureCache(f"inception {weights.sha256} legacy 1") as cache:
         batches = extract(find_set("anime").pictures, Inception(weights), "legacy", cache)
         vectors = np.concatenate([batch.vectors for batch in batches]).astype(np.float64)
     np.testing.assert_allclose(mean, vectors.mean(axis=0))
     np.testing.assert_allclose(covariance, np.cov(vectors, rowvar=False), atol=1e-12)
-    assert (made["mode"], made["weights"], made["count"]) == ("legacy", weights.sha256, 7)
+    assert (made.mode, made.weights, made.count) == ("legacy", weights.sha256, 7)
 
     assert run("save", "anime", "anime.npz", "--weights", inception) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert run("ours", "anime.npz", "--weights", inception, "--metrics", "fid", "--mode", "clean") == 2
     assert "measured with mode legacy, not clean" in capsys.readouterr().err
-    assert run("ours", "anime.npz", "--weights", inception) == 2
-    assert "serve FID alone; give the pictures, or --metrics fid" in capsys.readouterr().err
+    assert run("ours", "anime.npz", "--weights", inception, "--metrics", "fid,pr") == 2
+    assert "pr needs the pictures; give them, or drop pr from --metrics" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("pictures")
 def test_statistics_of_pytorch_fid_serve_as_reference(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
     vectors = np.random.default_rng(0).normal(0.4, 0.3, (2100, 2048))
     np.savez("theirs.npz", mu=vectors.mean(axis=0), sigma=np.cov(vectors, rowvar=False))
-    (row,) = figures(capsys, "ours", "theirs.npz", "--weights", inception, "--metrics", "fid")["sets"]
+    (row,) = figures(capsys, "ours", "theirs.npz", "--weights", inception)["sets"]  # without KID, which needs pictures
     weights = find_weights(inception)
-    with FeatureCache(f"inception {weights.sha256} legacy") as cache:
+    with FeatureCache(f"inception {weights.sha256} legacy 1") as cache:
         batches = extract(find_set("ours").pictures, Inception(weights), "legacy", cache)
         ours = np.concatenate([batch.vectors for batch in batches]).astype(np.float64)
     shift = np.sum((ours.mean(axis=0) - vectors.mean(axis=0)) ** 2)
@@ -224,7 +224,7 @@ def test_statistics_of_pytorch_fid_serve_as_reference(inception: Path, capsys: p
         (["ours", "nowhere"], "nowhere: no such file"),
         (["ours", "anime", "--metrics", "fid,fad"], "fad is no metric"),
         (["ours", "anime", "--metrics", ""], "an empty word is no metric"),
-        (["ours", "anime", "--metrics", "kid", "--kid-subset", "10"], "from 2 to 5"),
+        (["ours", "anime", "--metrics", "kid", "--kid-subset", "10"], "ours has 5 pictures, and kid needs 10"),
         (["ours", "anime", "--metrics", "fid", "--kid-subset", "10"], "add kid to --metrics"),
         (["ours", "anime", "--mode", "best"], "'best' is not one of"),
         (["ours", "statistics.npz"], "holds no statistics"),
@@ -237,8 +237,6 @@ def test_what_cannot_be_is_refused_in_one_line(
     arguments: list[str], says: str, inception: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("statistics.npz").write_bytes(b"none")
-    if "statistics.npz" in arguments and arguments[0] == "ours":
-        arguments = [*arguments, "--metrics", "fid"]
     assert run(*arguments, "--weights", inception) == 2
     err = capsys.readouterr().err
     assert says in err and err.count("\n") == 1
@@ -275,18 +273,18 @@ def test_without_a_network_one_line_says_where_to_put_the_weights(
 
 
 @pytest.mark.usefixtures("pictures")
-def test_the_inception_score_needs_a_classifier(
-    inception: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_the_inception_score_needs_a_classifier(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 
-    tensors = torch.load(inception, weights_only=True)
-    if not tensors["fc.weight"].any():
-        assert run("ours", "anime", "--weights", inception, "--metrics", "is") == 3
+    for path in sorted(Path("anime").iterdir()):
+        shutil.copy(path, f"ours/more_{path.name}")
+    asked = ["ours", "anime", "--weights", inception, "--metrics", "is"]
+    if torch.load(inception, weights_only=True)["fc.weight"].any():
+        assert run(*asked) == 0
+        assert "Inception Score" in capsys.readouterr().out
+    else:
+        assert run(*asked) == 3
         assert "has no classifier" in capsys.readouterr().err
-        return
-    assert run("anime", "anime", "--weights", inception, "--metrics", "is") == 0
-    assert "Inception Score" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("pictures")
@@ -296,3 +294,65 @@ def test_cuda_that_is_not_there_is_refused(
     monkeypatch.setattr("toonify.cuda.missing_for_onnx", lambda: "there is no driver")
     assert run("ours", "anime", "--weights", inception, "--device", "cuda") == 3
     assert "there is no driver" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("pictures")
+def test_names_are_printed_as_they_are(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("set[b]", "a[red]b", "x:smile:y", "open[", "set[!b]"):
+        shutil.copytree("ours", name)
+        assert run(name, "anime", "--weights", inception) == 0
+        assert name in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("pictures")
+def test_each_set_says_the_size_of_its_own_subsets(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("anime", "ours", "anime", "--weights", inception) == 0
+    rows = capsys.readouterr().out.splitlines()[1:3]
+    assert [row.split()[-1] for row in rows] == ["3", "2"]
+
+
+@pytest.mark.usefixtures("pictures")
+def test_what_can_be_known_is_refused_before_anything_is_measured(
+    inception: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toonify.metrics.compare.extract", None)
+    Path("damaged.npz").write_bytes(b"PK")
+    Path("three").mkdir()
+    for path in sorted(Path("ours").iterdir())[:3]:
+        shutil.copy(path, "three")
+    for arguments, says in (
+        (["ours", "damaged.npz"], "holds no statistics"),
+        (["ours", "three", "--metrics", "pr"], "three has 3 pictures, and pr needs 4"),
+        (["ours", "anime", "--metrics", "is"], "ours has 5 pictures, and is needs 10"),
+        (["ours", "anime", "--kid-subset", "1"], "--kid-subset"),
+    ):
+        assert run(*arguments, "--weights", inception) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("pictures")
+def test_grey_of_16_bits_is_named_not_measured_as_white(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.full((40, 40), 9000, np.uint16)).save("ours/deep.png")
+    assert run("ours", "anime", "--weights", inception) == 1
+    assert "ours/deep.png: more than 8 bits" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("pictures")
+def test_ctrl_c_ends_it_with_a_word(
+    inception: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toonify.metrics.features._read", interrupt)
+    assert run("ours", "anime", "--weights", inception, "--no-cache") == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_target_that_cannot_be_is_named_at_once(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder.npz").mkdir()
+    Path("link.npz").symlink_to("nowhere")
+    for target, says in (("folder.npz", "is a folder"), ("link.npz", "is there already")):
+        assert run("save", "ours", target, "--weights", inception) == 2
+        assert f"{target} {says}" in capsys.readouterr().err

@@ -1,14 +1,14 @@
 """Mean and covariance: gathered piece by piece as if at once, saved as pytorch-fid saves them, refused where wrong."""
 
 import io
-import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from toonify.errors import UsageError
-from toonify.metrics.gaussian import Gaussian, Moments, read_statistics, save_statistics
+from toonify.metrics.gaussian import Gaussian, Made, Moments, read_statistics, save_statistics
 
 
 def gathered(rows: np.ndarray, step: int) -> Moments:
@@ -67,7 +67,7 @@ def test_statistics_are_in_pytorch_fids_layout_and_come_back(rows: np.ndarray, t
         np.testing.assert_allclose(archive["mu"][:], rows.astype(np.float64).mean(axis=0))
         np.testing.assert_allclose(archive["sigma"][:], np.cov(rows.astype(np.float64), rowvar=False), atol=1e-12)
     mean, covariance, made = read_statistics(tmp_path / "s.npz")
-    assert made == {"mode": "clean", "count": 30}
+    assert made == Made(mode="clean", count=30)
     np.testing.assert_allclose(mean, gaussian.mean)
     np.testing.assert_allclose(covariance, gaussian.covariance)
 
@@ -76,7 +76,7 @@ def test_statistics_of_pytorch_fid_are_read(rows: np.ndarray, tmp_path: Path) ->
     expected = np.cov(rows, rowvar=False)
     np.savez(tmp_path / "s.npz", mu=rows.mean(axis=0), sigma=expected)
     mean, covariance, made = read_statistics(tmp_path / "s.npz")
-    assert made == {}
+    assert made == Made()
     np.testing.assert_array_equal(mean, rows.mean(axis=0))
     np.testing.assert_array_equal(covariance, expected)
 
@@ -99,6 +99,25 @@ def _array() -> bytes:
     return buffer.getvalue()
 
 
+def _with_header(rows: int) -> bytes:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows},), }}".ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("mu.npy", array)
+        archive.writestr("sigma.npy", array)
+    return buffer.getvalue()
+
+
+def _flipped() -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, mu=np.random.default_rng(0).normal(size=2048), sigma=ZERO)
+    data = bytearray(buffer.getvalue())
+    for place in range(2000, 2100):
+        data[place] ^= 0xFF
+    return bytes(data)
+
+
 ZERO = np.zeros((2048, 2048))
 HOSTILE = {
     "no numbers": lambda path: np.savez(path, mu=np.full(2048, np.nan), sigma=ZERO),
@@ -111,6 +130,14 @@ HOSTILE = {
     "empty": lambda path: path.write_bytes(b""),
     "an array alone": lambda path: path.write_bytes(_array()),
     "a damaged remark": lambda path: np.savez(path, mu=np.zeros(2048), sigma=ZERO, toonify=np.array("{")),
+    "a remark without a bottom": lambda path: np.savez(path, mu=np.zeros(2048), sigma=ZERO, toonify="[" * 100_000),
+    "a remark of something else": lambda path: np.savez(path, mu=np.zeros(2048), sigma=ZERO, toonify="[1]"),
+    "a count that is none": lambda path: np.savez(path, mu=np.zeros(2048), sigma=ZERO, toonify='{"count": -5}'),
+    "of complex numbers": lambda path: np.savez(path, mu=np.zeros(2048), sigma=ZERO * 1j),
+    "of few bits": lambda path: np.savez(path, mu=np.zeros(2048), sigma=ZERO.astype(np.float16)),
+    "with a header that lies": lambda path: path.write_bytes(_with_header(10**11)),
+    "with flipped bits": lambda path: path.write_bytes(_flipped()),
+    "a folder": lambda path: path.mkdir(),
 }
 
 
@@ -126,6 +153,7 @@ def test_statistics_that_are_none_are_refused_in_one_line(
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_remark_of_something_else_is_left_aside(tmp_path: Path) -> None:
-    np.savez(tmp_path / "s.npz", mu=np.zeros(2048), sigma=np.eye(2048), toonify=np.array(json.dumps([1])))
-    assert read_statistics(tmp_path / "s.npz")[2] == {}
+def test_what_is_no_covariance_is_refused() -> None:
+    covariance = np.diag([3.0, 2.0, -1.0])
+    with pytest.raises(ValueError, match="negative spread"):
+        Gaussian.from_covariance(np.zeros(3), covariance, None)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from toonify.pipeline import run_stages
+from toonify.pipeline import run_parallel, run_stages
 
 PATIENCE = 5  # seconds after which a test counts as hung
 
@@ -189,7 +189,7 @@ def test_nothing_starts_before_the_first_result_is_asked_for():
 def test_ctrl_c_ends_the_process(presses):
     program = """
 import itertools, threading
-from toonify.pipeline import run_stages
+from toonify.pipeline import run_parallel, run_stages
 
 def work(item):
     if item == 2:
@@ -218,3 +218,59 @@ for item in run_stages(itertools.count(), [work], on_stop=stop):
             assert process.wait(PATIENCE) != 0
         finally:
             process.kill()
+
+
+# --- run_parallel ---
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_parallel_results_keep_the_order(count, workers):
+    assert list(run_parallel(range(count), double, workers=workers)) == [2 * item for item in range(count)]
+
+
+def test_workers_work_at_the_same_time():
+    meeting = threading.Barrier(3, timeout=PATIENCE)
+    assert sorted(run_parallel(range(3), lambda _: meeting.wait(), workers=3)) == [0, 1, 2]
+
+
+def test_no_more_items_are_taken_than_twice_the_workers():
+    taken = []
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    results = run_parallel(items(), double, workers=3)
+    next(results)
+    assert len(taken) == 6
+    results.close()
+
+
+def test_closing_tells_what_is_under_way_to_stop_and_drops_the_rest():
+    stop = threading.Event()
+    done = []
+
+    def work(item: int) -> int:
+        if item:
+            assert stop.wait(PATIENCE)
+        done.append(item)
+        return item
+
+    results = run_parallel(range(100), work, workers=2, on_stop=stop.set)
+    assert next(results) == 0
+    results.close()
+    assert stop.is_set() and len(done) <= 4
+
+
+def test_an_error_in_a_worker_comes_out():
+    def work(item: int) -> int:
+        if item == 5:
+            raise KeyError("five")
+        return item
+
+    results = run_parallel(range(10), work, workers=2)
+    assert [next(results) for _ in range(5)] == list(range(5))
+    with pytest.raises(KeyError, match="five"):
+        next(results)

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import threading
+import tracemalloc
 import xml.etree.ElementTree as ElementTree
 import zlib
 from base64 import b64decode
@@ -27,10 +28,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from toonify.cli import main
-from toonify.errors import AnswersError, UsageError
+from toonify.errors import AnswersError, UsageError, display
 from toonify.study.answers import MAX_BYTES, Answer, Answers, checksum, collect_answers, parse_answers
 from toonify.study.page import collecting_page, read_plan
-from toonify.study.plan import Key, KeyQuestion, Plan, Showing, make_forms, most_repeats, number_of_forms
+from toonify.study.plan import LINE, Key, KeyQuestion, Plan, Showing, make_forms, most_repeats, number_of_forms
 from toonify.study.report import as_record, markdown, svg
 from toonify.study.serve import Collector, Server, is_loopback, start_server
 from toonify.study.tally import chi_square, chi_square_tail, count, fleiss_kappa
@@ -147,14 +148,31 @@ def test_the_token_picks_every_form_equally_often() -> None:
         {"candidates": 1},
         {"survey": "0" * 16 + "\n"},
         {"tracker": True},
+        {"title": "red \x1b[31m"},
+        {"title": "two\nlines"},
+        {"title": "x" * 201},
+        {"title": ""},
     ],
 )
 def test_a_plan_that_is_no_plan_is_refused(change: dict) -> None:
     forms = [[[0, [0, 1]], [1, [0, 1]]]]
-    plan = {"survey": "0" * 16, "title": "?", "candidates": 2, "shapes": [[4, 3]] * 2, "forms": forms}
+    plan = {
+        "survey": "0" * 16,
+        "title": "One? Très bien\u00a0!",
+        "candidates": 2,
+        "shapes": [[4, 3]] * 2,
+        "forms": forms,
+    }
     msgspec.convert(plan, Plan)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(plan | change, Plan)
+
+
+def test_a_line_is_what_can_be_printed_as_it_is() -> None:
+    for code in range(0x10000):
+        char = chr(code)
+        printable = code == 0xFFFD or (not 0xD800 <= code < 0xE000 and display(char) == char)
+        assert bool(re.search(LINE, f"a{char}")) == printable, hex(code)
 
 
 # Answers
@@ -352,6 +370,38 @@ def test_a_candidate_without_votes_has_a_bounded_interval() -> None:
     assert tally.kappa is None and tally.agreement == 1
 
 
+def test_people_who_answer_alike_give_no_interval() -> None:
+    key = make_key(questions=4, candidates=3)
+    tally = count(key, [answer(key, person, lambda place, question, showing: question == 3) for person in range(6)])
+    first, second, third = tally.strengths
+    assert (first.strength, second.strength) == (0.75, 0.25) and first.interval is None is second.interval
+    assert third.interval == pytest.approx((0, 1 - 0.05 ** (1 / 6)))  # none at all: bounded, as ever
+    text = markdown(tally)
+    assert re.search(r"\| +0\.750 \| +- \|", text) and "the same number of votes" in text
+    assert 'r="6"' in svg(tally) and "None" not in svg(tally)
+    record = as_record(tally, collect_answers([], key.plan))
+    assert [one["interval"] is None for one in record["candidates"]] == [True, True, False]
+
+
+@pytest.mark.parametrize(("people", "few"), [(1, False), (2, True), (9, True), (10, False)])
+def test_intervals_of_few_people_carry_a_remark(people: int, few: bool) -> None:
+    text = markdown(count(KEY, shares(KEY, {0: people // 2, 1: people - people // 2})))
+    assert ("too narrow" in text) == few and ("One person" in text) == (people == 1)
+
+
+def test_many_resamplings_of_many_people_are_drawn_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key(questions=1, candidates=2, repeats=0)
+    everybody = shares(key, {0: 60, 1: 60})
+    tracemalloc.start()
+    try:
+        whole = count(key, everybody, bootstrap=30_000, seed=1).strengths
+        assert tracemalloc.get_traced_memory()[1] < 20e6  # 120 x 30,000 x 8 bytes are 29 MB
+    finally:
+        tracemalloc.stop()
+    monkeypatch.setattr("toonify.study.tally._DRAWN_AT_ONCE", 7000)
+    assert count(key, everybody, bootstrap=30_000, seed=1).strengths == whole
+
+
 def test_one_person_has_votes_and_no_intervals() -> None:
     tally = count(KEY, [GOOD])
     assert [one.votes for one in tally.strengths] == [2, 2, 1]
@@ -448,7 +498,7 @@ def test_chi_square_tails_are_those_of_the_tables() -> None:
 
 def test_the_report_is_the_tally_in_all_its_forms() -> None:
     key = make_key(questions=4, candidates=3)
-    key = msgspec.structs.replace(key, candidates=("a|b", "<script>", "c & d"))
+    key = msgspec.structs.replace(key, candidates=("a|b", "<script>", "c & d\uffff"))  # a file's name may have that
     tally = count(key, shares(key, {0: 3, 1: 1}))
     text = markdown(tally)
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -456,8 +506,8 @@ def test_the_report_is_the_tally_in_all_its_forms() -> None:
     assert "0.750" in text and "16 votes" in text and "kappa" in text
     plot = ElementTree.fromstring(svg(tally))  # noqa: S314 - our own
     words = [element.text for element in plot.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"a|b", "<script>", "c & d", "12 votes", "chance"} <= set(words)
-    assert words.index("a|b") < words.index("<script>") < words.index("c & d")  # by strength
+    assert {"a|b", "<script>", "c & d\ufffd", "12 votes", "chance"} <= set(words)
+    assert words.index("a|b") < words.index("<script>") < words.index("c & d\ufffd")  # by strength
     record = json.loads(json.dumps(as_record(tally, collect_answers([], key.plan)), allow_nan=False))
     assert [one["votes"] for one in record["candidates"]] == [12, 4, 0]
     assert [question["wins"] for question in record["questions"]] == [[3, 1, 0]] * 4
@@ -564,9 +614,17 @@ def test_a_folder_with_other_things_is_not_published(material: Path, capsys: pyt
         (["--questions", 6], "--questions 6"),
         (["--questions", 4, "--repeats", 3], "--repeats 3"),
         (["--questions", 0], "--questions"),
+        (["--title", "\udcff"], "--title"),
+        (["--title", "\ud800"], "--title"),
+        (["--title", "red \x1b[31m"], "--title"),
+        (["--title", "two\nlines"], "--title"),
+        (["--title", "turned \u202e round"], "--title"),
+        (["--title", ""], "--title is empty"),
+        (["--title", " \t"], "--title is empty"),
+        (["--title", "x" * 201], "--title has 201"),
     ],
 )
-def test_numbers_that_do_not_go_together_are_refused(
+def test_numbers_and_titles_that_cannot_be_right_are_refused(
     more: list, named: str, material: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert build(material, *more) == 2
@@ -640,6 +698,15 @@ def test_a_style_draws_and_a_second_build_skips_what_is_drawn(
     assert "failed" not in capsys.readouterr().err
 
 
+def test_a_photo_that_a_style_cannot_draw_is_named_once(
+    material: Path, tiny_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (material / "photos" / "holiday1.jpg").write_bytes(b"no photo")
+    assert build(material, styles=(str(tiny_onnx), "secretstyle")) == 1
+    said = capsys.readouterr().err
+    assert said.count("failed: ") == said.count("holiday1") == 1 and said.count("drawn: ") == 4
+
+
 def test_what_was_drawn_for_a_survey_is_no_photo_of_the_next(
     material: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -684,6 +751,77 @@ def test_answers_come_back_as_a_tally(material: Path, capsys: pytest.CaptureFixt
     assert main(["study", "tally", str(folder), "--output", str(report), "--overwrite"]) == 1
 
 
+def test_files_that_are_named_outright_are_read_whatever_their_names(
+    material: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(material) == 0
+    _, key = read_survey(material)
+    folder, key_file = material / "answers", material / "survey.key.json"
+    folder.mkdir()
+    for person, name in enumerate(["ok.json", ".hidden.json", "as.key.json", ".bad.json"]):
+        (folder / name).write_bytes(msgspec.json.encode(answer(key, person, lambda *_: 0)))
+    (folder / ".bad.json").write_bytes(b"{")
+    assert main(["study", "tally", str(folder), "--key", str(key_file)]) == 0
+    assert "1 person," in capsys.readouterr().out
+    named = [str(path) for path in sorted(folder.iterdir())]
+    assert main(["study", "tally", *named, str(key_file), "--key", str(key_file)]) == 1
+    said = capsys.readouterr()
+    assert "3 people," in said.out and "counted 3, duplicates 0, refused 2" in said.err
+    assert "refused: " in said.err and ".bad.json: no answers" in said.err and "survey.key.json: no answers" in said.err
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b'{"\\u001b[31m\\n' + b"x" * 9000 + b'": 1}',
+        b'{"a":' * 100_000,
+        b"[" * 100_000,
+        b'{"plan": {"forms": ' + b"[" * 100_000,
+        b"\xff\xfe",
+        msgspec.json.encode(msgspec.structs.replace(make_key(), candidates=("a", "b\x1b[31m", "c"))),
+        msgspec.json.encode(
+            msgspec.structs.replace(make_key(), plan=msgspec.structs.replace(make_key().plan, title="\n"))
+        ),
+    ],
+    ids=["names", "objects", "arrays", "deep", "binary", "candidate", "title"],
+)
+def test_a_forged_key_or_survey_is_refused_in_one_line(
+    forged: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, page, one = tmp_path / "forged.key.json", tmp_path / "index.html", tmp_path / "1.json"
+    key.write_bytes(forged)
+    one.write_bytes(msgspec.json.encode(GOOD))
+    marks = b"data-collects=\"no\" connect-src 'none'"
+    page.write_bytes(marks + b'<script type="application/json" id="plan">' + forged + b"</script>")
+    for arguments in (["tally", one, "--key", key], ["serve", page, "--answers", tmp_path / "answers"]):
+        assert main(["study", *map(str, arguments)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "\x1b" not in said and len(said) < 500
+        assert "no key of a survey" in said or "no survey by" in said
+
+
+def test_a_pipe_is_waited_for_by_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe, one = tmp_path / "pipe", tmp_path / "1.json"
+    os.mkfifo(pipe)
+    one.write_bytes(msgspec.json.encode(GOOD))
+    for arguments in (["tally", one, "--key", pipe], ["serve", pipe]):
+        assert main(["study", *map(str, arguments)]) == 2
+        assert "pipe is not a regular file" in capsys.readouterr().err
+
+
+def test_a_key_that_is_too_deep_for_the_parser_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deep(*_: object, **__: object) -> None:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    for name in ("1.json", "a.key.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    monkeypatch.setattr("msgspec.json.decode", deep)
+    assert main(["study", "tally", str(tmp_path)]) == 2
+    assert "no key of a survey: maximum recursion" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -693,6 +831,8 @@ def test_answers_come_back_as_a_tally(material: Path, capsys: pytest.CaptureFixt
         (["tally", "{answers}", "--key", "gone.key.json"], "gone.key.json"),
         (["tally", "{answers}", "--key", "{answers}/1.json"], "no key of a survey"),
         (["tally", "{answers}", "--key", "{key}", "--output", "{answers}"], "holds the answers"),
+        (["tally", "{answers}/1.json", "--key", "{key}", "--output", "{answers}"], "holds the answers"),
+        (["tally", "{answers}/1.json", "--key", "{key}", "--output", "{empty}/../answers"], "holds the answers"),
         (["tally", "{answers}", "--key", "{key}", "--bootstrap", "1"], "--bootstrap"),
         (["tally", "{answers}", "--key", "{key}", "--min-attention", "2"], "--min-attention"),
         (["serve", "gone"], "study build"),
@@ -701,6 +841,11 @@ def test_answers_come_back_as_a_tally(material: Path, capsys: pytest.CaptureFixt
         (["serve", "{survey}", "--answers", "{key}"], "--answers"),
         (["serve", "{survey}", "--port", "70000"], "--port"),
         (["serve", "{survey}", "--host", "203.0.113.1"], "--host 203.0.113.1"),
+        (["serve", "{survey}", "--host", ""], "--host is empty"),
+        (["serve", "{survey}", "--host", "é..x"], "--host é..x is no address"),
+        (["serve", "{survey}", "--host", "x" * 70], "is no address"),
+        (["serve", "{survey}", "--host", "\udcff"], "--host ? is no address"),
+        (["serve", "{survey}", "--host", "[::1]"], "--host [::1] is no address"),
     ],
 )
 def test_a_command_line_that_cannot_be_right(
@@ -897,6 +1042,32 @@ def test_what_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
 
 
+@pytest.mark.parametrize(
+    ("host", "loopback", "shown"),
+    [
+        ("127.1", True, "127.1"),
+        ("LOCALHOST", True, "LOCALHOST"),
+        ("0.0.0.0", False, "THIS-MACHINE"),  # noqa: S104
+        ("0", False, "THIS-MACHINE"),
+    ],
+)
+def test_what_is_bound_decides_who_may_ask_and_what_to_type(
+    host: str, loopback: bool, shown: str, material: Path
+) -> None:
+    assert build(material) == 0
+    with start_server(Collector(material / "survey", material / "more", lambda line: None), host, 0) as running:
+        assert (running.is_loopback, running.address) == (loopback, f"http://{shown}:{running.server_port}/")
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        port = running.server_port
+        asked = {
+            name: ask(running, "GET", "/", Host=f"{name}:{port}")[0] for name in (host, "127.0.0.1", "example.com")
+        }
+        running.shutdown()
+        thread.join()
+    assert list(asked.values()) == [200, 200, 421 if loopback else 200]
+
+
 def test_serve_says_where_it_listens_and_ctrl_c_ends_it(
     material: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -914,4 +1085,6 @@ def test_serve_says_where_it_listens_and_ctrl_c_ends_it(
     assert main(["study", "serve", str(material / "survey" / "index.html"), "--port", "0"]) == 130
     monkeypatch.setattr(Server, "serve_forever", lambda server: None)
     assert main(["study", "serve", str(material / "survey"), "--port", "0", "--host", "0.0.0.0"]) == 0  # noqa: S104
-    assert "warning: --host 0.0.0.0" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "warning: --host 0.0.0.0" in said.err
+    assert re.search(r"http://THIS-MACHINE:\d+/", said.out) and "http://0.0.0.0" not in said.out

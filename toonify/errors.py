@@ -71,9 +71,9 @@ def describe(error: OSError) -> str:
         case errno.ENOSPC | errno.EDQUOT:
             return "no space left on the device; free some, then run the same command again"
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return f"no permission to write{where}; choose another place with --output"
+            return f"no permission to write{where}; choose another place for the output"
         case errno.ENAMETOOLONG:
-            return "its name is too long for the file system; choose another with --output"
+            return "its name is too long for the file system; choose another name for the output"
         case _:
             return f"{error.strerror or one_line(error)}{where}"
 

@@ -77,9 +77,11 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo
 def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """Decode a picture as tools that measure pictures do: upright, but with neither profile nor transparency applied.
 
-    Raises ImageError as `read_photo` does.
+    Raises ImageError as `read_photo` does, and for 16-bit grey, which those tools turn white.
     """
     with _decoding(file, max_pixels) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ImageError("more than 8 bits of grey, which tools that measure pictures clip; convert it to 8 bit")
         return np.asarray(_upright(image).convert("RGB"))
 
 
@@ -190,7 +192,7 @@ def _refuse_bomb(size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} is {width * height / 1e6:.0f} megapixels, over the limit of {max_pixels / 1e6:g}; "
-            f"if you trust the file, raise it with --max-megapixels {-(-width * height // 1_000_000)}"
+            f"if you trust the file, `convert --max-megapixels {-(-width * height // 1_000_000)}` takes it"
         )
 
 

@@ -95,6 +95,8 @@ def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event) -> N
             except BaseException as error:
                 item = _Raised(error)
         _put(outlet, item, stop)
+        if isinstance(item, _Raised):
+            break  # what waits behind it would be work for nothing
     _put(outlet, _END, stop)
 
 

@@ -126,7 +126,7 @@ def find_style(name: str) -> LocatedStyle:
         return _style_at(path)
     except OSError as error:
         raise UsageError(
-            f"--style {display(name)}: {error.strerror}; `toonify styles` lists the styles by name"
+            f"style {display(name)}: {error.strerror}; `toonify styles` lists the styles by name"
         ) from error
 
 
@@ -138,15 +138,15 @@ def _style_at(path: Path) -> LocatedStyle:
     if path.is_file():
         return LocatedStyle(parse_card(path.read_bytes(), str(path)), path.parent)
     if len(path.parts) > 1 or path.suffix:
-        raise UsageError(f"--style {display(path)}: no such file or folder; `toonify styles` lists the styles by name")
+        raise UsageError(f"style {display(path)}: no such file or folder; `toonify styles` lists the styles by name")
     names = ", ".join(shipped_styles())
-    raise UsageError(f"--style {display(path)}: no such style; choose one of {names}, or give a path")
+    raise UsageError(f"style {display(path)}: no such style; choose one of {names}, or give a path")
 
 
 def _card_in_folder(folder: Path) -> LocatedStyle:
     cards = sorted(folder.glob("*.json"))
     if len(cards) != 1:
-        raise UsageError(f"--style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
+        raise UsageError(f"style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
     return LocatedStyle(parse_card(cards[0].read_bytes(), str(cards[0])), folder)
 
 

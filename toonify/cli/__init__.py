@@ -67,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
         if sys.stdout is not None:
             sys.stdout.flush()  # or a full disk would be met where nobody can say so
+        if code == 130:  # Typer has caught the KeyboardInterrupt
+            print("interrupted", file=sys.stderr)
         return code
     except ToonifyError as error:
         if debug:

@@ -83,6 +83,7 @@ def evaluate(
         raise UsageError(f"--cartoons {display(cartoons)} holds statistics, which serve FID alone; give the pictures")
     candidates = find_candidates(styles)
     network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    network.prepare()  # in this thread, which hears Ctrl-C
     distance = None
     if lpips:
         distance = Lpips(find_lpips_weights(lpips_weights or [], quiet=quiet), device=device.value, quiet=quiet)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -19,6 +20,7 @@ from toonify.cli.options import (
     WeightsOption,
 )
 from toonify.cli.progress import count_bar
+from toonify.errors import display
 
 if TYPE_CHECKING:
     from toonify.metrics.cache import FeatureCache
@@ -50,12 +52,19 @@ def compare(
         list[str],
         typer.Argument(metavar="SET... REFERENCE", help="Folders, globs, lists (.txt) or saved statistics (.npz)."),
     ],
-    metrics: Annotated[str, typer.Option(metavar="LIST", help="Of fid, kid, is and pr, with commas.")] = "fid,kid",
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Of fid, kid, is and pr, with commas. Default: fid,kid; fid with saved statistics."
+        ),
+    ] = None,
     mode: ModeOption = ModeName.legacy,
     weights: WeightsOption = None,
     kid_subset: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Pictures in each of KID's 100 subsets. Default: 1000, or half of a small set."),
+        typer.Option(
+            metavar="N", min=2, help="Pictures in each of KID's 100 subsets. Default: 1000, or half of a small set."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the score's parts.")] = 2020,
     cache: CacheOption = True,
@@ -69,22 +78,36 @@ def compare(
     mode, weights and counts are the same. Exit code 1 if a picture could not be read.
     """
     from toonify.errors import UsageError
-    from toonify.metrics.compare import compare, record
-    from toonify.metrics.inception import Inception, find_weights
+    from toonify.metrics.compare import check_set, compare, load_statistics, record
+    from toonify.metrics.inception import Inception, classifier, find_weights
     from toonify.metrics.sets import find_set
 
-    wanted = _metrics(metrics)
     if len(sets) < 2:
-        raise UsageError(f"{sets[0]} alone has no distance; name the reference after it")
+        raise UsageError(f"{display(sets[0])} alone has no distance; name the reference after it")
+    found = [find_set(name) for name in sets]
+    wanted = _metrics(metrics, saved=any(one.statistics for one in found))
     if kid_subset is not None and "kid" not in wanted:
         raise UsageError("--kid-subset is for KID; add kid to --metrics, or drop it")
-    found = [find_set(name) for name in sets]
+
+    def check(one: "PictureSet", count: int) -> None:
+        check_set(wanted, one, count, kid_subset=kid_subset, is_reference=one is found[-1])
+
+    # What can be known to be wrong is said before minutes of measuring.
+    for one in found:
+        check(one, len(one.pictures))
     network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    classes = classifier(network.weights) if "is" in wanted else None
+    saved = {i: load_statistics(one.statistics, network, mode.value) for i, one in enumerate(found) if one.statistics}
+    measured = []
     with _open_cache(network, mode, cache) as features:
-        keep = wanted != ["fid"]
-        measured = [_measure(one, network, mode, features, keep_vectors=keep, quiet=quiet) for one in found]
+        for i, one in enumerate(found):
+            if i in saved:
+                measured.append(saved[i])
+                continue
+            measured.append(_measure(one, network, mode, features, keep_vectors=wanted != ["fid"], quiet=quiet))
+            check(one, measured[-1].count or 0)
     *judged, reference = measured
-    comparisons = [compare(one, reference, wanted, network=network, kid_subset=kid_subset, seed=seed) for one in judged]
+    comparisons = [compare(one, reference, wanted, kid_subset=kid_subset, classes=classes, seed=seed) for one in judged]
     if as_json:
         print(json.dumps(record(comparisons, measured, network, mode.value, seed), indent=1))
     else:
@@ -107,7 +130,7 @@ def save(
 
     Exit code 1 if a picture could not be read.
     """
-    from toonify.errors import UsageError, display
+    from toonify.errors import ToonifyError, UsageError, describe
     from toonify.metrics.compare import protocol
     from toonify.metrics.gaussian import save_statistics
     from toonify.metrics.inception import Inception, find_weights
@@ -115,30 +138,40 @@ def save(
 
     if target.suffix != ".npz":
         raise UsageError(f"{display(target)}: give a name that ends in .npz")
-    if target.exists() and not overwrite:
+    if target.is_dir():
+        raise UsageError(f"{display(target)} is a folder; give another name")
+    if os.path.lexists(target) and not overwrite:
         raise UsageError(f"{display(target)} is there already; give another name, or --overwrite")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {display(target.parent)}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise UsageError(f"{display(target.parent)} cannot be written to; give another folder")
     found = find_set(pictures)
     if found.statistics is not None:
         raise UsageError(f"{display(pictures)} is a file of statistics already; copy it")
     network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
     with _open_cache(network, mode, cache) as features:
         measured = _measure(found, network, mode, features, keep_vectors=False, quiet=quiet)
-    save_statistics(measured.gaussian, target, protocol(network, mode.value), overwrite=overwrite)
+    try:
+        save_statistics(measured.gaussian, target, protocol(network, mode.value), overwrite=overwrite)
+    except OSError as error:
+        raise ToonifyError(f"{display(target)} cannot be written: {describe(error)}") from error
     if not quiet:
         print(f"{display(target)}: {measured.count} pictures, {target.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
     return 1 if measured.failed else 0
 
 
-def _metrics(text: str) -> "list[Metric]":
+def _metrics(text: str | None, *, saved: bool) -> "list[Metric]":
     from toonify.errors import UsageError
 
+    if text is None:
+        return ["fid"] if saved else ["fid", "kid"]
     names = [name.strip() for name in text.split(",")]
     known = ("fid", "kid", "is", "pr")
     for name in names:
         if name not in known:
-            raise UsageError(f"--metrics {text}: {name or 'an empty word'} is no metric; choose of {', '.join(known)}")
+            what = display(name) or "an empty word"
+            raise UsageError(f"--metrics {display(text)}: {what} is no metric; choose of {', '.join(known)}")
     return cast("list[Metric]", list(dict.fromkeys(names)))
 
 
@@ -159,9 +192,9 @@ def _measure(
     keep_vectors: bool,
     quiet: bool,
 ) -> "Measured":
-    from toonify.errors import display
     from toonify.metrics.compare import measure
 
+    network.prepare()  # in this thread, which hears Ctrl-C
     with count_bar(pictures.name, len(pictures.pictures), quiet=quiet) as advance:
         measured = measure(
             pictures,
@@ -179,13 +212,14 @@ def _measure(
 def _print_table(comparisons: "list[Comparison]", reference: "Measured", network: "Inception", mode: ModeName) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    from toonify.errors import display
     from toonify.metrics.compare import remarks
 
     rows = {
         "FID": [_figure(one.fid, None, 4) for one in comparisons],
         "KID": [_figure(one.kid, one.kid_spread, 6) for one in comparisons],
+        "subset": ["" if one.kid_subset is None else str(one.kid_subset) for one in comparisons],
         "Inception Score": [_figure(one.inception_score, one.inception_score_spread, 4) for one in comparisons],
         "precision": [_figure(one.precision, None, 4) for one in comparisons],
         "recall": [_figure(one.recall, None, 4) for one in comparisons],
@@ -194,13 +228,12 @@ def _print_table(comparisons: "list[Comparison]", reference: "Measured", network
     table = Table("set", "pictures", *asked, box=None, pad_edge=False)
     for index, one in enumerate(comparisons):
         count = "unknown" if one.count is None else str(one.count)
-        table.add_row(display(one.name), count, *(column[index] for column in asked.values()))
+        table.add_row(Text(display(one.name)), count, *(column[index] for column in asked.values()))
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
-    subset = comparisons[0].kid_subset
     print(f"reference: {display(reference.name)}, {reference.count or 'unknown'} pictures")
     print(
         f"protocol: {mode} resize, Inception {network.weights}"
-        + (f", KID over 100 subsets of {subset}" if subset else "")
+        + (", KID over 100 subsets" if any(rows["subset"]) else "")
         + f"; {f'run on {network.runs_on}' if network.runs_on else 'all from the cache'}"
     )
     for remark in remarks(comparisons):

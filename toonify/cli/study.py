@@ -9,6 +9,7 @@ import typer
 from toonify.cli.options import DeviceName, QuietOption
 
 if TYPE_CHECKING:
+    from toonify.batch import Outcome
     from toonify.candidates import Candidate, Drawn
     from toonify.discover import Found
 
@@ -54,6 +55,7 @@ def build(
     from toonify.errors import display
     from toonify.study.build import (
         check_output,
+        check_title,
         choose_numbers,
         key_path,
         make_survey,
@@ -61,6 +63,7 @@ def build(
         write_survey,
     )
 
+    check_title(title)
     check_output(output, overwrite=overwrite)
     candidates = find_candidates(styles)
     drawn_earlier = pictures_folder(output)
@@ -106,10 +109,14 @@ def _draw(
 
     to_draw = sum(candidate.look is not None for candidate in candidates) * len(photos)
     with Progress(to_draw, quiet=quiet, debug=False) as progress:
+
+        def show(outcome: "Outcome") -> None:
+            # A photo that fails is named at the end, once and with the style.
+            if outcome.result in ("drawn", "skipped"):
+                progress.show(outcome)
+
         return {
-            candidate.name: draw_candidate(
-                candidate, photos, folder, device=device.value, quiet=quiet, on_outcome=progress.show
-            )
+            candidate.name: draw_candidate(candidate, photos, folder, device=device.value, quiet=quiet, on_outcome=show)
             for candidate in candidates
         }
 
@@ -145,9 +152,9 @@ def tally(
     from toonify.study.sources import find_answers, find_key
     from toonify.study.tally import count
 
+    files = find_answers(answers)
     if output is not None:
         check_report(output, answers, overwrite=overwrite)
-    files = find_answers(answers)
     survey_key = find_key(answers, key)
     collected = collect_answers(files, survey_key.plan)
     for path, reason in collected.refused:

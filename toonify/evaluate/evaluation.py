@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from toonify.arrays import Floats
 from toonify.candidates import Candidate, Drawn, draw_candidate
 from toonify.discover import Found
 from toonify.errors import ToonifyError, UsageError, display
@@ -206,7 +207,7 @@ def _measure(pictures: PictureSet, yardstick: Yardstick, bar: Bar, *, whole: boo
     return measured
 
 
-def _vectors(measured: Measured) -> NDArray[np.float64]:
+def _vectors(measured: Measured) -> Floats:
     assert measured.vectors is not None  # noqa: S101 - measured with keep_vectors
     return measured.vectors
 
@@ -219,7 +220,7 @@ def _row(
     yardstick: Yardstick,
     **figures: Any,
 ) -> Row:
-    found = compare(measured, reference, ["fid", "kid"], network=yardstick.network, seed=yardstick.seed)
+    found = compare(measured, reference, ["fid", "kid"], seed=yardstick.seed)
     assert found.fid is not None and found.kid is not None  # noqa: S101 - asked for
     assert found.kid_spread is not None and found.kid_subset is not None  # noqa: S101 - they come with KID
     counts = len(_vectors(measured)), len(_vectors(reference))
@@ -238,7 +239,7 @@ def _cartoon_rows(reference: Measured, originals: Measured, yardstick: Yardstick
 
     def part(chosen: NDArray[np.intp]) -> Measured:
         moments = Moments()
-        moments.add(vectors[chosen].astype(np.float32))
+        moments.add(vectors[chosen])
         return Measured(reference.name, moments.gaussian(), vectors[chosen])
 
     if len(vectors) >= 2 * count:

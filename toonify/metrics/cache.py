@@ -64,5 +64,6 @@ class FeatureCache:
 
     def _trouble(self, error: Exception) -> ToonifyError:
         return ToonifyError(
-            f"features cannot be kept in {display(self._path)} ({error}); delete it, set HF_HOME, or give --no-cache"
+            f"features cannot be kept in {display(self._path)} ({error}); "
+            "free some space, or delete it, set HF_HOME, or give --no-cache"
         )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from toonify.metrics.gaussian import Doubles, Gaussian
 
+Vectors = NDArray[np.float32] | Doubles  # N x d; arithmetic is in double precision whichever they are
 _BLOCK = 1024  # rows of a matrix of all pairs that are in memory at a time
 
 
@@ -23,7 +24,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 
 def kernel_distance(
-    a: Doubles, b: Doubles, *, subset: int, subsets: int = 100, seed: int = 2020
+    a: Vectors, b: Vectors, *, subset: int, subsets: int = 100, seed: int = 2020
 ) -> tuple[float, float]:
     """KID: the unbiased squared MMD of the kernel (x.y / d + 1)^3 over random subsets (Binkowski et al. 2018).
 
@@ -42,12 +43,12 @@ def kernel_distance(
     return float(estimates.mean()), float(estimates.std())
 
 
-def _kernel(x: Doubles, y: Doubles) -> Doubles:
-    base = x @ y.T / x.shape[1] + 1
+def _kernel(x: Vectors, y: Vectors) -> Doubles:
+    base = x.astype(np.float64) @ y.astype(np.float64).T / x.shape[1] + 1
     return np.asarray(base * base * base)
 
 
-def _kernel_sums(x: Doubles, y: Doubles, of_x: NDArray[np.intp], of_y: NDArray[np.intp]) -> Doubles:
+def _kernel_sums(x: Vectors, y: Vectors, of_x: NDArray[np.intp], of_y: NDArray[np.intp]) -> Doubles:
     """The sum of the kernel over all pairs, for each pair of subsets (S x m row numbers each)."""
     if len(x) * len(y) > of_x.size * of_y.shape[1]:
         return np.array([_kernel(x[rows], y[columns]).sum() for rows, columns in zip(of_x, of_y, strict=True)])
@@ -60,8 +61,8 @@ def _kernel_sums(x: Doubles, y: Doubles, of_x: NDArray[np.intp], of_y: NDArray[n
     return sums
 
 
-def _diagonal_sums(x: Doubles, of_x: NDArray[np.intp]) -> Doubles:
-    diagonal: Doubles = ((x**2).sum(axis=1) / x.shape[1] + 1) ** 3
+def _diagonal_sums(x: Vectors, of_x: NDArray[np.intp]) -> Doubles:
+    diagonal: Doubles = (_squares(x) / x.shape[1] + 1) ** 3
     return np.asarray(diagonal[of_x].sum(axis=1))
 
 
@@ -92,7 +93,7 @@ def inception_score(logits: Doubles, *, splits: int = 10, seed: int = 2020) -> t
     return float(np.mean(scores)), float(np.std(scores))
 
 
-def precision_recall(a: Doubles, b: Doubles, *, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(a: Vectors, b: Vectors, *, neighbours: int = 3) -> tuple[float, float]:
     """Share of A that lies among B, and of B that lies among A (Kynkaanniemi et al. 2019).
 
     A vector lies among others if it is within the distance of one of them to its k-th nearest of its own kind.
@@ -100,7 +101,7 @@ def precision_recall(a: Doubles, b: Doubles, *, neighbours: int = 3) -> tuple[fl
     return _share_among(a, b, neighbours), _share_among(b, a, neighbours)
 
 
-def _share_among(points: Doubles, others: Doubles, neighbours: int) -> float:
+def _share_among(points: Vectors, others: Vectors, neighbours: int) -> float:
     if len(others) <= neighbours:
         raise ValueError(f"precision and recall with {neighbours} neighbours need {neighbours + 1} pictures or more")
     radii = np.concatenate(
@@ -110,8 +111,18 @@ def _share_among(points: Doubles, others: Doubles, neighbours: int) -> float:
     return float(np.concatenate(inside).mean())
 
 
-def _distances(x: Doubles, y: Doubles) -> Iterator[Doubles]:
+def _distances(x: Vectors, y: Vectors) -> Iterator[Doubles]:
     """The squared distance from each row of x to all of y, a block of rows at a time."""
+    of_y = _squares(y)
     for start in range(0, len(x), _BLOCK):
-        rows = x[start : start + _BLOCK]
-        yield np.maximum((rows**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * rows @ y.T, 0)
+        rows = x[start : start + _BLOCK].astype(np.float64)
+        distances = np.empty((len(rows), len(y)))
+        for first in range(0, len(y), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            distances[:, part] = _squares(rows)[:, None] + of_y[part] - 2 * rows @ y[part].astype(np.float64).T
+        yield np.maximum(distances, 0)
+
+
+def _squares(x: Vectors) -> Doubles:
+    """The squared length of each row, in double precision."""
+    return np.asarray(np.einsum("nd,nd->n", x, x, dtype=np.float64))

@@ -18,6 +18,7 @@ from toonify.metrics.protocol import Mode, to_inception
 from toonify.pipeline import run_stages
 from toonify.runtime import available_cores
 
+_VERSION = 1  # of how pictures are decoded for the network: raise it when that changes
 _BATCH = 32  # pictures in the network at a time: more is no quicker
 
 
@@ -42,7 +43,7 @@ class _Measured:
 
 def open_cache(network: Inception, mode: Mode) -> FeatureCache:
     """The user's cache of what this network has measured by this protocol. Raises ToonifyError if it cannot be kept."""
-    return FeatureCache(f"inception {network.weights.sha256} {mode}")
+    return FeatureCache(f"inception {network.weights.sha256} {mode} {_VERSION}")
 
 
 def extract(pictures: Sequence[Found], network: Inception, mode: Mode, cache: FeatureCache | None) -> Iterator[Batch]:

@@ -5,13 +5,14 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from toonify.arrays import Floats
-from toonify.errors import UsageError, display
+from toonify.errors import UsageError, display, one_line
 from toonify.files import write_atomically
 from toonify.metrics.inception import DIMENSIONS
 
@@ -31,11 +32,16 @@ class Gaussian:
 
     @classmethod
     def from_covariance(cls, mean: Doubles, covariance: Doubles, count: int | None) -> Self:
-        """From a mean (d) and a symmetric d x d covariance, of whatever rank."""
+        """From a mean (d) and a symmetric d x d covariance, of whatever rank.
+
+        Raises ValueError if it is none: if some direction would have a negative spread.
+        """
         try:
             root = np.asarray(np.linalg.cholesky(covariance, upper=True), np.float64)
         except np.linalg.LinAlgError:  # of too few vectors: some directions have no spread but what rounding leaves
             values, vectors = np.linalg.eigh(covariance)
+            if values[0] < -1e-6 * values[-1]:
+                raise ValueError("it is no covariance, as some direction has a negative spread") from None
             spread = values > values[-1] * len(values) * np.finfo(np.float64).eps
             root = np.sqrt(values[spread])[:, None] * vectors.T[spread]
         return cls(mean, root, count)
@@ -102,22 +108,49 @@ def save_statistics(gaussian: Gaussian, target: Path, protocol: dict[str, object
     write_atomically(target, buffer.getvalue(), overwrite=overwrite)
 
 
-def read_statistics(path: Path) -> tuple[Doubles, Doubles, dict[str, Any]]:
-    """Mean, covariance and how they were measured (empty if the file does not say), as we or pytorch-fid wrote them.
+class Made(msgspec.Struct, frozen=True):
+    """How saved statistics were measured; None is unknown."""
+
+    mode: str | None = None
+    weights: str | None = None
+    count: Annotated[int, msgspec.Meta(ge=2)] | None = None
+
+
+def read_statistics(path: Path) -> tuple[Doubles, Doubles, Made]:
+    """Mean, covariance and how they were measured, as we or pytorch-fid wrote them.
 
     Raises UsageError if the file is neither.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            mean, covariance = archive["mu"], archive["sigma"]
-            made = json.loads(str(archive["toonify"])) if "toonify" in archive else None
-        mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
+        with zipfile.ZipFile(path) as archive:
+            mean = _read_array(archive, "mu", (DIMENSIONS,))
+            covariance = _read_array(archive, "sigma", (DIMENSIONS, DIMENSIONS))
+            made = Made()
+            if "toonify.npy" in archive.namelist():
+                with archive.open("toonify.npy") as member:
+                    made = msgspec.json.decode(str(np.lib.format.read_array(member, allow_pickle=False)), type=Made)
+    except UsageError as error:
+        raise UsageError(f"{display(path)}: {error}") from error
     except OSError as error:
-        raise UsageError(f"{display(path)} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{display(path)} holds no statistics (mu and sigma, as pytorch-fid writes them)") from error
-    if mean.shape != (DIMENSIONS,) or covariance.shape != (DIMENSIONS, DIMENSIONS):
-        raise UsageError(f"{display(path)} is not of {DIMENSIONS} features; only those of the last pool are compared")
+        raise UsageError(f"{display(path)} cannot be read: {error.strerror or one_line(error)}") from error
+    except Exception as error:  # a damaged archive raises almost anything: zlib.error, RecursionError, MemoryError ...
+        raise UsageError(
+            f"{display(path)} holds no statistics (mu and sigma, as pytorch-fid writes them), or is damaged"
+        ) from error
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
         raise UsageError(f"{display(path)} holds no covariance: it is not symmetric and finite")
-    return mean, covariance, made if isinstance(made, dict) else {}
+    return mean, covariance, made
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Doubles:
+    """An array of real numbers, of which the header is believed only if it has the expected shape."""
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        found, _, dtype = read_header(member)
+    if found != shape:
+        raise UsageError(f"not of {DIMENSIONS} features; only those of the last pool are compared")
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        raise UsageError(f"its {name} is of {dtype}, not of real numbers in single or double precision")
+    with archive.open(f"{name}.npy") as member:
+        return np.asarray(np.lib.format.read_array(member, allow_pickle=False), np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from toonify import hub
 from toonify.arrays import Floats
-from toonify.errors import DeviceError, ExportError, StyleError
+from toonify.errors import DeviceError, ExportError, StyleError, display
 from toonify.files import write_atomically
 from toonify.onnx_format import EXPORTER, OPSET
 from toonify.runtime import Device, OnnxGenerator, choose_device
@@ -57,6 +57,7 @@ class MeasuringNetwork:
         if not self._path.exists():
             if not self._quiet:
                 print(f"preparing the {self._title} for this machine, once", file=sys.stderr)
+            _make_folder(self._path)
             self._convert(self._path)
 
     def cancel(self) -> None:
@@ -105,8 +106,19 @@ def write_converted(
         difference = float(np.abs(found - module(example).numpy()).max())
     if not difference <= _AGREEMENT:
         raise ExportError(f"the converted {title} is off by {difference:.2g}; it was not kept")
+    _make_folder(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, data, overwrite=True)
     except OSError as error:
-        raise ExportError(f"cannot keep the converted network {target}: {error.strerror}; set HF_HOME") from error
+        raise _not_kept(target, error) from error
+
+
+def _make_folder(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_kept(target, error) from error
+
+
+def _not_kept(target: Path, error: OSError) -> ExportError:
+    return ExportError(f"cannot keep the converted network {display(target)}: {error.strerror}; set HF_HOME")

@@ -59,6 +59,8 @@ def fetch(weights: Published, *, flag: str, quiet: bool = False) -> Path:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, 64 hex digits. Raises WeightsError if it cannot be read."""
+    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        raise WeightsError(f"{display(path)} is no file; give the file of weights")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

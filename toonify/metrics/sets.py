@@ -1,6 +1,7 @@
 """What a user names as a set of pictures: a folder, a glob, a list in a file, or saved statistics."""
 
 import glob
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,31 +22,41 @@ def find_set(name: str) -> PictureSet:
     """The set that `name` means.
 
     A folder counts with its subfolders; a glob may name files and folders (`**` goes down); a .txt file lists one
-    picture a line, relative to itself; a .npz file holds the statistics of a set. Raises UsageError.
+    path a line, relative to itself; a .npz file holds the statistics of a set. Raises UsageError.
     """
     path = Path(name)
-    if path.suffix.lower() == ".npz" and path.is_file():
+    if not name:
+        raise UsageError("an empty name is no set of pictures; is a variable of the shell unset?")
+    # os.path is not upset by names that are too long.
+    if path.suffix.lower() == ".npz" and os.path.isfile(path):  # noqa: PTH113
         return PictureSet(name, statistics=path)
-    if path.suffix.lower() == ".txt" and path.is_file():
-        inputs = _listed(path)
-    elif not path.exists() and glob.has_magic(name):
+    if path.suffix.lower() == ".txt" and os.path.isfile(path):  # noqa: PTH113
+        pictures = _listed(path)
+    elif not os.path.lexists(path) and glob.has_magic(name):
         inputs = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - absolute ones too
         if not inputs:
             raise UsageError(f"nothing matches {display(name)}")
+        pictures = find_photos(inputs, drawings=True)
     else:
-        inputs = [path]
-    pictures = find_photos(inputs, drawings=True)
+        pictures = find_photos([path], drawings=True)
     if len(pictures) < 2:
-        raise UsageError(f"{display(name)} is one picture, and distances are between sets; give a folder")
+        raise UsageError(
+            f"{display(name)} has one picture, and distances are between sets; give a folder, or put a glob in quotes"
+        )
     return PictureSet(name, tuple(pictures))
 
 
-def _listed(path: Path) -> list[Path]:
+def _listed(path: Path) -> list[Found]:
+    """What a list names; a line that leads nowhere is a picture that cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{display(path)} cannot be read as a list of pictures in UTF-8: {error}") from error
-    inputs = [path.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    inputs = [path.parent / line.removesuffix("\r") for line in lines if line.strip()]
     if not inputs:
         raise UsageError(f"{display(path)} lists no pictures; give one path a line")
-    return inputs
+    there = [each for each in inputs if os.path.lexists(each)]
+    missing = [
+        Found(each, problem=f"no such file, though {display(path)} names it") for each in inputs if each not in there
+    ]
+    return [*(find_photos(there, drawings=True) if there else []), *missing]

@@ -1,6 +1,7 @@
 """Photos, references and candidates' pictures to a survey: a page to publish and a key to keep."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from toonify.study.page import PAGE_NAME, render_page
 from toonify.study.plan import (
     DEFAULT_QUESTIONS,
     DEFAULT_REPEATS,
+    LINE,
     MAX_CANDIDATES,
+    MAX_TITLE,
     MIN_CANDIDATES,
     Key,
     KeyQuestion,
@@ -71,6 +74,16 @@ def _beside(output: Path, suffix: str) -> Path:
     if not named.name:
         raise UsageError(f"--output {display(output)}: there is no place beside it; give a folder")
     return named.with_name(named.name + suffix)
+
+
+def check_title(title: str) -> None:
+    """Raise UsageError unless `title` can stand over a page and a tally."""
+    if not title.strip():
+        raise UsageError("--title is empty; give some words, or leave it out")
+    if len(title) > MAX_TITLE:
+        raise UsageError(f"--title has {len(title)} characters; give {MAX_TITLE} at most")
+    if not re.search(LINE, title):
+        raise UsageError("--title has control characters, line breaks or bytes that are no UTF-8; give plain words")
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:
@@ -167,7 +180,7 @@ def make_survey(
         toonify=toonify.__version__,
         seed=seed,
         plan=plan,
-        candidates=tuple(drawings),
+        candidates=tuple(display(name) for name in drawings),
         questions=tuple(
             KeyQuestion(_name(question.photo), _name(found), tuple(made))
             for question, (found, _), made in zip(questions, paired, makers, strict=True)

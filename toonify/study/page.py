@@ -56,8 +56,10 @@ def read_plan(page: str, where: Path) -> Plan:
         if found is None or not all(mark in page for mark in _ALONE):
             raise ValueError("it carries no plan")
         return msgspec.json.decode(found[1], type=Plan)
-    except ValueError as error:  # msgspec's own among them
-        raise UsageError(f"{display(where)} is no survey by `toonify study build`: {error}") from error
+    except (ValueError, RecursionError) as error:  # msgspec's own among them
+        # It may quote names from the page, which are whatever somebody wrote there.
+        reason = display(str(error))[:200]
+        raise UsageError(f"{display(where)} is no survey by `toonify study build`: {reason}") from error
 
 
 def collecting_page(page: str) -> str:

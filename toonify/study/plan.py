@@ -18,6 +18,11 @@ SurveyId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Token = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # what JavaScript can count
 Side = Annotated[int, msgspec.Meta(ge=1)]
+MAX_TITLE = 200  # characters
+# Text that can be printed anywhere: no control characters, line breaks, surrogates, or marks that turn a line round.
+LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*\Z"
+Line = Annotated[str, msgspec.Meta(pattern=LINE)]
+Title = Annotated[str, msgspec.Meta(pattern=LINE, min_length=1, max_length=MAX_TITLE)]
 
 
 class Showing(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the page and the tally must know; it is published, and names nobody."""
 
     survey: SurveyId
-    title: str
+    title: Title
     candidates: Annotated[int, msgspec.Meta(ge=MIN_CANDIDATES, le=MAX_CANDIDATES)]
     shapes: Annotated[tuple[tuple[Side, Side], ...], msgspec.Meta(min_length=1)]  # width, height of questions' pictures
     forms: Annotated[tuple[Form, ...], msgspec.Meta(min_length=1)]
@@ -61,17 +66,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KeyQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a question was made of."""
 
-    photo: str
-    reference: str
+    photo: Line
+    reference: Line
     makers: tuple[Count, ...]  # of its pictures: indices into the key's candidates
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose pictures they are. Not to be published while people answer."""
 
-    toonify: str  # the version that built the survey
+    toonify: Line  # the version that built the survey
     seed: Count
-    candidates: tuple[str, ...]
+    candidates: tuple[Line, ...]
     questions: tuple[KeyQuestion, ...]
     plan: Plan
 

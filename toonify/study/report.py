@@ -12,12 +12,13 @@ from toonify.study.answers import Collected
 from toonify.study.tally import Strength, Tally
 from toonify.tables import csv_text, markdown_table
 
+_FEW = 10  # people; bootstrap intervals of fewer are too narrow
 _NAMES = ("tally.md", "tally.json", "tally.csv", "questions.csv", "tally.svg")
 
 
 def check_report(folder: Path, answers: Sequence[Path], *, overwrite: bool) -> None:
     """Raise UsageError unless a report on what is in `answers` can be written to `folder`."""
-    if folder.resolve() in [path.resolve() for path in answers]:
+    if folder.resolve() in [(path if path.is_dir() else path.parent).resolve() for path in answers]:
         raise UsageError(f"--output {display(folder)} holds the answers, and the next tally would read this one there")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {display(folder)} is a file; give a folder")
@@ -70,7 +71,7 @@ def markdown(tally: Tally) -> str:
     lines += [
         "Strength: the chance of being chosen among all candidates (Luce's model; Bradley-Terry for two). Its "
         f"logarithm is relative to chance, 1/{plan.candidates}.",
-        *(["Intervals: bootstrap over people."] if people > 1 else ["One person gives no interval and no agreement."]),
+        *_about_intervals(tally),
         "",
     ]
     if tally.agreement is not None:
@@ -92,6 +93,18 @@ def markdown(tally: Tally) -> str:
     header, *questions = _question_rows(tally)
     lines += ["", "## Wins per question", "", *markdown_table(header, questions)]
     return "\n".join(lines) + "\n"
+
+
+def _about_intervals(tally: Tally) -> list[str]:
+    people = len(tally.people)
+    if people == 1:
+        return ["One person gives no interval and no agreement."]
+    lines = ["Intervals: bootstrap over people."]
+    if people < _FEW:
+        lines.append(f"From fewer than {_FEW} people, as here, they are too narrow.")
+    if any(one.interval is None for one in tally.strengths):
+        lines.append("There is none (-) where everybody gave a candidate the same number of votes.")
+    return lines
 
 
 def as_record(tally: Tally, collected: Collected) -> dict[str, Any]:
@@ -157,9 +170,9 @@ def svg(tally: Tally) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{bottom + 60}" '
         f'viewBox="0 0 {width} {bottom + 60}" font-family="system-ui, sans-serif" font-size="15" fill="#1b1b1b" '
         'role="img">',
-        f"<title>{escape(tally.key.plan.title)}</title>",
+        f"<title>{_xml(tally.key.plan.title)}</title>",
         '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="24" y="34" font-size="18" font-weight="600">{escape(_short(tally.key.plan.title, 70))}</text>',
+        f'<text x="24" y="34" font-size="18" font-weight="600">{_xml(_short(tally.key.plan.title, 70))}</text>',
     ]
     for tick in ticks:
         parts.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{top}" y2="{bottom}" stroke="#e2e2e2"/>')
@@ -173,7 +186,7 @@ def svg(tally: Tally) -> str:
     )
     for number, one in enumerate(rows):
         y = top + row * number + row / 2
-        parts.append(f'<text x="{left - 14}" y="{y + 5}" text-anchor="end">{escape(_short(one.name, 22))}</text>')
+        parts.append(f'<text x="{left - 14}" y="{y + 5}" text-anchor="end">{_xml(_short(one.name, 22))}</text>')
         if one.interval is not None:
             low, high = x(one.interval[0]), x(one.interval[1])
             parts.append(
@@ -182,7 +195,7 @@ def svg(tally: Tally) -> str:
             )
         parts.append(f'<circle cx="{x(one.strength)}" cy="{y}" r="6" fill="#0b57d0"/>')
         parts.append(f'<text x="{width - 24}" y="{y + 5}" text-anchor="end">{_many(one.votes, "vote")}</text>')
-    interval = ", 95 % interval over people" if len(tally.people) > 1 else ""
+    interval = ", 95 % interval over people" if any(one.interval for one in rows) else ""
     parts.append(
         f'<text x="{left}" y="{bottom + 44}" fill="#5c5c5c" font-size="13">strength: chance of being chosen{interval}; '
         f"{people}, {_many(tally.key.plan.questions, 'question')}</text>"
@@ -220,6 +233,11 @@ def _question_rows(tally: Tally) -> list[list[str]]:
 
 def _many(count: int, one: str, several: str | None = None) -> str:
     return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def _xml(text: str) -> str:
+    """A line as XML; the two characters in it that no XML may hold are shown as replaced."""
+    return escape(text.translate({0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}))
 
 
 def _short(text: str, length: int) -> str:

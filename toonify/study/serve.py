@@ -34,6 +34,8 @@ class Collector:
 
     def __init__(self, survey: Path, answers: Path, tell: Callable[[str], None]) -> None:
         page = survey / PAGE_NAME if survey.is_dir() else survey
+        if page.exists() and not page.is_file():  # to open a pipe would wait for ever
+            raise UsageError(f"{display(page)} is not a regular file; build a survey with `toonify study build`")
         try:
             text = page.read_text(encoding="utf-8")
         except OSError as error:
@@ -84,7 +86,7 @@ class Collector:
 
 
 class Server(ThreadingHTTPServer):
-    """An HTTP server that shows one page and takes answers to it."""
+    """An HTTP server that shows one page and takes answers to it. Raises OSError if it cannot have the address."""
 
     daemon_threads = True
     request_queue_size = 128  # of a whole class that presses Send at once; the default of 5 drops some
@@ -92,7 +94,6 @@ class Server(ThreadingHTTPServer):
     def __init__(self, collector: Collector, host: str, port: int) -> None:
         self.collector = collector
         self.host = host
-        self.is_loopback = is_loopback(host)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
 
@@ -102,15 +103,25 @@ class Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.host, self.server_address[1]
+        bound = ipaddress.ip_address(self.socket.getsockname()[0])  # the host may be a name, or 127.1
+        self.is_loopback, self.is_everywhere = bound.is_loopback, bound.is_unspecified
 
     @property
     def address(self) -> str:
-        """What to type into a browser."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.server_port}/"
+        """What to type into a browser; THIS-MACHINE stands for any name of this machine that others know."""
+        host = "THIS-MACHINE" if self.is_everywhere else f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server_port}/"
 
 
 def start_server(collector: Collector, host: str, port: int) -> Server:
     """A server that listens already; `serve_forever` answers. Raises UsageError if it cannot have the address."""
+    if not host.strip():
+        raise UsageError("--host is empty; give an address of this machine, or 0.0.0.0 for all")
+    try:
+        host.encode("idna")  # the socket would do it, and raise a TypeError
+    except UnicodeError as error:
+        name = host.encode(errors="replace")
+        raise UsageError(f"--host {display(name)} is no address or name of a machine") from error
     try:
         return Server(collector, host, port)
     except OSError as error:
@@ -118,11 +129,11 @@ def start_server(collector: Collector, host: str, port: int) -> Server:
             raise UsageError(f"--port {port} is taken by another program; give another") from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise UsageError(f"--port {port} may not be used; give one over 1023") from error
-        raise UsageError(f"--host {host} is no address of this machine: {error.strerror}") from error
+        raise UsageError(f"--host {display(host)} is no address of this machine: {error.strerror}") from error
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Whether an address that a browser asked for is one of this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -218,7 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         try:
             named = urlsplit(f"//{host}")
-            return is_loopback(named.hostname or "") and (named.port or 80) == self.server.server_port
+            name = named.hostname or ""
+            is_ours = is_loopback(name) or name == self.server.host.lower()
+            return is_ours and (named.port or 80) == self.server.server_port
         except ValueError:
             return False
 

@@ -12,7 +12,7 @@ _KEY_SUFFIX = ".key.json"
 
 
 def find_answers(inputs: Iterable[Path]) -> list[Path]:
-    """The files of answers that are named, and the *.json files (but for keys) of folders, each once, in order.
+    """The files that are named, and the *.json files of folders (but for keys and hidden ones), each once, in order.
 
     Raises UsageError if an input does not exist, or if there are none in all of them.
     """
@@ -21,13 +21,16 @@ def find_answers(inputs: Iterable[Path]) -> list[Path]:
     for path in inputs:
         if not path.exists():
             raise UsageError(f"{display(path)}: no such file or folder")
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        for file in inside:
-            if not file.name.startswith(".") and not file.name.endswith(_KEY_SUFFIX):
-                found.setdefault(file.absolute(), file)
+        for file in _answers_in(path) if path.is_dir() else [path]:
+            found.setdefault(file.absolute(), file)
     if not found:
         raise UsageError(f"no answers (*.json) in {', '.join(display(path) for path in inputs)}")
     return list(found.values())
+
+
+def _answers_in(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.json"))
+    return [file for file in files if not file.name.startswith(".") and not file.name.endswith(_KEY_SUFFIX)]
 
 
 def find_key(inputs: Sequence[Path], named: Path | None) -> Key:
@@ -47,9 +50,12 @@ def find_key(inputs: Sequence[Path], named: Path | None) -> Key:
 
 
 def _read_key(path: Path) -> Key:
+    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        raise UsageError(f"--key {display(path)} is not a regular file; give the FILE.key.json of the survey")
     try:
         return msgspec.json.decode(path.read_bytes(), type=Key)
     except OSError as error:
         raise UsageError(f"--key {display(path)}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--key {display(path)} is no key of a survey: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # It may quote names from the file, which are whatever somebody wrote there.
+        raise UsageError(f"--key {display(path)} is no key of a survey: {display(str(error))[:200]}") from error

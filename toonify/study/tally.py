@@ -16,6 +16,8 @@ from toonify.study.plan import Key
 
 Counts = NDArray[np.int64]
 
+_DRAWN_AT_ONCE = 1 << 20  # people, over the resamplings of a block: 8 MB
+
 
 @dataclass(frozen=True)
 class Person:
@@ -42,7 +44,7 @@ class Strength:
     name: str
     votes: int
     strength: float  # strengths add up to 1: the chance of being chosen among all
-    interval: tuple[float, float] | None  # 95 %; None for a single person
+    interval: tuple[float, float] | None  # 95 %; None for a single person, and where all resamplings are equal
 
     def log_strength(self, candidates: int) -> float | None:
         """Natural logarithm of the strength over chance's 1 / candidates; None where there are no votes.
@@ -149,7 +151,8 @@ def _strengths(
     Intervals are the 2.5 and 97.5 percentiles over resamplings of people, not of votes: a person's answers depend on
     each other. Where a candidate has no votes (or all) no resampling would differ. Then the interval reaches to where
     that would happen by chance in 5 % of studies, if each person brought no more than one independent vote; that is
-    wide on purpose.
+    wide on purpose. Where everybody gave a candidate the same number of votes in between, no resampling differs either,
+    and there is no interval.
 
     votes: people x candidates.
     """
@@ -158,12 +161,19 @@ def _strengths(
     shares = totals / totals.sum()
     if people == 1:
         return tuple(Strength(*one, interval=None) for one in zip(names, totals.tolist(), shares.tolist(), strict=True))
-    resampled = random.multinomial(people, np.full(people, 1 / people), size=resamplings) @ votes
-    low, high = np.percentile(resampled / totals.sum(), [2.5, 97.5], axis=0)
+    block = max(1, _DRAWN_AT_ONCE // people)
+    resampled = np.concatenate(
+        [
+            random.multinomial(people, np.full(people, 1 / people), size=min(block, resamplings - start)) @ votes
+            for start in range(0, resamplings, block)
+        ]
+    )
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=0) / totals.sum()
     margin = 1 - 0.05 ** (1 / people)
     high[shares == 0] = margin
     low[shares == 1] = 1 - margin
-    intervals = zip(low.tolist(), high.tolist(), strict=True)
+    ends = zip(low.tolist(), high.tolist(), strict=True)
+    intervals = [(lowest, highest) if lowest < highest else None for lowest, highest in ends]
     return tuple(Strength(*one) for one in zip(names, totals.tolist(), shares.tolist(), intervals, strict=True))
 
 
