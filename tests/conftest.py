@@ -2,7 +2,10 @@
 
 import io
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -67,6 +70,21 @@ def inception(inception_weights: Path, _converted_inception: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.link(_converted_inception, path)
     return inception_weights
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by Playwright; without one the test is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip(f"needs a browser on PATH: {' or '.join(names)}")
+    with playwright.sync_playwright() as running:
+        # Chromium's sandbox refuses to run as root, as in containers; it sees nothing here but our own pages.
+        started = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The page of an evaluation in a real browser: the slider by mouse, finger and keyboard, and nothing on the wire."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,25 +15,10 @@ from toonify.evaluate.contents import Content, Sample
 from toonify.evaluate.evaluation import Evaluation, Row
 from toonify.evaluate.page import render_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 LYING_PHONE = {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1440, "height": 900}}
 COLOURS = {"photo": (200, 40, 40), "first": (40, 160, 40), "second": (40, 40, 200)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip(f"needs a browser on PATH: {' or '.join(names)}")
-    with playwright.sync_playwright() as running:
-        # Chromium's sandbox refuses to run as root, as in containers; it sees nothing here but our own page.
-        started = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The survey's page in a real browser: mouse, keyboard, touch, reload, download, Send, and nothing else on the wire."""
 
 import json
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,19 +25,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 SMALL_PHONE = {"viewport": {"width": 320, "height": 568}, "has_touch": True, "is_mobile": True}
 LYING_PHONE = {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1440, "height": 900}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip(f"needs a browser on PATH: {' or '.join(names)}")
-    with playwright.sync_playwright() as running:
-        # Chromium's sandbox refuses to run as root, as in containers; it sees nothing here but our own page.
-        started = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

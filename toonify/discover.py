@@ -229,7 +229,8 @@ def _recogniser(photos: Iterable[Path]) -> Callable[[Path], bool]:
 
 def check_output_folder(output: Path, inputs: Iterable[Path]) -> None:
     """Raise UsageError unless OUT can be a folder of its own: no file, no name of a picture, none of the inputs."""
-    if output.suffix.lower() in FORMAT_OF_SUFFIX or (os.path.lexists(output) and not output.is_dir()):
+    is_folder = os.path.isdir(output)  # noqa: PTH112 - as above
+    if not is_folder and (output.suffix.lower() in FORMAT_OF_SUFFIX or os.path.lexists(output)):
         raise UsageError(f"OUT {display(output)}: give a folder")
     for path in inputs:
         if _key(path) == _key(output) or (_identity(path) == _identity(output) is not None):

@@ -1,0 +1,81 @@
+"""`toonify smooth-edges`: cartoons to the edge-smoothed set that CartoonGAN trains against."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption
+
+if TYPE_CHECKING:
+    from toonify.batch import Outcome
+
+
+def smooth_edges(
+    context: typer.Context,
+    cartoons: Annotated[Path, typer.Argument(metavar="IN", help="A folder of cartoons, or one.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the smoothed ones.")],
+    kernel: Annotated[int, typer.Option(metavar="N", help="Pixels by which edges are widened and blurred; odd.")] = 5,
+    canny: Annotated[str, typer.Option(metavar="LOW,HIGH", help="Canny's thresholds.")] = "100,200",
+    size: Annotated[
+        str,
+        typer.Option(metavar="N|full", help="Side of the square in the middle; full: the whole cartoon as it is."),
+    ] = "256",
+    workers: WorkersOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
+    max_megapixels: MaxMegapixelsOption = 250,
+    quiet: QuietOption = False,
+) -> int:
+    """Blur cartoons along their edges, and only there: CartoonGAN's third training set, as PNG.
+
+    Canny edges of the grey picture, widened; inside them the pixels of a Gaussian blur. Each cartoon is brought to
+    training size first, because what is an edge depends on the size. A picture that was made from the same cartoon in
+    the same way is skipped.
+
+    Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 130 interrupted.
+    """
+    from toonify.cli.progress import Progress
+    from toonify.discover import check_output_folder, find_photos, plan_jobs
+    from toonify.edges import check_settings
+    from toonify.runtime import available_cores
+    from toonify.smooth import SmoothOptions, smooth
+
+    options = SmoothOptions(kernel, _canny(canny), _size(size), overwrite, int(max_megapixels * 1e6))
+    check_settings(options.kernel, options.canny)
+    check_output_folder(output, [cartoons])
+    found = find_photos([cartoons], leave_out=output, drawings=True)
+    jobs = plan_jobs(found, output=output, style="smooth", format="png")
+    outcomes: list[Outcome] = []
+    interrupted = False
+    debug = bool(context.find_root().params["debug"])
+    with Progress(len(jobs), quiet=quiet, debug=debug, done="smoothed") as progress:
+        try:
+            for outcome in smooth(jobs, options, workers=workers or available_cores()):
+                outcomes.append(outcome)
+                progress.show(outcome)
+        except KeyboardInterrupt:
+            interrupted = True
+    progress.summarise(outcomes, interrupted=interrupted)
+    if interrupted:
+        return 130
+    return 1 if Counter(outcome.result for outcome in outcomes)["failed"] else 0
+
+
+def _canny(text: str) -> tuple[int, int]:
+    from toonify.errors import UsageError
+
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise UsageError(f"--canny {text}: give two whole numbers LOW,HIGH, such as 100,200")
+    return int(words[0]), int(words[1])
+
+
+def _size(text: str) -> int | None:
+    from toonify.errors import UsageError
+
+    if text == "full":
+        return None
+    if not (text.isdecimal() and 16 <= int(text) <= 8192):
+        raise UsageError(f"--size {text}: give a side of 16 to 8192 pixels, or full")
+    return int(text)

@@ -1,0 +1,38 @@
+"""Squares cut out of pictures, as networks are trained on them."""
+
+import numpy as np
+
+from toonify.arrays import Pixels
+from toonify.resize import resize
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first outside
+
+
+def centre_box(height: int, width: int) -> Box:
+    """The largest square in the middle."""
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def random_boxes(height: int, width: int, size: int, count: int, random: np.random.Generator) -> list[Box]:
+    """Squares anywhere in the picture.
+
+    Their sides are spread evenly between half and all of the shorter side, so that things come in sizes that are
+    natural in a picture, but none is less than `size`, so that none is enlarged unless the picture itself is smaller.
+    """
+    longest = min(height, width)
+    shortest = min(longest, max(size, longest // 2))
+    boxes = []
+    for _ in range(count):
+        side = int(random.integers(shortest, longest, endpoint=True))
+        left = int(random.integers(0, width - side, endpoint=True))
+        top = int(random.integers(0, height - side, endpoint=True))
+        boxes.append((left, top, left + side, top + side))
+    return boxes
+
+
+def cut(pixels: Pixels, box: Box, size: int) -> Pixels:
+    """What lies in a square box, brought to `size` x `size`: H x W x 3 to size x size x 3, as a new array."""
+    left, top, right, bottom = box
+    return resize(pixels[top:bottom, left:right], (size, size)).copy()

@@ -1,0 +1,1 @@
+"""From pictures and videos as they come to a folder that networks are trained on."""

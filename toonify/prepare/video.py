@@ -1,0 +1,205 @@
+"""Video files to frames, through PyAV: upright, in sRGB, with square pixels; what is damaged is left out and told."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from toonify.arrays import Pixels
+from toonify.errors import ImageError, one_line
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "vob"),
+        *("ts", "m2ts", "mts", "wmv", "asf", "flv", "ogv", "3gp", "3g2"),
+    )
+)
+# Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
+_THUMBNAIL = 64, 36  # width and height
+_UNSPECIFIED = 2  # colour space
+_HD = 720  # lines, from which on a video that does not say its colour space has that of HDTV
+
+
+@dataclass
+class Frame:
+    """One frame of a video; the arrays are made when they are asked for."""
+
+    time: float  # seconds since the first frame
+    _frame: av.VideoFrame = field(repr=False)
+    _video: "Video" = field(repr=False)
+
+    @cached_property
+    def thumbnail(self) -> Pixels:
+        """36 x 64 x 3, as it lies in the file."""
+        width, height = _THUMBNAIL
+        return self._video.to_rgb(self._frame, width, height)
+
+    def pixels(self) -> Pixels:
+        """H x W x 3 sRGB, upright. Of interlaced frames one field, brought to the full height, without combs."""
+        frame = self._frame
+        aspect = self._video.pixel_aspect
+        pixels = self._video.to_rgb(frame, max(1, round(frame.width * aspect)), frame.height)
+        if frame.interlaced_frame and len(pixels) > 1:
+            height, width = pixels.shape[:2]
+            pixels = np.asarray(cv2.resize(pixels[::2], (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
+
+
+class _Losses:
+    """What is damaged of a video, and which frames it spares."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = 0.0  # seconds
+        self._latest: float | None = None  # time stamp of damaged data, in the stream's units
+        self._key = -math.inf  # of the last key frame
+
+    def add(self, stamp: int | None, seconds: float) -> None:
+        """Take note of something lost; `stamp` is None if nothing further follows from it."""
+        self.first = self.first if self.count else seconds
+        self.count += 1
+        if stamp is not None:
+            self._latest = stamp if self._latest is None else max(self._latest, stamp)
+
+    def spare(self, frame: av.VideoFrame) -> bool:
+        """Whether a frame is whole: it is a key frame, or nothing was lost since the last one."""
+        if frame.is_corrupt:
+            return False
+        if frame.key_frame:
+            self._key = math.inf if frame.pts is None else frame.pts
+            return True
+        return self._latest is None or self._latest < self._key
+
+
+class Video:
+    """An opened video. Raises ImageError if it is none that can be read."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("rb")  # not by its name: FFmpeg takes some names for addresses
+        except OSError as error:
+            raise ImageError(f"cannot be read: {error.strerror}") from error
+        try:
+            self._container: InputContainer = av.open(
+                self._file,
+                "r",
+                container_options={"format_whitelist": _FORMATS},
+                metadata_errors="replace",
+                buffer_size=1 << 18,
+            )
+            if not self._container.streams.video:
+                raise ImageError("no pictures in it")
+            self._stream: VideoStream = self._container.streams.video[0]
+            if self._stream.codec_context is None:  # decoding would end the process in PyAV before 18.1
+                raise ImageError("what is in it cannot be decoded")
+        except ImageError:
+            self._file.close()
+            raise
+        except Exception as error:  # FFmpeg's own, and what its wrapper raises on odd files
+            self._file.close()
+            raise ImageError(f"not a video that can be read: {_said(error)}") from error
+        self._stream.thread_type = "AUTO"
+        self.pixel_aspect = float(self._stream.sample_aspect_ratio or 1)  # width of a pixel by its height
+        self.problem: str | None = None  # what was found to be damaged, once `frames` has been gone through
+        self._reformatter = VideoReformatter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+        self._file.close()
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds, as the file says; None where it does not."""
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / 1e6 if self._container.duration else None
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames that are whole, in order. Afterwards `problem` says whether that was all.
+
+        Frames that follow a damaged one are built on it, so they are left out up to the next key frame. A decoder tells
+        of damage some frames ahead, so others of the same group may go, too. Raises ImageError if no frame can be read.
+        """
+        losses = _Losses()
+        start = error = None
+        last = 0.0
+        step = float(1 / self._stream.average_rate) if self._stream.average_rate else 1 / 25
+        packets = self._container.demux(self._stream)
+        while True:
+            packet, decoded = None, []
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                decoded = packet.decode()
+                if packet.is_corrupt:
+                    losses.add(packet.pts, last)
+            except Exception as caught:  # FFmpeg's own, and what its wrapper raises of a file that cannot be read
+                error = caught
+                if packet is None:
+                    losses.add(None, last)
+                    break
+                losses.add(packet.dts if packet.pts is None else packet.pts, last)
+            for frame in decoded:
+                start = (frame.time or 0.0) if start is None else start
+                last = frame.time - start if frame.time is not None else last + step
+                if losses.spare(frame):
+                    yield Frame(last, frame, self)
+                else:
+                    losses.add(frame.pts if frame.is_corrupt else None, last)
+        if start is None:
+            raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
+        duration = self.duration
+        if losses.count:
+            self.problem = f"damaged: {losses.count} frames lost, the first at {clock(losses.first)}"
+        elif duration is not None and last + step < 0.95 * duration - 2:
+            self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
+
+    def key_frames(self, count: int) -> Iterator[Frame]:
+        """Up to `count` different key frames spread over the whole video; none where it cannot be jumped about in."""
+        seen = set()
+        for number in range(count if self.duration else 0):
+            time = (self.duration or 0.0) * (number + 0.5) / count
+            frame = None
+            with contextlib.suppress(av.FFmpegError):  # damaged here; `frames` will tell
+                self._container.seek((self._container.start_time or 0) + int(time * 1e6))
+                frame = next(self._container.decode(self._stream), None)
+            if frame is not None and not frame.is_corrupt and frame.pts not in seen:
+                seen.add(frame.pts)
+                yield Frame(time, frame, self)
+
+    def to_rgb(self, frame: av.VideoFrame, width: int, height: int) -> Pixels:
+        """A decoded frame as height x width x 3 RGB."""
+        is_hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD
+        rgb = self._reformatter.reformat(
+            frame, width, height, "rgb24", src_colorspace=Colorspace.ITU709 if is_hd else None
+        )
+        return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _said(error: BaseException) -> str:
+    """What FFmpeg says, without the names of its functions."""
+    return (error.strerror if isinstance(error, av.FFmpegError) else None) or one_line(error)
