@@ -178,11 +178,14 @@ def test_by_keyboard_alone(browser: Any, page_file: Path) -> None:
         assert value(page) == 2
         press("Escape")
         assert not page.is_visible("#viewer")
-        page.wait_for_function(  # the browser tells of a closed view in its own time, and then the focus comes back
-            "document.activeElement.closest('.plate')?.dataset.name === '2_photo.png'"
-            " && document.activeElement.dataset.style === 'second'",
-            timeout=5000,
-        )
+        # The browser tells of a closed view in its own time, and then the focus comes back.
+        opener = page.locator(".plate[data-name='2_photo.png'] [data-style='second']")
+        for _ in range(100):
+            if opener.evaluate("element => element === document.activeElement"):
+                break
+            page.wait_for_timeout(50)
+        else:
+            pytest.fail("the focus did not come back to where the view was opened")
 
 
 def test_by_touch(browser: Any, page_file: Path) -> None:
