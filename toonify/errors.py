@@ -8,6 +8,7 @@
     │   └── DownloadError   the weights could not be fetched
     ├── DeviceError         the device or backend that was asked for cannot run here
     ├── AnswersError        a file of survey answers is damaged, forged or of another survey
+    ├── TrainingError       exit code 1: a training run had to stop; what it has learned is saved
     └── ExportError         the exported network does not agree with the original, or cannot be written
 
 A message is one line: what is wrong, with which file or flag, and what to type next. It never ends in a full stop.
@@ -53,6 +54,12 @@ class DeviceError(ToonifyError):
 
 class AnswersError(ToonifyError):
     """A file of answers to a survey is damaged, forged or of another survey."""
+
+
+class TrainingError(ToonifyError):
+    """A training run had to stop before its end."""
+
+    exit_code = 1
 
 
 class ExportError(ToonifyError):

@@ -1,9 +1,12 @@
 """Outputs appear whole or not at all, and replace nothing unless asked to."""
 
+import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 
@@ -25,6 +28,29 @@ def write_atomically(target: Path, data: bytes, *, overwrite: bool = False) -> N
         _create(part, data)
         part.replace(target)
     finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file to be written that takes the place of `target` once it is whole, for what is large.
+
+    A process that is killed meanwhile leaves a hidden `.toonify-*.part`; `remove_parts` removes it. Raises OSError.
+    """
+    part = _part_beside(target)
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes have left half-written in a folder that no other process writes to."""
+    for part in folder.glob(".toonify-*.part"):
         part.unlink(missing_ok=True)
 
 

@@ -85,6 +85,17 @@ def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixe
         return np.asarray(_upright(image).convert("RGB"))
 
 
+def picture_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height as a picture file's head has them, as it lies. Raises ImageError if it is no picture."""
+    try:
+        with _open(file) as image:
+            return image.size
+    except UnidentifiedImageError as error:
+        raise ImageError("not a picture, or of a kind that is not read") from error
+    except Exception as error:  # as below
+        raise ImageError(f"damaged: {one_line(error)}") from error
+
+
 @contextlib.contextmanager
 def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     """An opened picture; whatever goes wrong with it is an ImageError."""

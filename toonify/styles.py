@@ -7,7 +7,7 @@ style's name: a new style is a new card.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -39,6 +39,20 @@ class FileWeights(msgspec.Struct, tag_field="from", tag="file", frozen=True, for
         return self.file.lower().endswith(".onnx")
 
 
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How weights came about: what it takes to train them again."""
+
+    method: str  # `train --arch`
+    options: dict[str, Any]  # that differ from the defaults
+    steps: int
+    epochs: int
+    seed: int
+    pictures: dict[str, int]  # in each folder: photos, cartoons, smooth
+    versions: dict[str, str]  # of toonify, PyTorch and Python
+    hours: float  # of training
+    scores: dict[str, float] = {}  # measured after `steps`, if it was
+
+
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One network that draws the style, and the defaults that suit it."""
 
@@ -54,6 +68,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes_per_pixel: Positive | None = None  # of memory on a CPU while drawing, measured
     keep_color: Unit = 0.0
     saturation: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    training: Training | None = None  # of weights that toonify has trained
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
 """The generator of CartoonGAN, laid out so that the released weights load into it key by key.
 
 Source: Chen, Lai, Liu: CartoonGAN, CVPR 2018, section 3.1 and figure 2. The released networks (converted to
-PyTorch by Yijun Li) put instance norm with eps 1e-9 where the paper's text has batch norm.
+PyTorch by Yijun Li) put instance norm with eps 1e-9 where the paper's text has batch norm. The study that compares
+CartoonGAN with CycleGAN goes on from there: instance norm and LeakyReLU.
 """
 
 from collections.abc import Mapping
@@ -9,16 +10,18 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from toonify.models.layers import ResidualBlock
+from toonify.models.layers import Activation, Norm, ResidualBlock, activation, normalisation
 
 
 @dataclass(frozen=True)
 class CartoonGANConfig:
-    """Sizes of the generator; the defaults are the paper's (11.13 M parameters)."""
+    """Sizes and layers of the generator; the defaults are those of the released networks (11.13 M parameters)."""
 
     width: int = 64  # channels after the first convolution
     blocks: int = 8  # residual blocks at a quarter of the size
-    eps: float = 1e-9  # of the instance norms, as in the released networks
+    eps: float = 1e-9  # of the norms, as in the released networks
+    norm: Norm = "instance"
+    activation: Activation = "relu"
 
 
 class CartoonGANGenerator(nn.Module):
@@ -30,7 +33,10 @@ class CartoonGANGenerator(nn.Module):
         w = config.width
 
         def normalised(channels: int) -> list[nn.Module]:
-            return [nn.InstanceNorm2d(channels, eps=config.eps, affine=True), nn.ReLU()]
+            return [normalisation(config.norm, channels, eps=config.eps), activation(config.activation)]
+
+        def block() -> nn.Module:
+            return ResidualBlock(4 * w, norm=config.norm, act=config.activation, eps=config.eps)
 
         self.head = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), *normalised(w))
         self.down = nn.Sequential(  # H x W -> H/4 x W/4
@@ -41,7 +47,7 @@ class CartoonGANGenerator(nn.Module):
             nn.Conv2d(4 * w, 4 * w, 3, padding=1),
             *normalised(4 * w),
         )
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * w, eps=config.eps) for _ in range(config.blocks)))
+        self.blocks = nn.Sequential(*(block() for _ in range(config.blocks)))
         self.up = nn.Sequential(  # H/4 x W/4 -> H x W
             nn.ConvTranspose2d(4 * w, 2 * w, 3, stride=2, padding=1, output_padding=1),
             nn.Conv2d(2 * w, 2 * w, 3, padding=1),

@@ -1,0 +1,15 @@
+"""The training methods, and the table by which `--arch` names them."""
+
+from toonify.methods.cartoongan import CartoonGAN, ImprovedCartoonGAN
+from toonify.methods.cyclegan import CycleGAN
+from toonify.methods.method import Method
+from toonify.methods.pix2pix import Pix2Pix
+from toonify.methods.ugatit import UGATIT
+
+METHODS: dict[str, type[Method]] = {
+    "cartoongan": CartoonGAN,
+    "cartoongan-improved": ImprovedCartoonGAN,
+    "cyclegan": CycleGAN,
+    "ugatit": UGATIT,
+    "pix2pix": Pix2Pix,
+}

@@ -1,0 +1,101 @@
+"""CartoonGAN, and the improved form of the study that compares it with CycleGAN.
+
+Source: Chen, Lai, Liu: CartoonGAN, CVPR 2018. A generator learns from photos and cartoons that are no pairs; the
+discriminator sees edge-smoothed cartoons as fakes, so that it looks for clear edges (section 3.2.1); high-level
+features of the photo are to survive (section 3.2.2); a first phase trains on these alone (section 3.3).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from toonify.losses import ObjectiveName
+from toonify.methods.batch import Batch
+from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Schedule, Settings, Turn
+from toonify.methods.player import Precision
+from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
+from toonify.models.discriminators import CartoonGANDiscriminator
+from toonify.models.layers import Activation, Norm, initialise
+
+
+@dataclass(frozen=True, kw_only=True)
+class CartoonGANSettings(Settings):
+    """The paper's settings (sections 3 and 4)."""
+
+    objective: ObjectiveName = "gan"
+    edge_promoting: bool = True
+    init_epochs: int = 10
+    blocks: int = 8  # residual blocks of the generator
+    discriminator_width: int = 32
+    norm: Norm = "batch"
+    content_weight: float = 10.0
+    batch_size: int = 8
+    schedule: Schedule = "constant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImprovedSettings(CartoonGANSettings):
+    """The study's: instance norm, ResNet-101's features up to layer2, least squares."""
+
+    objective: ObjectiveName = "lsgan"
+    norm: Norm = "instance"
+    content: str = "resnet101:layer2"
+
+
+class CartoonGAN(Method):
+    """One generator, one discriminator."""
+
+    settings_type = CartoonGANSettings
+    architecture = "cartoongan"
+    activation: ClassVar[Activation] = "relu"  # of the generator
+    settings: CartoonGANSettings
+
+    def __init__(self, settings: CartoonGANSettings, precision: Precision, *, quiet: bool = False) -> None:
+        super().__init__(settings, precision, quiet=quiet)
+        config = CartoonGANConfig(settings.width, settings.blocks, 1e-5, settings.norm, self.activation)
+        generator = CartoonGANGenerator(config)
+        discriminator = CartoonGANDiscriminator(settings.discriminator_width, norm=self.discriminator_norm)
+        initialise(generator)
+        initialise(discriminator)
+        self.config = asdict(config)
+        self.generators = self.generating(generator)
+        self.discriminators = self.discriminating(discriminator)
+
+    @property
+    def generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is trained."""
+        return self.generators.network
+
+    @property
+    def kept_generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is kept."""
+        return self.generators.kept_network
+
+    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+        """The discriminator judges the drawings that the generator is judged by."""
+        discriminator = self.discriminators.network
+        losses: dict[str, Tensor] = {}
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
+            drawn = self.generator(batch.photo)
+        if DISCRIMINATOR in turn.players:
+            fakes = [drawn.detach()] if batch.smooth is None else [drawn.detach(), batch.smooth]
+            losses |= self.judge(discriminator, batch.cartoon, fakes, turn.share)
+        if GENERATOR not in turn.players:
+            return losses
+        with self.precision.autocast():
+            if self.wants_content(turn.phase):
+                losses["content"] = self.content_loss(drawn, batch.photo)
+            if turn.phase != INITIALIZATION:
+                losses["adversarial"] = self.objective.of_generator(discriminator(drawn).float())
+        weights = {"content": self.content_weight(turn.phase), "adversarial": self.settings.adversarial_weight}
+        self.backward(self.generators, losses, weights, turn.share)
+        return losses
+
+
+class ImprovedCartoonGAN(CartoonGAN):
+    """CartoonGAN as the study improves it: LeakyReLU in the generator, too, and `ImprovedSettings`."""
+
+    settings_type = ImprovedSettings
+    activation = "leaky"

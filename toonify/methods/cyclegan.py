@@ -1,0 +1,111 @@
+"""CycleGAN, with CartoonGAN's techniques if they are asked for: the study's models are combinations of these.
+
+Source: Zhu, Park, Isola, Efros: CycleGAN, ICCV 2017. One generator makes cartoons of photos and another photos of
+cartoons; what went there and back again is to be what it was (section 3.2), and what is a cartoon already is to stay
+as it is (identity loss, section 5.2). Each side has a discriminator of its own, least squares (section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.methods.batch import Batch
+from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn
+from toonify.methods.player import Precision
+from toonify.methods.pool import ImagePool
+from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
+from toonify.models.discriminators import PatchDiscriminator
+from toonify.models.layers import initialise
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGANSettings(Settings):
+    """The paper's settings (sections 4 and 5.2)."""
+
+    blocks: int = 9  # residual blocks of each generator
+    cycle_weight: float = 10.0
+    identity_weight: float = 0.5  # as a part of the cycle's weight
+
+
+class CycleGAN(Method):
+    """Two generators, two discriminators."""
+
+    settings_type = CycleGANSettings
+    architecture = "cyclegan"
+    settings: CycleGANSettings
+
+    def __init__(self, settings: CycleGANSettings, precision: Precision, *, quiet: bool = False) -> None:
+        super().__init__(settings, precision, quiet=quiet)
+        config = CycleGANConfig(settings.width, settings.blocks, settings.norm)
+        generators = nn.ModuleList(CycleGANGenerator(config) for _ in range(2))
+        discriminators = nn.ModuleList(
+            PatchDiscriminator(width=settings.discriminator_width, norm=self.discriminator_norm) for _ in range(2)
+        )
+        initialise(generators)
+        initialise(discriminators)
+        self.config = asdict(config)
+        self.generators = self.generating(generators)
+        self.discriminators = self.discriminating(discriminators)
+        self.pools = (ImagePool(), ImagePool())  # of cartoons and of photos
+
+    @property
+    def generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is trained."""
+        return self.generators.part(0)
+
+    @property
+    def kept_generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is kept."""
+        return self.generators.kept_part(0)
+
+    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+        """Both directions at once; the discriminators see drawings out of the pools."""
+        to_cartoon, to_photo = self.generators.part(0), self.generators.part(1)
+        judge_cartoon, judge_photo = self.discriminators.part(0), self.discriminators.part(1)
+        settings = self.settings
+        losses: dict[str, Tensor] = {}
+        with self.precision.autocast():
+            cartoon, photo = to_cartoon(batch.photo), to_photo(batch.cartoon)
+        if DISCRIMINATOR in turn.players:
+            fakes = [self.pools[0].exchange(cartoon)] + ([] if batch.smooth is None else [batch.smooth])
+            losses |= self.judge(judge_cartoon, batch.cartoon, fakes, turn.share, "_cartoon")
+            losses |= self.judge(judge_photo, batch.photo, [self.pools[1].exchange(photo)], turn.share, "_photo")
+        if GENERATOR not in turn.players:
+            return losses
+        with self.precision.autocast():
+            if self.wants_content(turn.phase):
+                of_both = self.content_loss(cartoon, batch.photo) + self.content_loss(photo, batch.cartoon)
+                losses["content"] = of_both / 2
+            if turn.phase != INITIALIZATION:
+                of_cartoon = self.objective.of_generator(judge_cartoon(cartoon).float())
+                losses["adversarial"] = of_cartoon + self.objective.of_generator(judge_photo(photo).float())
+                losses["cycle"] = _both(to_photo(cartoon), batch.photo, to_cartoon(photo), batch.cartoon)
+                if settings.identity_weight:
+                    losses["identity"] = _both(
+                        to_cartoon(batch.cartoon), batch.cartoon, to_photo(batch.photo), batch.photo
+                    )
+        weights = {
+            "content": self.content_weight(turn.phase),
+            "adversarial": settings.adversarial_weight,
+            "cycle": settings.cycle_weight,
+            "identity": settings.cycle_weight * settings.identity_weight,
+        }
+        self.backward(self.generators, losses, weights, turn.share)
+        return losses
+
+    def own_state(self) -> dict[str, Any]:
+        """The pools of drawings."""
+        return {"pools": [pool.drawings for pool in self.pools]}
+
+    def load_own_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with these pools."""
+        for pool, drawings in zip(self.pools, state["pools"], strict=True):
+            pool.drawings = [drawing.to(self.precision.device) for drawing in drawings]
+
+
+def _both(photo: Tensor, wanted_photo: Tensor, cartoon: Tensor, wanted_cartoon: Tensor) -> Tensor:
+    """The mean absolute differences of both directions, added."""
+    return F.l1_loss(photo.float(), wanted_photo) + F.l1_loss(cartoon.float(), wanted_cartoon)

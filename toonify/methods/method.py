@@ -1,0 +1,236 @@
+"""What every training method is: settings, players, phases, and a step that updates the players from a batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from toonify.losses import GRADIENT_PENALTY, OBJECTIVES, ObjectiveName, content_loss, gradient_penalty
+from toonify.methods.batch import Batch
+from toonify.methods.player import Learning, Player, Precision
+from toonify.models.discriminators import spectrally_normalise
+from toonify.models.features import load_features
+from toonify.models.layers import Norm
+
+INITIALIZATION, ADVERSARIAL = "initialization", "adversarial"
+GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all methods can be told; a method's own settings add to these and have its defaults.
+
+    A field has the name of the option that sets it.
+    """
+
+    objective: ObjectiveName = "lsgan"
+    critic_steps: int = 1  # of the discriminators for one of the generators
+    edge_promoting: bool = False  # edge-smoothed cartoons are fakes, too (CartoonGAN, section 3.2.1)
+    init_epochs: int = 0  # on content alone (CartoonGAN, section 3.3)
+    epochs: int = 100  # after these
+    size: int = 256  # of the squares that are trained on, in pixels
+    width: int = 64  # channels of the generator's first layer
+    discriminator_width: int = 64
+    norm: Norm = "instance"
+    spectral_norm: bool = False
+    content: str = "vgg19:conv4_4"  # network and layer of the content loss
+    content_weights: str | None = None  # their file; None: torchvision's
+    content_weight: float = 0.0  # after the initialization
+    adversarial_weight: float = 1.0
+    batch_size: int = 1
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    schedule: Schedule = "linear"
+    clip: float | None = None
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run, in which the same losses count."""
+
+    name: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is played with a part of a step's batch."""
+
+    phase: str
+    players: frozenset[str]  # those that are updated at the end of the step
+    share: float  # of the batch that the part has; losses are weighted with it before `backward`
+
+
+class Method(ABC):
+    """Owns the networks, their optimisers, the losses and the phases of a run.
+
+    A method builds its players in `__init__`; fresh weights follow from torch's random state.
+    """
+
+    settings_type: ClassVar[type[Settings]]  # whose defaults are the method's
+    architecture: ClassVar[str]  # of the generator: a name in `models.ARCHITECTURES`
+    paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
+    config: Mapping[str, Any]  # the generator's, as a style card has it
+    generators: Player
+    discriminators: Player
+
+    def __init__(self, settings: Settings, precision: Precision, *, quiet: bool = False) -> None:
+        self.settings = settings
+        self.precision = precision
+        self.objective = OBJECTIVES[settings.objective]
+        self.phases = self.phases_of(settings)
+        self.features: nn.Module | None = None
+        if settings.init_epochs or settings.content_weight:
+            path = None if settings.content_weights is None else Path(settings.content_weights)
+            self.features = precision.place(load_features(settings.content, path, quiet=quiet))
+
+    weight_decay: ClassVar[float] = 0.0
+
+    @staticmethod
+    def phases_of(settings: Settings) -> tuple[Phase, ...]:
+        """The phases of a run, in order."""
+        return Phase(INITIALIZATION, settings.init_epochs), Phase(ADVERSARIAL, settings.epochs)
+
+    @property
+    @abstractmethod
+    def generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is trained."""
+
+    @property
+    @abstractmethod
+    def kept_generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is kept: the moving average, if there is one."""
+
+    @abstractmethod
+    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+        """Add the gradients of the turn's players, and return the losses (scalars, not weighted by the share).
+
+        `score_real` and `score_drawn` among them are means of a discriminator's scores, by which a run is watched.
+        """
+
+    @property
+    def players(self) -> dict[str, Player]:
+        """The sides of the game by name."""
+        return {GENERATOR: self.generators, DISCRIMINATOR: self.discriminators}
+
+    def due(self, phase: str, number: int) -> frozenset[str]:
+        """The players that step `number` of the run (from 0) updates."""
+        if phase == INITIALIZATION:
+            return frozenset({GENERATOR})
+        last_of_critic = (number + 1) % self.settings.critic_steps == 0
+        return frozenset({GENERATOR, DISCRIMINATOR} if last_of_critic else {DISCRIMINATOR})
+
+    def step(
+        self, batch: Batch, phase: str, number: int, *, parts: int = 1, rate_factor: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Update the players whose turn it is from a batch, and return the losses by name.
+
+        The batch goes through the networks in `parts`; all are updated at the end, so that the result does not depend
+        on them (but for batch norm, and where a method draws random numbers).
+        """
+        due = self.due(phase, number)
+        for name in due:
+            self.players[name].zero()
+        sums: dict[str, Tensor] = {}
+        for part in batch.split(parts):
+            turn = Turn(phase, due, len(part) / len(batch))
+            for name, loss in self.play(part, turn).items():
+                weighted = turn.share * loss.detach().float()
+                sums[name] = sums[name] + weighted if name in sums else weighted
+        for name in sorted(due):
+            self.players[name].update(rate_factor)
+        return sums
+
+    def generating(self, networks: nn.Module, **options: Any) -> Player:
+        """The player of the generators."""
+        learning = Learning(**self._learning(), ema=self.settings.ema)
+        return Player(networks, learning, self.precision, **options)
+
+    def discriminating(self, networks: nn.Module) -> Player:
+        """The player of the discriminators."""
+        if self.settings.spectral_norm:
+            spectrally_normalise(networks)
+        return Player(networks, Learning(**self._learning(), weight_limit=self.objective.weight_limit), self.precision)
+
+    def _learning(self) -> dict[str, Any]:
+        return {
+            "optimiser": self.objective.optimiser,
+            "rate": self.settings.learning_rate,
+            "betas": (self.settings.beta1, self.objective.beta2),
+            "weight_decay": self.weight_decay,
+            "clip": self.settings.clip,
+        }
+
+    @property
+    def discriminator_norm(self) -> Norm:
+        """The norm of the discriminators: a gradient penalty is of one picture, and batch norm would mix them."""
+        no_batches = self.objective.penalises_gradient and self.settings.norm == "batch"
+        return "layer" if no_batches else self.settings.norm
+
+    def wants_content(self, phase: str) -> bool:
+        """Whether the content loss counts in a phase."""
+        return self.content_weight(phase) > 0
+
+    def content_weight(self, phase: str) -> float:
+        """The weight of the content loss; in the initialization it is alone, so that any weight will do."""
+        return self.settings.content_weight or (1.0 if phase == INITIALIZATION else 0.0)
+
+    @staticmethod
+    def backward(player: Player, losses: Mapping[str, Tensor], weights: Mapping[str, float], share: float) -> None:
+        """Add the gradients of a player's losses, each with its weight; other players' losses have none."""
+        terms = [weights[name] * losses[name] for name in weights if name in losses]
+        player.backward(share * torch.stack(terms).sum())
+
+    def content_loss(self, drawn: Tensor, photo: Tensor) -> Tensor:
+        """The content loss, within autocast. Only where `settings` ask for one."""
+        assert self.features is not None  # noqa: S101 - loaded above
+        return content_loss(self.features, drawn, photo)
+
+    def judge(
+        self, discriminator: nn.Module, real: Tensor, fakes: Sequence[Tensor], share: float, suffix: str = ""
+    ) -> dict[str, Tensor]:
+        """Add the gradients of one of the discriminators, and return its loss and mean scores.
+
+        `fakes` are drawings, and edge-smoothed cartoons where they count as fakes; none has a gradient.
+        """
+        with self.precision.autocast():
+            of_real = discriminator(real).float()
+            of_fakes = [discriminator(fake).float() for fake in fakes]
+        loss = self.objective.of_discriminator(of_real, of_fakes)
+        if self.objective.penalises_gradient:
+            loss = loss + GRADIENT_PENALTY * gradient_penalty(discriminator, real, fakes[0])
+        self.discriminators.backward(share * loss)
+        return {
+            f"discriminator{suffix}": loss,
+            f"score_real{suffix}": of_real.mean(),
+            f"score_drawn{suffix}": of_fakes[0].mean(),
+        }
+
+    def compilable(self) -> list[nn.Module]:
+        """The networks that are called as a whole, for torch.compile."""
+        networks = []
+        for player in self.players.values():
+            networks += [*player.network] if isinstance(player.network, nn.ModuleList) else [player.network]
+        return networks if self.features is None else [*networks, self.features]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of the run's networks and optimisers: plain containers of tensors and numbers."""
+        return {name: player.state_dict() for name, player in self.players.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of another method."""
+        for name, player in self.players.items():
+            player.load_state_dict(state[name])
+
+    def own_state(self) -> dict[str, Any]:
+        """What each process has of its own, beside its random state, such as a pool of pictures."""
+        return {}
+
+    def load_own_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most methods have none
+        """Go on from `own_state`."""

@@ -1,0 +1,141 @@
+"""One side of an adversarial game: networks that are updated together, and all that an update takes."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from toonify import distributed
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What networks calculate in: float32, or a shorter type for what bears it (autocast), on one kind of device."""
+
+    device: str  # "cpu" or "cuda"
+    dtype: torch.dtype = torch.float32
+
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Within it networks calculate in this precision; leave it before `backward`."""
+        with torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            yield
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device, channels last: what convolutions run quickest on."""
+        return network.to(self.device).to(memory_format=torch.channels_last)
+
+    @property
+    def name(self) -> str:
+        """As `--precision` has it."""
+        return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a player's networks are updated."""
+
+    optimiser: str = "adam"  # or rmsprop
+    rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 0.0
+    clip: float | None = None  # limit of the gradients' norm
+    weight_limit: float | None = None  # to which weights are clipped after an update (WGAN)
+    ema: float = 0.0  # decay of the moving average of the networks; 0: none
+
+
+class Player:
+    """Networks with one optimiser. Call `zero`, then `backward` with one loss or several, then `update`.
+
+    Gradients flow through other players' networks and leave no trace in them. With several processes the gradients are
+    averaged before the update, so that all keep the same weights.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        learning: Learning,
+        precision: Precision,
+        *,
+        after_update: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        self.network = precision.place(network)
+        self.learning = learning
+        self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._after_update = after_update
+        if learning.optimiser == "rmsprop":
+            self._optimiser: torch.optim.Optimizer = torch.optim.RMSprop(self.parameters, lr=learning.rate)
+        else:
+            self._optimiser = torch.optim.Adam(
+                self.parameters, lr=learning.rate, betas=learning.betas, weight_decay=learning.weight_decay
+            )
+        # float16 has no room for small gradients: the loss is scaled up and the gradients down again.
+        self._scaler = torch.amp.GradScaler(precision.device, enabled=precision.dtype == torch.float16)
+        self.average = None
+        if learning.ema:
+            average = get_ema_multi_avg_fn(learning.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+    @property
+    def kept_network(self) -> nn.Module:
+        """The moving average if there is one, else the network itself."""
+        return self.network if self.average is None else self.average.module
+
+    def part(self, number: int) -> nn.Module:
+        """One of several networks (an nn.ModuleList)."""
+        assert isinstance(self.network, nn.ModuleList)  # noqa: S101
+        return self.network[number]
+
+    def kept_part(self, number: int) -> nn.Module:
+        """One of several networks as it is kept."""
+        assert isinstance(self.kept_network, nn.ModuleList)  # noqa: S101
+        return self.kept_network[number]
+
+    def zero(self) -> None:
+        """Forget the gradients."""
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss, those of this player's own parameters only."""
+        self._scaler.scale(loss).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+
+    def update(self, rate_factor: float = 1.0) -> None:
+        """Take a step along the gradients, at the learning rate times `rate_factor`."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.learning.rate * rate_factor
+        self._scaler.unscale_(self._optimiser)
+        distributed.average_gradients(self.parameters)
+        if self.learning.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.learning.clip)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        with torch.no_grad():
+            if (limit := self.learning.weight_limit) is not None:
+                for parameter in self.parameters:
+                    parameter.clamp_(-limit, limit)
+            if self._after_update is not None:
+                self._after_update(self.network)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that an equal player needs to go on: plain containers of tensors and numbers."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+        return state if self.average is None else {**state, "average": self.average.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of another player."""
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])

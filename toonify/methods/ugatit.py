@@ -1,0 +1,155 @@
+"""U-GAT-IT.
+
+Source: Kim, Kim, Kang, Lee: U-GAT-IT, ICLR 2020. As CycleGAN, with attention to what tells the two domains apart
+(section 2.1), layers between instance and layer norm, and for each side a global and a local discriminator; losses
+and weights from section 2.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.errors import UsageError
+from toonify.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
+from toonify.methods.batch import Batch
+from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn
+from toonify.methods.player import Precision
+from toonify.models.discriminators import UGATITDiscriminator
+from toonify.models.ugatit import UGATITConfig, UGATITGenerator, clip_rho
+
+
+@dataclass(frozen=True, kw_only=True)
+class UGATITSettings(Settings):
+    """The paper's settings (section 2.2, appendix B)."""
+
+    blocks: int = 4  # residual blocks before the attention, and as many adaptive ones after it
+    light: bool = False
+    cycle_weight: float = 10.0
+    identity_weight: float = 1.0  # as a part of the cycle's weight
+    cam_weight: float = 1000.0
+    learning_rate: float = 1e-4
+
+
+class UGATIT(Method):
+    """Two generators, and for each side a global and a local discriminator."""
+
+    settings_type = UGATITSettings
+    architecture = "ugatit"
+    weight_decay = 1e-4
+    settings: UGATITSettings
+
+    def __init__(self, settings: UGATITSettings, precision: Precision, *, quiet: bool = False) -> None:
+        super().__init__(settings, precision, quiet=quiet)
+        if settings.norm != "instance":
+            raise UsageError(f"--norm {settings.norm}: U-GAT-IT has norms of its own (AdaLIN); drop it")
+        if settings.size % 4:
+            raise UsageError(f"--size {settings.size}: U-GAT-IT needs a multiple of 4")
+        config = UGATITConfig(settings.width, settings.blocks, settings.light, settings.size)
+        generators = nn.ModuleList(UGATITGenerator(config) for _ in range(2))
+        width = settings.discriminator_width
+        layers = _layers_for(settings.size)
+        # cartoons' global and local, then photos'
+        discriminators = nn.ModuleList(UGATITDiscriminator(width, n) for n in (*layers, *layers))
+        self.config = {"width": config.width, "blocks": config.blocks, "light": config.light, "size": config.size}
+        self.generators = self.generating(generators, after_update=clip_rho)
+        self.discriminators = self.discriminating(discriminators)
+
+    @property
+    def generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is trained."""
+        return self.generators.part(0)
+
+    @property
+    def kept_generator(self) -> nn.Module:
+        """The network from photo to cartoon as it is kept."""
+        return self.generators.kept_part(0)
+
+    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+        """Both directions at once; every score counts for the attention's classifiers, too."""
+        to_cartoon, to_photo = self._generators()
+        judges = [self.discriminators.part(i) for i in range(4)]
+        settings = self.settings
+        losses: dict[str, Tensor] = {}
+        with self.precision.autocast():
+            cartoon, of_photo = to_cartoon.attend(batch.photo)
+            photo, of_cartoon = to_photo.attend(batch.cartoon)
+        if DISCRIMINATOR in turn.players:
+            fakes = [cartoon.detach()] + ([] if batch.smooth is None else [batch.smooth])
+            losses |= self._judge_side(judges[:2], batch.cartoon, fakes, turn.share, "_cartoon")
+            losses |= self._judge_side(judges[2:], batch.photo, [photo.detach()], turn.share, "_photo")
+        if GENERATOR not in turn.players:
+            return losses
+        with self.precision.autocast():
+            if self.wants_content(turn.phase):
+                of_both = self.content_loss(cartoon, batch.photo) + self.content_loss(photo, batch.cartoon)
+                losses["content"] = of_both / 2
+            if turn.phase != INITIALIZATION:
+                same_cartoon, of_same_cartoon = to_cartoon.attend(batch.cartoon)
+                same_photo, of_same_photo = to_photo.attend(batch.photo)
+                scored = [(judge, drawn) for judge, drawn in zip(judges, (cartoon, cartoon, photo, photo), strict=True)]
+                scores = [score for judge, drawn in scored for score in judge(drawn)]
+                losses["adversarial"] = sum(
+                    (self.objective.of_generator(score.float()) for score in scores), start=cartoon.new_zeros(())
+                )
+                losses["cycle"] = F.l1_loss(to_photo(cartoon).float(), batch.photo) + F.l1_loss(
+                    to_cartoon(photo).float(), batch.cartoon
+                )
+                losses["identity"] = F.l1_loss(same_cartoon.float(), batch.cartoon) + F.l1_loss(
+                    same_photo.float(), batch.photo
+                )
+                losses["cam"] = cam_loss(of_photo.float(), of_same_cartoon.float()) + cam_loss(
+                    of_cartoon.float(), of_same_photo.float()
+                )
+        weights = {
+            "content": self.content_weight(turn.phase),
+            "adversarial": settings.adversarial_weight,
+            "cycle": settings.cycle_weight,
+            "identity": settings.cycle_weight * settings.identity_weight,
+            "cam": settings.cam_weight,
+        }
+        self.backward(self.generators, losses, weights, turn.share)
+        return losses
+
+    def _generators(self) -> tuple[UGATITGenerator, UGATITGenerator]:
+        to_cartoon, to_photo = self.generators.part(0), self.generators.part(1)
+        assert isinstance(to_cartoon, UGATITGenerator) and isinstance(to_photo, UGATITGenerator)  # noqa: S101
+        return to_cartoon, to_photo
+
+    def _judge_side(
+        self, judges: Sequence[nn.Module], real: Tensor, fakes: Sequence[Tensor], share: float, suffix: str
+    ) -> dict[str, Tensor]:
+        """Add the gradients of one side's discriminators, and return their losses and the global one's mean scores."""
+        loss = real.new_zeros(())
+        means: list[Tensor] = []
+        for judge in judges:
+            with self.precision.autocast():
+                of_real = [scores.float() for scores in judge(real)]
+                of_fakes = [[scores.float() for scores in judge(fake)] for fake in fakes]
+            for kind, scores in enumerate(of_real):  # of patches, and of the attention's classifiers
+                loss = loss + self.objective.of_discriminator(scores, [of_fake[kind] for of_fake in of_fakes])
+            if self.objective.penalises_gradient:
+                loss = loss + GRADIENT_PENALTY * gradient_penalty(_Patches(judge), real, fakes[0])
+            means = means or [of_real[0].mean(), of_fakes[0][0].mean()]
+        self.discriminators.backward(share * loss)
+        return {f"discriminator{suffix}": loss, f"score_real{suffix}": means[0], f"score_drawn{suffix}": means[1]}
+
+
+class _Patches:
+    """A discriminator without what its attention's classifiers say."""
+
+    def __init__(self, judge: nn.Module) -> None:
+        self._judge = judge
+
+    def __call__(self, x: Tensor) -> Tensor:
+        scores: Tensor = self._judge(x)[0]
+        return scores
+
+
+def _layers_for(size: int) -> tuple[int, int]:
+    """Layers of the global and the local discriminator: the paper's 7 and 5, and fewer where squares are too small."""
+    deepest = 7
+    while deepest > 3 and size // 2 ** (deepest - 2) < 3:
+        deepest -= 1
+    return deepest, max(deepest - 2, 2)

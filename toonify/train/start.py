@@ -1,0 +1,194 @@
+"""From options to a run that can start: everything that can be wrong is found here, before a step is taken."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from toonify import distributed
+from toonify.discover import find_photos
+from toonify.errors import DeviceError, UsageError, display
+from toonify.methods import METHODS
+from toonify.methods.method import Method, Settings
+from toonify.methods.player import Precision
+from toonify.runtime import available_cores, choose_device
+from toonify.train.check import Heads, free_disk, read_heads, try_step
+from toonify.train.data import Folders, batches, find_folders, steps_per_epoch
+from toonify.train.evaluation import Evaluation
+from toonify.train.folder import RunFolder, read_checkpoint
+from toonify.train.loop import Run, set_seed
+from toonify.train.options import Options, differences, make_options
+from toonify.train.plan import Plan
+from toonify.train.samples import choose_samples
+from toonify.train.settings import method_settings
+
+_NAMED = 3  # files of a kind that are named in a plan
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A run before its networks are built."""
+
+    options: Options
+    settings: Settings
+    folder: RunFolder
+    folders: Folders
+    precision: Precision
+    plan: Plan
+
+
+def resumed_options(which: str, asked: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+    """The options of the run that goes on, and its checkpoint; `asked` are those given anew.
+
+    What would change what the networks learn from a step cannot be given anew. Raises UsageError.
+    """
+    if which == "last":
+        if "output" not in asked and "arch" not in asked:
+            raise UsageError("--resume last: of which run? Give its folder with --output")
+        path = RunFolder(Path(asked.get("output") or f"runs/{asked['arch']}")).find_checkpoint(which)
+    else:
+        path = RunFolder(Path()).find_checkpoint(which)
+    checkpoint = read_checkpoint(path)
+    made = make_options(checkpoint["options"])
+    if changed := differences(made, asked):
+        raise UsageError(f"--resume: a run that goes on cannot take {', '.join(changed)}; start a new one, or drop it")
+    values = {**checkpoint["options"], "output": str(path.parent.parent), **asked}
+    return make_options(values), checkpoint
+
+
+def outline(options: Options) -> Outline:
+    """Find and check what a run needs. Raises UsageError, DeviceError."""
+    settings = method_settings(options)
+    precision = choose_precision(options)
+    folders = find_folders(options, smoothing=settings.edge_promoting, paired=METHODS[options.arch].paired)
+    per_epoch = steps_per_epoch(folders, settings.batch_size)
+    plan = Plan(METHODS[options.arch].phases_of(settings), per_epoch, settings.schedule, options.steps)
+    world = distributed.world_size()
+    if settings.batch_size % world:
+        raise UsageError(f"--batch-size {settings.batch_size} cannot be shared by {world} processes; give a multiple")
+    if (options.eval_photos is None) != (options.eval_cartoons is None):
+        raise UsageError("--eval-photos and --eval-cartoons go together; give both, or neither")
+    if options.eval_photos is None and options.eval_weights is not None:
+        raise UsageError("--eval-weights is for --eval-photos and --eval-cartoons; give them, or drop it")
+    folder = RunFolder(Path(options.output or f"runs/{options.arch}"))
+    return Outline(options, settings, folder, folders, precision, plan)
+
+
+def choose_precision(options: Options) -> Precision:
+    """Device and precision of a run, with `auto` decided. Raises DeviceError if what was asked for cannot run."""
+    device = choose_device(options.device, "torch")
+    if options.precision == "auto":
+        return Precision(device, torch.bfloat16 if _has_bf16(device) else torch.float32)
+    if options.precision == "fp16" and device == "cpu":
+        raise DeviceError("--precision fp16 is for GPUs; give bf16 or fp32")
+    if options.precision == "bf16" and not _has_bf16(device):
+        raise DeviceError(f"--precision bf16: this {device} has no instructions for it; give fp32")
+    return Precision(device, {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[options.precision])
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # what oneDNN uses; emulation would be slower
+    return any(bool(getattr(torch.cpu, test, lambda: False)()) for test in tests)
+
+
+def make_run(lined: Outline, *, checkpoint: dict[str, Any] | None, quiet: bool) -> tuple[Run, list[str]]:
+    """Build the networks, from fresh weights or a checkpoint, and return the run with what is to be said of it.
+
+    Raises WeightsError, DownloadError, UsageError, ToonifyError.
+    """
+    options = lined.options
+    leads = distributed.rank() == 0
+    set_seed(options.seed)
+    method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
+    set_seed(options.seed + distributed.rank())  # from here on each process draws its own numbers
+    if options.compile:
+        for network in method.compilable():
+            network.compile()
+    shown = options.sample_photos or options.eval_photos
+    pictures = lined.folders.photos.pictures if shown is None else tuple(find_photos([Path(shown)], drawings=True))
+    run = Run(
+        options=options,
+        folder=lined.folder,
+        folders=lined.folders,
+        method=method,
+        plan=lined.plan,
+        workers=_workers(options),
+        samples=choose_samples(pictures, options.size) if leads else np.empty((0, 1, 1, 3), np.uint8),
+        evaluation=Evaluation(options, quiet=quiet) if options.eval_photos is not None and leads else None,
+        evaluates=options.eval_photos is not None,
+        parts=options.accumulate,
+    )
+    remarks = [] if checkpoint is None else run.load(checkpoint)
+    if run.finished:
+        raise UsageError(
+            f"the run in {display(lined.folder.path)} is finished ({run.step} steps); raise --epochs to train on, "
+            "or give another --output"
+        )
+    return run, remarks
+
+
+def _workers(options: Options) -> int:
+    if options.workers is not None:
+        return options.workers
+    share = available_cores() // distributed.world_size()
+    return max(1, min(8, share - 1))
+
+
+def describe(lined: Outline) -> list[str]:
+    """The plan of a run in lines, with what its folders' files say."""
+    folders, plan, options = lined.folders, lined.plan, lined.options
+    lines = []
+    for title, folder in (("photos", folders.photos), ("cartoons", folders.cartoons), ("smooth", folders.smooth)):
+        if folder is not None:
+            heads = read_heads(folder, options.size)
+            if not heads.readable:
+                raise UsageError(f"--{title} {display(folder.name)}: none of its pictures can be read")
+            lines.append(f"{title}: {heads.readable} in {display(folder.name)}")
+            lines += _remarks(heads, options.size)
+    if folders.smoothing == "fly":
+        lines.append("smooth: made of the cartoons on the fly")
+    phases = ", ".join(f"{phase.name} {phase.epochs}" for phase in plan.phases if phase.epochs)
+    lines.append(f"epochs of {plan.steps_per_epoch} steps: {phases}; {plan.steps} steps of {lined.settings.batch_size}")
+    processes = distributed.world_size()
+    together = f", {processes} processes" if processes > 1 else ""
+    lines.append(
+        f"on {lined.precision.device}, {lined.precision.name}{together}; output in {display(lined.folder.path)}"
+    )
+    return lines
+
+
+def _remarks(heads: Heads, size: int) -> list[str]:
+    lines = [f"  left out: {display(path)}: {reason}" for path, reason in heads.broken[:_NAMED]]
+    if len(heads.broken) > _NAMED:
+        lines.append(f"  and {len(heads.broken) - _NAMED} more that cannot be read")
+    if heads.small:
+        names = ", ".join(display(path) for path in heads.small[:_NAMED])
+        more = f" and {len(heads.small) - _NAMED} more" if len(heads.small) > _NAMED else ""
+        lines.append(f"  enlarged, as they are smaller than {size}: {names}{more}")
+    return lines
+
+
+def rehearse(lined: Outline, *, quiet: bool) -> list[str]:
+    """Build the networks, take trial steps with real pictures, and tell what the run will take."""
+    options, plan = lined.options, lined.plan
+    set_seed(options.seed)
+    method: Method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
+    source = batches(lined.folders, options, batch_size=lined.settings.batch_size, first_step=0, workers=0)
+    batch, _problems = next(source)
+    trial = try_step(method, batch, parts=options.accumulate)
+    disk = free_disk(lined.folder.path)
+    needed = trial.checkpoint * (options.keep + 2)
+    lines = [
+        f"a trial step took {trial.seconds:.2f} s and {trial.memory / 1e9:.1f} GB of memory at most; "
+        f"{plan.steps} steps take about {trial.seconds * plan.steps / 3600:.1f} h",
+        f"a checkpoint takes {trial.checkpoint / 1e6:.0f} MB; {disk / 1e9:.1f} GB are free",
+    ]
+    if needed > disk:
+        raise UsageError(
+            f"checkpoints need {needed / 1e9:.1f} GB and {disk / 1e9:.1f} are free; lower --keep or --width"
+        )
+    return lines

@@ -1,0 +1,68 @@
+"""What goes wrong in a run, told before hours are lost on it."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.errors import TrainingError
+
+_PATIENCE = 50  # lines of the log in a row for which a discriminator may seem dead
+_ALIKE = 0.02  # of the photos' own difference, below which drawings are taken for one and the same
+_NO_DIFFERENCE = 1e-4  # between the scores of real and drawn pictures, relative to their size
+_WON = 1e-3  # loss of a discriminator that is never wrong; of the objectives that are bounded below by 0
+
+
+class Watch:
+    """Sees every line of the log, and the drawings of the samples."""
+
+    def __init__(self, objective: str) -> None:
+        self._bounded = objective in ("gan", "lsgan", "hinge")
+        self._same: dict[str, int] = defaultdict(int)
+        self._won: dict[str, int] = defaultdict(int)
+
+    def see_losses(self, step: int, losses: Mapping[str, float]) -> None:
+        """Raise TrainingError if a loss is not finite, or a discriminator has been of no use for long."""
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the {name} loss is {value} at step {step}; lower --learning-rate, or give --clip 1 or "
+                    "--precision fp32, in a new run"
+                )
+        for name, real in losses.items():
+            if not name.startswith("score_real"):
+                continue
+            which = name.removeprefix("score_real")
+            drawn = losses[f"score_drawn{which}"]
+            same = abs(real - drawn) <= _NO_DIFFERENCE * max(abs(real), abs(drawn), 1e-6)
+            self._same[which] = self._same[which] + 1 if same else 0
+            won = self._bounded and losses[f"discriminator{which}"] < _WON
+            self._won[which] = self._won[which] + 1 if won else 0
+            title = f"discriminator{which}".replace("_", " of ", 1).replace("_", " ")
+            if self._same[which] >= _PATIENCE:
+                raise TrainingError(
+                    f"the {title} cannot tell cartoons from drawings any more at step {step} (it says the same of "
+                    "both); lower --learning-rate, or choose another --objective, in a new run"
+                )
+            if self._won[which] >= _PATIENCE:
+                raise TrainingError(
+                    f"the {title} is never wrong any more at step {step}, so the generator learns nothing from it; "
+                    "give --spectral-norm, a smaller --discriminator-width, or more cartoons, in a new run"
+                )
+
+    def see_drawings(self, step: int, photos: NDArray[np.uint8], drawings: NDArray[np.uint8]) -> None:
+        """Raise TrainingError if different photos are drawn alike: N x H x W x 3 each."""
+        if len(photos) < 2 or (wanted := _difference(photos)) < 1:
+            return
+        if _difference(drawings) < _ALIKE * wanted:
+            raise TrainingError(
+                f"the generator draws all photos alike at step {step}; raise --content-weight or --cycle-weight, or "
+                "lower --learning-rate, in a new run"
+            )
+
+
+def _difference(pictures: NDArray[np.uint8]) -> float:
+    """How much pictures differ from each other at the same place, in grey levels."""
+    return float(pictures.astype(np.float32).std(axis=0).mean())
