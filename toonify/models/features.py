@@ -111,8 +111,8 @@ class ContentFeatures(nn.Module):
             pre = {"weight": state["pre.weight"], "bias": state["pre.bias"]}
         self.pre.load_state_dict({name: tensor.float().clone() for name, tensor in pre.items()}, assign=True)
         with torch.no_grad():  # from RGB in -1..1: 0..1 is half of it and a half
-            self.pre.weight.div_(2)
-            self.pre.bias.add_(self.pre.weight.sum(dim=(1, 2, 3)))
+            halved = self.pre.weight.div_(2)
+            self.pre.get_parameter("bias").add_(halved.sum(dim=(1, 2, 3)))
         self.requires_grad_(False)
         self.train(False)
 
