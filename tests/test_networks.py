@@ -41,6 +41,8 @@ from toonify.models.ugatit import (
 from toonify.runtime import OnnxGenerator
 from toonify.styles import Card, FileWeights, Variant
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY: dict[str, dict[str, Any]] = {  # a small network of each architecture, by a name of the test's own
     "cartoongan": {"width": 4, "blocks": 1, "norm": "layer", "activation": "leaky"},
     "cyclegan": {"width": 4, "blocks": 1},

@@ -39,7 +39,7 @@ class AdaptiveLayerInstanceNorm(nn.Module):
         of_instance = self.rho * scale[:, :, None, None]
         of_layer = (scale[:, :, None, None] - of_instance).to(x.dtype)
         y = torch.addcmul(shift[:, :, None, None].to(x.dtype), of_instance.to(x.dtype), self.instance(x))
-        return torch.addcmul(y, of_layer, F.group_norm(x, 1))
+        return torch.addcmul(y, of_layer, F.group_norm(x, 1).to(x.dtype))
 
 
 class LayerInstanceNorm(nn.Module):
