@@ -150,3 +150,22 @@ def tiny_onnx(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = check_photo(style.card.variants["original"])
     export_onnx(load_module(style, "original"), style.card, "original", path, photo=photo)
     return path
+
+
+@pytest.fixture(scope="session")
+def training_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tiny networks are trained on; tests that spoil pictures work on a copy."""
+    from training import make_data
+
+    return make_data(tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one core: more do not help tiny networks, and the machine may be busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -6,6 +6,7 @@ DistributedDataParallel expects one backward for each forward, and a game of two
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -14,19 +15,22 @@ from torch import Tensor
 
 from toonify.errors import UsageError
 
+_PATIENCE = timedelta(hours=3)  # for the process that evaluates; NCCL's own is 10 minutes
+
 
 def start(device: str) -> None:
     """Join the other processes, if torchrun has started some; `device` is "cpu" or "cuda"."""
     if "RANK" not in os.environ or dist.is_initialized():
         return
-    if int(os.environ["WORLD_SIZE"]) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
         if local >= torch.cuda.device_count():
-            raise UsageError(f"{torch.cuda.device_count()} GPUs for more processes; lower --nproc-per-node of torchrun")
+            count = torch.cuda.device_count()
+            raise UsageError(f"there are more processes than GPUs; give torchrun --nproc-per-node {count}")
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
 
 
 def stop() -> None:

@@ -91,7 +91,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, drawn: Te
         real, drawn = real.float(), drawn.float()
         mix = torch.rand(len(real), 1, 1, 1, device=real.device)
         between = (mix * real + (1 - mix) * drawn).detach().requires_grad_()
-        of_each = critic(between).flatten(1).mean(1)  # a picture's value, where patches are scored
+        of_each = critic(between).reshape(len(real), -1).mean(1)  # a picture's value, where patches are scored
         (gradient,) = torch.autograd.grad(of_each.sum(), between, create_graph=True)
         length = gradient.flatten(1).square().sum(1).add(1e-12).sqrt()  # the root has no slope at 0
         return (length - 1).square().mean()

@@ -32,12 +32,11 @@ def _train(
     Exit codes: 0 the run is finished; 1 it had to stop; 2 the command line cannot be right; 3 it could not start
     (device, networks); 130 interrupted, with a checkpoint.
     """
-    from toonify.cli.training import Live
     from toonify.errors import UsageError, display
     from toonify.train.options import make_options, read_config
 
-    # Typer's choices and paths to the plain values of the schema; what was not typed is not there.
-    asked = {name: value for name, value in given.items() if value is not None}
+    # What was not typed is left to the config file, the checkpoint, the method.
+    asked = {name: value for name, value in given.items() if _was_typed(context, name)}
     if config is not None:
         try:
             text = config.read_bytes()
@@ -45,36 +44,47 @@ def _train(
             raise UsageError(f"--config {display(config)}: {error.strerror}") from error
         values = read_config(text, os.fspath(config))
         if values:
-            make_options({"arch": asked.get("arch", "cartoongan"), **values}, where=display(config))
+            make_options({"arch": asked.get("arch", "cartoongan"), **values}, where=f"--config {display(config)}")
         asked = values | asked
 
     from toonify import distributed
+    from toonify.cli.training import Live
+    from toonify.train.check import duration
     from toonify.train.loop import train
-    from toonify.train.start import choose_precision, describe, make_run, outline, rehearse, resumed_options
+    from toonify.train.start import choose_precision, describe, find_resumed, make_run, outline, rehearse
 
-    options, checkpoint = (make_options(asked), None) if resume is None else resumed_options(resume, asked)
+    options, resumed = (make_options(asked), None) if resume is None else find_resumed(resume, asked)
     distributed.start(choose_precision(options).device)
     try:
-        quiet = quiet or distributed.rank() > 0
-        lined = outline(options)
-        if not quiet or dry_run:
-            _print(describe(lined))
+        leads = distributed.rank() == 0
+        quiet = quiet or not leads
+        lined = outline(options, resumed)
+        if leads:
+            plan = describe(lined)
+            _print(plan if not quiet or dry_run else [])
+        run, remarks = make_run(lined, quiet=quiet)
+        _print([] if quiet else [*remarks, *_where(lined, run.step)])
         if dry_run:
-            _print(rehearse(lined, quiet=quiet))
+            _print(rehearse(run) if leads else [])
             return 0
-        if checkpoint is None and distributed.rank() == 0:
+        if leads:
+            if run.evaluation is not None:
+                run.evaluation.open(quiet=quiet)
             lined.folder.make()
-        run, remarks = make_run(lined, checkpoint=checkpoint, quiet=quiet)
-        if not quiet:
-            _print([*remarks, *_where(lined, run.step)])
+        distributed.wait()
         with Live(run.plan, quiet=quiet) as reporter:
             train(run, reporter)
         if not quiet:
-            _print([f"finished: {run.step} steps in {run.seconds / 3600:.2f} h; look at {display(lined.folder.page)}"])
+            _print([f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(lined.folder.page)}"])
             _print([f"try it: toonify convert PHOTOS --style {display(lined.folder.path)}"])
         return 0
     finally:
         distributed.stop()
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _where(lined: "Outline", step: int) -> list[str]:
@@ -102,9 +112,9 @@ def _signature() -> inspect.Signature:
     keyword = inspect.Parameter.KEYWORD_ONLY
     hints = get_type_hints(Options, include_extras=True)
     for field in msgspec.structs.fields(Options):
-        parameters.append(
-            inspect.Parameter(field.name, keyword, default=None, annotation=_option(field, hints[field.name]))
-        )
+        preset = None if field.default is msgspec.NODEFAULT else field.default
+        annotation = _option(field, hints[field.name])
+        parameters.append(inspect.Parameter(field.name, keyword, default=preset, annotation=annotation))
     for name, annotation in own.items():
         default = False if name in ("dry_run", "quiet") else None
         parameters.append(inspect.Parameter(name, keyword, default=default, annotation=annotation))
@@ -115,17 +125,15 @@ def _option(field: msgspec.structs.FieldInfo, hint: Any) -> Any:
     """A field as Typer has options: the same name, limits and help."""
     kind, limits = bare_type(hint)
     meta = next(each for each in get_args(hint)[1:] if isinstance(each, msgspec.Meta) and each.extra)
-    default = None if field.default is msgspec.NODEFAULT or field.default in (None, "") else str(field.default)
     names = [flag(field.name)]
     if kind is bool:
-        default = None if not field.default else "on"
         names = [f"{names[0]}/--no-{field.name.replace('_', '-')}"]
     option = typer.Option(
         *names,
         min=limits.get("ge"),
         max=limits.get("le"),
         help=meta.description,
-        show_default=default or False,
+        show_default=field.default not in (msgspec.NODEFAULT, None, "", False),
         rich_help_panel=(meta.extra or {})["panel"],
     )
     return Annotated[kind | None, option]

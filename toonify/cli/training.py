@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.live import Live as Screen
 from rich.table import Table
 
+from toonify.train.check import duration
+
 if TYPE_CHECKING:
     from toonify.train.plan import Plan
     from toonify.train.record import Losses, Note, Scores
@@ -21,6 +23,8 @@ class Live:
         self._plan = plan
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self._pace: float | None = None  # seconds a step takes, smoothed: a phase may be slower than the one before
+        self._before: Losses | None = None
         self._scores = ""
         self._saved = ""
         self._screen: Screen | None = None
@@ -40,7 +44,7 @@ class Live:
 
     def on_losses(self, entry: "Losses", plan: "Plan") -> None:
         """Show a line of the log."""
-        left = _duration((plan.steps - entry.step) * _seconds_per_step(entry))
+        left = duration((plan.steps - entry.step) * self._seconds_per_step(entry))
         if self._screen is not None:
             self._screen.update(self._table(entry, left), refresh=True)
         elif not self._quiet:
@@ -81,16 +85,15 @@ class Live:
             table.add_row("saved", self._saved)
         return table
 
+    def _seconds_per_step(self, entry: "Losses") -> float:
+        before, self._before = self._before, entry
+        if before is None or entry.step <= before.step:
+            return (entry.seconds or 0.0) / max(entry.step, 1)
+        now = ((entry.seconds or 0.0) - (before.seconds or 0.0)) / (entry.step - before.step)
+        smooth = self._pace is not None and entry.phase == before.phase
+        self._pace = 0.9 * self._pace + 0.1 * now if smooth and self._pace is not None else now
+        return self._pace
+
     def _say(self, line: str, style: str | None = None) -> None:
         self._console.print(line, style=style, markup=False)
         sys.stderr.flush()
-
-
-def _seconds_per_step(entry: "Losses") -> float:
-    return (entry.seconds or 0.0) / max(entry.step, 1)
-
-
-def _duration(seconds: float) -> str:
-    minutes, _ = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"

@@ -9,11 +9,20 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.losses import ObjectiveName
 from toonify.methods.batch import Batch
-from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Schedule, Settings, Turn
+from toonify.methods.method import (
+    DISCRIMINATOR,
+    GENERATOR,
+    INITIALIZATION,
+    Method,
+    Schedule,
+    Settings,
+    Turn,
+    check_size,
+)
 from toonify.methods.player import Precision
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
 from toonify.models.discriminators import CartoonGANDiscriminator
@@ -53,6 +62,7 @@ class CartoonGAN(Method):
     settings: CartoonGANSettings
 
     def __init__(self, settings: CartoonGANSettings, precision: Precision, *, quiet: bool = False) -> None:
+        check_size(settings, 4, 8, "CartoonGAN")
         super().__init__(settings, precision, quiet=quiet)
         config = CartoonGANConfig(settings.width, settings.blocks, 1e-5, settings.norm, self.activation)
         generator = CartoonGANGenerator(config)
@@ -62,16 +72,6 @@ class CartoonGAN(Method):
         self.config = asdict(config)
         self.generators = self.generating(generator)
         self.discriminators = self.discriminating(discriminator)
-
-    @property
-    def generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is trained."""
-        return self.generators.network
-
-    @property
-    def kept_generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is kept."""
-        return self.generators.kept_network
 
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """The discriminator judges the drawings that the generator is judged by."""

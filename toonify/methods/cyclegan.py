@@ -9,11 +9,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.methods.batch import Batch
-from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn
+from toonify.methods.method import (
+    DISCRIMINATOR,
+    GENERATOR,
+    INITIALIZATION,
+    PATCH_MINIMUM,
+    Method,
+    Settings,
+    Turn,
+    check_size,
+)
 from toonify.methods.player import Precision
 from toonify.methods.pool import ImagePool
 from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
@@ -38,6 +48,7 @@ class CycleGAN(Method):
     settings: CycleGANSettings
 
     def __init__(self, settings: CycleGANSettings, precision: Precision, *, quiet: bool = False) -> None:
+        check_size(settings, 4, PATCH_MINIMUM, "CycleGAN")
         super().__init__(settings, precision, quiet=quiet)
         config = CycleGANConfig(settings.width, settings.blocks, settings.norm)
         generators = nn.ModuleList(CycleGANGenerator(config) for _ in range(2))
@@ -51,23 +62,13 @@ class CycleGAN(Method):
         self.discriminators = self.discriminating(discriminators)
         self.pools = (ImagePool(), ImagePool())  # of cartoons and of photos
 
-    @property
-    def generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is trained."""
-        return self.generators.part(0)
-
-    @property
-    def kept_generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is kept."""
-        return self.generators.kept_part(0)
-
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """Both directions at once; the discriminators see drawings out of the pools."""
         to_cartoon, to_photo = self.generators.part(0), self.generators.part(1)
         judge_cartoon, judge_photo = self.discriminators.part(0), self.discriminators.part(1)
         settings = self.settings
         losses: dict[str, Tensor] = {}
-        with self.precision.autocast():
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
             cartoon, photo = to_cartoon(batch.photo), to_photo(batch.cartoon)
         if DISCRIMINATOR in turn.players:
             fakes = [self.pools[0].exchange(cartoon)] + ([] if batch.smooth is None else [batch.smooth])

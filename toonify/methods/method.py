@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from toonify.errors import UsageError
 from toonify.losses import GRADIENT_PENALTY, OBJECTIVES, ObjectiveName, content_loss, gradient_penalty
 from toonify.methods.batch import Batch
 from toonify.methods.player import Learning, Player, Precision
@@ -19,6 +20,7 @@ from toonify.models.layers import Norm
 INITIALIZATION, ADVERSARIAL = "initialization", "adversarial"
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 Schedule = Literal["constant", "linear", "cosine"]
+PATCH_MINIMUM = 24  # pixels: smaller squares leave a PatchDiscriminator no place to judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ class Method(ABC):
     settings_type: ClassVar[type[Settings]]  # whose defaults are the method's
     architecture: ClassVar[str]  # of the generator: a name in `models.ARCHITECTURES`
     paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
+    weight_decay: ClassVar[float] = 0.0
     config: Mapping[str, Any]  # the generator's, as a style card has it
     generators: Player
     discriminators: Player
@@ -90,22 +93,20 @@ class Method(ABC):
             path = None if settings.content_weights is None else Path(settings.content_weights)
             self.features = precision.place(load_features(settings.content, path, quiet=quiet))
 
-    weight_decay: ClassVar[float] = 0.0
-
     @staticmethod
     def phases_of(settings: Settings) -> tuple[Phase, ...]:
         """The phases of a run, in order."""
         return Phase(INITIALIZATION, settings.init_epochs), Phase(ADVERSARIAL, settings.epochs)
 
     @property
-    @abstractmethod
     def generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is trained."""
+        """The network from photo to cartoon as it is trained: the first of the generators."""
+        return _networks(self.generators.network)[0]
 
     @property
-    @abstractmethod
     def kept_generator(self) -> nn.Module:
         """The network from photo to cartoon as it is kept: the moving average, if there is one."""
+        return _networks(self.generators.kept_network)[0]
 
     @abstractmethod
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
@@ -132,7 +133,9 @@ class Method(ABC):
         """Update the players whose turn it is from a batch, and return the losses by name.
 
         The batch goes through the networks in `parts`; all are updated at the end, so that the result does not depend
-        on them (but for batch norm, and where a method draws random numbers).
+        on them (but for batch norm and spectral norm, and where a method draws random numbers). So both players learn
+        from what the other was before the step, as in CycleGAN's program; in those of pix2pix and U-GAT-IT the
+        generators learn from discriminators that are one step ahead.
         """
         due = self.due(phase, number)
         for name in due:
@@ -197,7 +200,10 @@ class Method(ABC):
     ) -> dict[str, Tensor]:
         """Add the gradients of one of the discriminators, and return its loss and mean scores.
 
-        `fakes` are drawings, and edge-smoothed cartoons where they count as fakes; none has a gradient.
+        `fakes` are drawings, and edge-smoothed cartoons where they count as fakes; none has a gradient. Each kind goes
+        through the discriminator by itself, so that a batch norm never mixes them.
+
+        CycleGAN and pix2pix halve this loss. Adam and RMSProp take the same steps with and without a factor.
         """
         with self.precision.autocast():
             of_real = discriminator(real).float()
@@ -214,9 +220,7 @@ class Method(ABC):
 
     def compilable(self) -> list[nn.Module]:
         """The networks that are called as a whole, for torch.compile."""
-        networks = []
-        for player in self.players.values():
-            networks += [*player.network] if isinstance(player.network, nn.ModuleList) else [player.network]
+        networks = [network for player in self.players.values() for network in _networks(player.network)]
         return networks if self.features is None else [*networks, self.features]
 
     def state_dict(self) -> dict[str, Any]:
@@ -234,3 +238,18 @@ class Method(ABC):
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most methods have none
         """Go on from `own_state`."""
+
+
+def check_size(settings: Settings, multiple: int, minimum: int, what: str) -> None:
+    """Raise UsageError unless the networks take squares of the settings' size: a multiple, and no less than a minimum.
+
+    Before any weights are fetched. `what` has such needs.
+    """
+    if settings.size % multiple or settings.size < minimum:
+        least = f", at least {minimum}" if minimum > multiple else ""
+        raise UsageError(f"--size {settings.size}: {what} needs a multiple of {multiple}{least}")
+
+
+def _networks(network: nn.Module) -> list[nn.Module]:
+    """A player's networks one by one."""
+    return [*network] if isinstance(network, nn.ModuleList) else [network]

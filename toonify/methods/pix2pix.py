@@ -8,12 +8,20 @@ from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from toonify.errors import UsageError
 from toonify.losses import ObjectiveName
 from toonify.methods.batch import Batch
-from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn
+from toonify.methods.method import (
+    DISCRIMINATOR,
+    GENERATOR,
+    INITIALIZATION,
+    PATCH_MINIMUM,
+    Method,
+    Settings,
+    Turn,
+    check_size,
+)
 from toonify.methods.player import Precision
 from toonify.models.discriminators import PatchDiscriminator
 from toonify.models.layers import Norm, initialise
@@ -39,11 +47,8 @@ class Pix2Pix(Method):
     settings: Pix2PixSettings
 
     def __init__(self, settings: Pix2PixSettings, precision: Precision, *, quiet: bool = False) -> None:
+        check_size(settings, 2**settings.depth, PATCH_MINIMUM, f"a U-Net of --depth {settings.depth}")
         super().__init__(settings, precision, quiet=quiet)
-        if settings.size % 2**settings.depth:
-            raise UsageError(
-                f"--size {settings.size}: a U-Net of --depth {settings.depth} needs a multiple of {2**settings.depth}"
-            )
         config = Pix2PixConfig(settings.width, settings.depth, settings.norm)
         generator = UNetGenerator(config)
         discriminator = PatchDiscriminator(6, settings.discriminator_width, norm=self.discriminator_norm)
@@ -52,16 +57,6 @@ class Pix2Pix(Method):
         self.config = asdict(config)
         self.generators = self.generating(generator)
         self.discriminators = self.discriminating(discriminator)
-
-    @property
-    def generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is trained."""
-        return self.generators.network
-
-    @property
-    def kept_generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is kept."""
-        return self.generators.kept_network
 
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """The discriminator judges the drawings that the generator is judged by, each with its photo."""

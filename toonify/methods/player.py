@@ -68,7 +68,9 @@ class Player:
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._after_update = after_update
         if learning.optimiser == "rmsprop":
-            self._optimiser: torch.optim.Optimizer = torch.optim.RMSprop(self.parameters, lr=learning.rate)
+            self._optimiser: torch.optim.Optimizer = torch.optim.RMSprop(
+                self.parameters, lr=learning.rate, weight_decay=learning.weight_decay
+            )
         else:
             self._optimiser = torch.optim.Adam(
                 self.parameters, lr=learning.rate, betas=learning.betas, weight_decay=learning.weight_decay
@@ -90,11 +92,6 @@ class Player:
         assert isinstance(self.network, nn.ModuleList)  # noqa: S101
         return self.network[number]
 
-    def kept_part(self, number: int) -> nn.Module:
-        """One of several networks as it is kept."""
-        assert isinstance(self.kept_network, nn.ModuleList)  # noqa: S101
-        return self.kept_network[number]
-
     def zero(self) -> None:
         """Forget the gradients."""
         self._optimiser.zero_grad(set_to_none=True)
@@ -107,8 +104,9 @@ class Player:
         """Take a step along the gradients, at the learning rate times `rate_factor`."""
         for group in self._optimiser.param_groups:
             group["lr"] = self.learning.rate * rate_factor
-        self._scaler.unscale_(self._optimiser)
+        # First: the scaler looks for infinite gradients as it scales them down, and all processes must find the same.
         distributed.average_gradients(self.parameters)
+        self._scaler.unscale_(self._optimiser)
         if self.learning.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.learning.clip)
         self._scaler.step(self._optimiser)

@@ -8,13 +8,14 @@ and weights from section 2.2.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
 from toonify.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
 from toonify.methods.batch import Batch
-from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn
+from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.discriminators import UGATITDiscriminator
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator, clip_rho
@@ -41,11 +42,10 @@ class UGATIT(Method):
     settings: UGATITSettings
 
     def __init__(self, settings: UGATITSettings, precision: Precision, *, quiet: bool = False) -> None:
-        super().__init__(settings, precision, quiet=quiet)
+        check_size(settings, 4, 16, "U-GAT-IT")
         if settings.norm != "instance":
             raise UsageError(f"--norm {settings.norm}: U-GAT-IT has norms of its own (AdaLIN); drop it")
-        if settings.size % 4:
-            raise UsageError(f"--size {settings.size}: U-GAT-IT needs a multiple of 4")
+        super().__init__(settings, precision, quiet=quiet)
         config = UGATITConfig(settings.width, settings.blocks, settings.light, settings.size)
         generators = nn.ModuleList(UGATITGenerator(config) for _ in range(2))
         width = settings.discriminator_width
@@ -56,23 +56,13 @@ class UGATIT(Method):
         self.generators = self.generating(generators, after_update=clip_rho)
         self.discriminators = self.discriminating(discriminators)
 
-    @property
-    def generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is trained."""
-        return self.generators.part(0)
-
-    @property
-    def kept_generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is kept."""
-        return self.generators.kept_part(0)
-
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """Both directions at once; every score counts for the attention's classifiers, too."""
         to_cartoon, to_photo = self._generators()
         judges = [self.discriminators.part(i) for i in range(4)]
         settings = self.settings
         losses: dict[str, Tensor] = {}
-        with self.precision.autocast():
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
             cartoon, of_photo = to_cartoon.attend(batch.photo)
             photo, of_cartoon = to_photo.attend(batch.cartoon)
         if DISCRIMINATOR in turn.players:
@@ -88,11 +78,11 @@ class UGATIT(Method):
             if turn.phase != INITIALIZATION:
                 same_cartoon, of_same_cartoon = to_cartoon.attend(batch.cartoon)
                 same_photo, of_same_photo = to_photo.attend(batch.photo)
-                scored = [(judge, drawn) for judge, drawn in zip(judges, (cartoon, cartoon, photo, photo), strict=True)]
-                scores = [score for judge, drawn in scored for score in judge(drawn)]
-                losses["adversarial"] = sum(
-                    (self.objective.of_generator(score.float()) for score in scores), start=cartoon.new_zeros(())
-                )
+                judged = zip(judges, (cartoon, cartoon, photo, photo), strict=True)
+                scores = [score for judge, drawn in judged for score in judge(drawn)]
+                losses["adversarial"] = torch.stack(
+                    [self.objective.of_generator(score.float()) for score in scores]
+                ).sum()
                 losses["cycle"] = F.l1_loss(to_photo(cartoon).float(), batch.photo) + F.l1_loss(
                     to_cartoon(photo).float(), batch.cartoon
                 )

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from toonify.discover import Found
-from toonify.errors import ImageError
+from toonify.errors import ImageError, UsageError
 from toonify.images import picture_size
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method
@@ -59,18 +59,34 @@ class Trial:
 
 
 def try_step(method: Method, batch: Batch, *, parts: int) -> Trial:
-    """Take two steps of the last phase, after which the method is of no further use."""
+    """Take two steps of the last phase, after which the method is of no further use.
+
+    Raises UsageError if there is not enough memory.
+    """
     device = method.precision.device
     batch = batch.to(device)
     last = method.phases[-1].name
     number = method.settings.critic_steps - 1  # a step that updates all players
     for _ in range(2):
         started = time.perf_counter()
-        method.step(batch, last, number, parts=parts)
-        if device == "cuda":
-            torch.cuda.synchronize()
+        try:
+            method.step(batch, last, number, parts=parts)
+            if device == "cuda":
+                torch.cuda.synchronize()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UsageError(
+                "a trial step needs more memory than there is; lower --size, --width or --batch-size, or raise "
+                "--accumulate"
+            ) from error
         seconds = time.perf_counter() - started
     return Trial(seconds, peak_memory(device), _bytes(method.state_dict()))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is used up; PyTorch has one of its own for GPUs only."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def peak_memory(device: str) -> int:
@@ -97,3 +113,10 @@ def free_disk(path: Path) -> int:
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
+
+
+def duration(seconds: float) -> str:
+    """Seconds as one says it: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -6,6 +6,7 @@ the number of the next step, whatever the number of processes: a resumed run goe
 that it would have had.
 """
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -26,7 +27,7 @@ from toonify.arrays import Pixels
 from toonify.crops import cut, random_boxes
 from toonify.discover import Found, find_photos
 from toonify.edges import smooth_edges
-from toonify.errors import ImageError, ToonifyError, UsageError, display
+from toonify.errors import ImageError, TrainingError, UsageError, display, one_line
 from toonify.images import opaque, read_photo
 from toonify.methods.batch import Batch
 from toonify.resize import resize
@@ -47,10 +48,15 @@ class Folder:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def digest(self) -> str:
+        """Tells whether it has the same pictures as before, by their names, wherever the folder is."""
+        names = [os.fspath(one.path.relative_to(self.name)) for one in self.pictures]
+        return hashlib.sha256(repr(names).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Folders:
-    """The pictures of a run. For pairs, photos and cartoons have the same names and stand in the same order."""
+    """The pictures of a run. For pairs, all folders have the same names and stand in the same order."""
 
     photos: Folder
     cartoons: Folder
@@ -63,11 +69,10 @@ class Folders:
         smooth = {} if self.smooth is None else {"smooth": len(self.smooth)}
         return {"photos": len(self.photos), "cartoons": len(self.cartoons), **smooth}
 
-    def digest(self) -> str:
-        """Tells whether the folders have the same pictures as before, by their names."""
-        folders = filter(None, (self.photos, self.cartoons, self.smooth))
-        names = [[os.fspath(one.path) for one in folder.pictures] for folder in folders]
-        return hashlib.sha256(repr(names).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    def digests(self) -> dict[str, str]:
+        """For each folder what tells whether it has the same pictures as before, by their names in it."""
+        folders = {"photos": self.photos, "cartoons": self.cartoons, "smooth": self.smooth}
+        return {title: folder.digest() for title, folder in folders.items() if folder is not None}
 
     def smallest(self) -> Folder:
         """The folder that makes an epoch."""
@@ -76,45 +81,56 @@ class Folders:
 
 def find_folders(options: Options, *, smoothing: bool, paired: bool) -> Folders:
     """The pictures that the options name. Raises UsageError for a folder that is not there or has too few."""
-    photos = _find(options.photos, "--photos")
-    cartoons = _find(options.cartoons, "--cartoons")
-    if paired:
-        photos, cartoons = _pair(photos, cartoons)
+    photos = Folder(options.photos, find_pictures(options.photos, "--photos"))
+    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons"))
     smooth = None
     if smoothing:
         name = options.smooth or ("data/smooth" if Path("data/smooth").is_dir() else None)
-        smooth = None if name is None else _find(name, "--smooth")
+        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth"))
     elif options.smooth is not None:
         raise UsageError("--smooth is for --edge-promoting; add it, or drop --smooth")
+    if paired:
+        photos, cartoons = _pair(photos, cartoons, "--photos and --cartoons")
+        if smooth is not None:
+            _, smooth = _pair(photos, smooth, "--photos and --smooth")
     kind: Smoothing = "no" if not smoothing else "fly" if smooth is None else "folder"
     return Folders(photos, cartoons, smooth, kind, paired)
 
 
-def _find(name: str, flag: str) -> Folder:
-    folder = Path(name)
-    if not folder.is_dir():
-        raise UsageError(f"{flag} {display(folder)}: no such folder; `toonify prepare` makes one")
-    return Folder(name, tuple(find_photos([folder], drawings=True)))
+def find_pictures(name: str, flag: str) -> tuple[Found, ...]:
+    """The pictures of the folder that an option names. Raises UsageError if there is none."""
+    if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+        raise UsageError(f"{flag} {display(name)}: no such folder; `toonify prepare` makes one")
+    try:
+        return tuple(find_photos([Path(name)], drawings=True))
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from error
 
 
-def _pair(photos: Folder, cartoons: Folder) -> tuple[Folder, Folder]:
-    """Photos and cartoons of the same path below their folders, but for the suffix."""
-
-    def by_stem(folder: Folder) -> dict[str, Found]:
-        return {os.fspath(one.path.relative_to(folder.name).with_suffix("")): one for one in folder.pictures}
-
-    left, right = by_stem(photos), by_stem(cartoons)
-    alone = sorted(left.keys() ^ right.keys())
+def _pair(left: Folder, right: Folder, flags: str) -> tuple[Folder, Folder]:
+    """Two folders' pictures of the same path below them, but for the suffix."""
+    lefts, rights = _by_stem(left), _by_stem(right)
+    alone = sorted(lefts.keys() ^ rights.keys())
     if alone:
-        raise UsageError(
-            f"--photos and --cartoons are to be pairs with the same names; {len(alone)} stand alone, "
-            f"such as {display(alone[0])}"
-        )
-    names = sorted(left)
+        one = next(by_stem[alone[0]] for by_stem in (lefts, rights) if alone[0] in by_stem)
+        count = "1 stands" if len(alone) == 1 else f"{len(alone)} stand"
+        raise UsageError(f"{flags} are to be pairs with the same names, and {count} alone, such as {display(one.path)}")
+    names = sorted(lefts)
     return (
-        Folder(photos.name, tuple(left[name] for name in names)),
-        Folder(cartoons.name, tuple(right[name] for name in names)),
+        Folder(left.name, tuple(lefts[name] for name in names)),
+        Folder(right.name, tuple(rights[name] for name in names)),
     )
+
+
+def _by_stem(folder: Folder) -> dict[str, Found]:
+    by_stem: dict[str, Found] = {}
+    for one in folder.pictures:
+        stem = os.fspath(one.path.relative_to(folder.name).with_suffix(""))
+        if stem in by_stem:
+            both = f"{display(by_stem[stem].path)} and {display(one.path)}"
+            raise UsageError(f"{both} have one name, so that it is not clear which is the pair's; take one away")
+        by_stem[stem] = one
+    return by_stem
 
 
 @lru_cache(maxsize=8)
@@ -138,20 +154,28 @@ class Squares(Dataset[dict[str, Any]]):
         self._seed = seed
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        """Squares `size` x `size` x 3 uint8 by stream, and the problems met with. Raises ToonifyError."""
+        """Squares `size` x `size` x 3 uint8 by stream, and `problems`, the pictures that could not be read, and why.
+
+        Where too many in a row cannot be, `failed` says so and there are no squares: an error would come out of a
+        worker with its traceback as text.
+        """
         problems: list[str] = []
+        try:
+            return {**self._squares(place, problems), "problems": problems}
+        except TrainingError as error:
+            return {"failed": str(error), "problems": problems}
+
+    def _squares(self, place: int, problems: list[str]) -> dict[str, Pixels]:
         folders = self._folders
+        smooth = () if folders.smooth is None else (folders.smooth,)
         if folders.paired:
-            photo, cartoon = self._pair_at(place, problems)
+            squares = self._pair_at((folders.photos, folders.cartoons, *smooth), place, problems)
         else:
-            photo = self._square(folders.photos, 0, place, problems)
-            cartoon = self._square(folders.cartoons, 1, place, problems)
-        squares = {"photo": photo, "cartoon": cartoon}
+            each = (folders.photos, folders.cartoons, *smooth)
+            squares = [self._square(folder, stream, place, problems) for stream, folder in enumerate(each)]
         if folders.smoothing == "fly":
-            squares["smooth"] = smooth_edges(cartoon)
-        elif folders.smooth is not None:
-            squares["smooth"] = self._square(folders.smooth, 2, place, problems)
-        return {**squares, "problems": problems}
+            squares.append(smooth_edges(squares[1]))
+        return dict(zip(_STREAMS, squares, strict=False))
 
     def _random(self, stream: int, place: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, 1_000 + stream, place])
@@ -160,14 +184,10 @@ class Squares(Dataset[dict[str, Any]]):
         (pixels,) = self._read((folder,), stream, place, problems)
         return _cut(pixels, self._size, self._random(stream, place))
 
-    def _pair_at(self, place: int, problems: list[str]) -> tuple[Pixels, Pixels]:
-        photo, cartoon = self._read((self._folders.photos, self._folders.cartoons), 0, place, problems)
-        if photo.shape != cartoon.shape:
-            cartoon = resize(cartoon, photo.shape[:2])
-        return (
-            _cut(photo, self._size, self._random(0, place)),
-            _cut(cartoon, self._size, self._random(0, place)),
-        )
+    def _pair_at(self, folders: Sequence[Folder], place: int, problems: list[str]) -> list[Pixels]:
+        photo, *others = self._read(folders, 0, place, problems)
+        whole = [photo, *(resize(other, photo.shape[:2]) for other in others)]
+        return [_cut(pixels, self._size, self._random(0, place)) for pixels in whole]
 
     def _read(self, folders: Sequence[Folder], stream: int, place: int, problems: list[str]) -> list[Pixels]:
         """The pictures of the folders at a place in the stream; a broken one is left out, and the next serves."""
@@ -178,23 +198,26 @@ class Squares(Dataset[dict[str, Any]]):
         rest += part * self._epoch
         for offset in range(min(length, _TRIES)):
             chosen = int(order[(rest + offset) % length])
-            path = folders[0].pictures[chosen].path
+            found = folders[0].pictures[chosen]
             try:
                 read = []
                 for folder in folders:
-                    path = folder.pictures[chosen].path
-                    read.append(read_picture(path))
+                    found = folder.pictures[chosen]
+                    read.append(read_picture(found))
             except ImageError as error:
-                problems.append(f"{display(path)}: {error}")
+                problems.append(f"{display(found.path)}: {error}")
             else:
                 return read
-        raise ToonifyError(f"{min(length, _TRIES)} pictures of {display(folders[0].name)} in a row cannot be read")
+        count = f"{min(length, _TRIES)} pictures in a row" if length > 1 else "the picture"
+        raise TrainingError(f"{count} of {display(folders[0].name)} cannot be read; the last: {problems[-1]}")
 
 
-def read_picture(path: Path) -> Pixels:
+def read_picture(found: Found) -> Pixels:
     """A picture as H x W x 3, upright and opaque. Raises ImageError."""
+    if found.problem is not None:  # to open a pipe would wait for ever
+        raise ImageError(found.problem)
     try:
-        with path.open("rb") as file:
+        with found.path.open("rb") as file:
             return opaque(read_photo(file, max_pixels=_MAX_PIXELS))
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error
@@ -237,6 +260,8 @@ class _Places(Sampler[list[int]]):
 
 def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     problems = [problem for item in items for problem in item["problems"]]
+    if failed := next((item["failed"] for item in items if "failed" in item), None):
+        return {"failed": failed, "problems": problems}
     # Bytes travel between processes, a quarter of what floats would be.
     tensors = {
         name: torch.from_numpy(np.stack([item[name] for item in items])) for name in _STREAMS if name in items[0]
@@ -244,9 +269,23 @@ def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {**tensors, "problems": problems}
 
 
-def _one_thread(_worker: int) -> None:
+@contextlib.contextmanager
+def _no_threads_of_opencv() -> Iterator[None]:
+    """Within it workers can be forked: one that finds OpenCV's threads gone waits for them for ever."""
+    before = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all; the run's own process decides
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _start_worker(_number: int) -> None:
+    if cv2.getNumThreads() > 1:  # in a process of a fresh start; a forked one has its parent's single thread
+        cv2.setNumThreads(0)
+    # A terminal's Ctrl-C, and what ends a whole group of processes, reach workers too; the run's own process decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))  # a second one ends it
 
 
 def batches(
@@ -257,19 +296,35 @@ def batches(
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
     next one in the order served.
 
-    Raises ToonifyError when too many pictures in a row cannot be read.
+    Raises TrainingError when too many pictures in a row cannot be read, or a worker ends.
     """
     epoch = steps_per_epoch(folders, batch_size) * batch_size
+    if workers:  # before they are forked: OpenCV's pool of threads does not survive that, and a worker would hang
+        cv2.setNumThreads(0)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         Squares(folders, size=options.size, seed=options.seed, epoch=epoch),
         batch_sampler=_Places(batch_size, first_step, rank, world),
         num_workers=workers,
         collate_fn=_collate,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         prefetch_factor=2 if workers else None,
         persistent_workers=False,
+        # Or it would take a number from those that the networks draw from, and a resumed run would draw others.
+        generator=torch.Generator().manual_seed(options.seed),
     )
-    for raw in loader:
+    with _no_threads_of_opencv():
+        source = iter(loader)
+    while True:
+        try:
+            raw = next(source)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(
+                f"a process that reads pictures has ended ({one_line(error)}); give fewer --workers than {workers}"
+            ) from error
+        if "failed" in raw:
+            raise TrainingError(raw["failed"])
         smooth = _to_range(raw["smooth"]) if "smooth" in raw else None
         yield Batch(_to_range(raw["photo"]), _to_range(raw["cartoon"]), smooth), raw["problems"]
 

@@ -1,72 +1,103 @@
 """How near a run has come: test photos drawn as convert draws them, and measured against cartoons."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from toonify.discover import Found, find_photos
+from toonify.discover import Found
 from toonify.drawing import Look, Style, draw_options
-from toonify.errors import ImageError
+from toonify.errors import ImageError, UsageError, display
 from toonify.files import write_atomically
 from toonify.images import encode_picture
-from toonify.metrics.compare import Measured, check_set, compare, measure
+from toonify.metrics.compare import Measured, compare, measure
 from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
 from toonify.runtime import TorchGenerator
 from toonify.styles import Card, LocatedStyle
-from toonify.train.data import read_picture
+from toonify.train.data import find_pictures, read_picture
 from toonify.train.options import Options
 from toonify.train.samples import evaluating
 
 _MODE: Mode = "legacy"
+_FEWEST = 2  # pictures that FID and KID can be had of
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an evaluation came to."""
+
+    scores: dict[str, float]
+    problems: list[str]  # the pictures that were left out, and why
 
 
 class Evaluation:
-    """Measures FID and KID of a run's drawings. Raises UsageError if there are too few pictures, WeightsError."""
+    """Measures FID and KID of a run's drawings. Call `open` before `measure`.
 
-    def __init__(self, options: Options, *, quiet: bool) -> None:
+    Raises UsageError if there are too few pictures, WeightsError if a file of weights is not there.
+    """
+
+    def __init__(self, options: Options) -> None:
         assert options.eval_photos is not None and options.eval_cartoons is not None  # noqa: S101 - checked
-        self._photos = find_photos([Path(options.eval_photos)], drawings=True)
-        self._cartoons = PictureSet(
-            options.eval_cartoons, tuple(find_photos([Path(options.eval_cartoons)], drawings=True))
-        )
-        photos = PictureSet(options.eval_photos, tuple(self._photos))
-        check_set(["fid", "kid"], photos, len(self._photos), kid_subset=None, is_reference=False)
-        check_set(["fid", "kid"], self._cartoons, len(self._cartoons.pictures), kid_subset=None, is_reference=True)
-        weights = None if options.eval_weights is None else Path(options.eval_weights)
-        self._network = Inception(find_weights(weights, quiet=quiet), quiet=quiet)
+        self.photos = find_pictures(options.eval_photos, "--eval-photos")
+        self._cartoons = PictureSet(options.eval_cartoons, find_pictures(options.eval_cartoons, "--eval-cartoons"))
+        for flag, name, pictures in (
+            ("--eval-photos", options.eval_photos, self.photos),
+            ("--eval-cartoons", options.eval_cartoons, self._cartoons.pictures),
+        ):
+            if len(pictures) < _FEWEST:
+                raise UsageError(f"{flag} {display(name)} has {len(pictures)} picture; give {_FEWEST} or more")
+        self._weights = None if options.eval_weights is None else Path(options.eval_weights)
+        if self._weights is not None and not self._weights.is_file():
+            raise UsageError(
+                f"--eval-weights {display(self._weights)}: no such file; leave it out to fetch the network"
+            )
+        self._network: Inception | None = None
         self._reference: Measured | None = None
 
-    def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> dict[str, float]:
+    def open(self, *, quiet: bool) -> None:
+        """Make the network ready, which may fetch it. Raises DownloadError, WeightsError, ExportError."""
+        self._network = Inception(find_weights(self._weights, quiet=quiet), quiet=quiet)
+
+    def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
         """Draw the photos into `folder` with a generator (a module) and the card's only variant, and measure them.
 
-        Photos that cannot be read are left out. Raises UsageError if fewer than two are left, OSError.
+        Raises UsageError if fewer than two pictures can be read, OSError.
         """
-        drawn = self._draw(network, card, folder, device)
-        with open_cache(self._network, _MODE) as cache:
-            if self._reference is None:
+        assert self._network is not None  # noqa: S101 - opened
+        drawn, problems = self._draw(network, card, folder, device)
+        if len(drawn) < _FEWEST:
+            raise UsageError(f"{len(drawn)} of --eval-photos can be drawn, and two are needed; {problems[0]}")
+        if self._reference is None:
+            with open_cache(self._network, _MODE) as cache:
                 self._reference = measure(self._cartoons, self._network, _MODE, cache, keep_vectors=True)
-            # Without the cache: these drawings never come again.
-            judged = measure(PictureSet("drawings", tuple(drawn)), self._network, _MODE, None, keep_vectors=True)
+            problems += [f"{display(path)}: {reason}" for path, reason in self._reference.failed]
+        # Without the cache: these drawings never come again.
+        judged = measure(PictureSet("--eval-photos", tuple(drawn)), self._network, _MODE, None, keep_vectors=True)
         found = compare(judged, self._reference, ["fid", "kid"], kid_subset=None, classes=None, seed=2020)
         assert found.fid is not None and found.kid is not None and found.kid_spread is not None  # noqa: S101
-        return {"fid": found.fid, "kid": found.kid, "kid_spread": found.kid_spread}
+        return Verdict({"fid": found.fid, "kid": found.kid, "kid_spread": found.kid_spread}, problems)
 
-    def _draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> list[Found]:
+    def _draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
         ((name, variant),) = card.variants.items()
         look = Look(LocatedStyle(card, folder), name, variant, "", draw_options(variant))
         folder.mkdir(parents=True, exist_ok=True)
-        drawn = []
+        drawn: list[Found] = []
+        problems: list[str] = []
         with evaluating(network):
             style = Style(look, TorchGenerator(network, device))
-            for number, photo in enumerate(self._photos):
+            for number, photo in enumerate(self.photos):
                 try:
-                    drawing = style(read_picture(photo.path))
-                except ImageError:
+                    drawing = style(read_picture(photo))
+                except ImageError as error:
+                    problems.append(f"{display(photo.path)}: {error}")
                     continue
-                path = folder / f"{number:04d}_{photo.path.stem}.png"
+                except MemoryError:
+                    problems.append(f"{display(photo.path)}: not enough memory to draw it; lower --draw-size")
+                    continue
+                path = folder / f"{number:05d}_{photo.path.stem[:40]}.png"
                 write_atomically(path, encode_picture(drawing, format="png", compression=1), overwrite=True)
                 drawn.append(Found(path, folder))
-        return drawn
+        return drawn, problems

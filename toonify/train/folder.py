@@ -1,5 +1,6 @@
 """A run's folder: what is where in it, its checkpoints, and the style that it leaves for convert and export."""
 
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from torch import nn
 
 import toonify
 from toonify.checkpoint import fingerprint
-from toonify.errors import ToonifyError, UsageError, describe, display
+from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.files import remove_parts, replacing, write_atomically
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
@@ -20,6 +21,7 @@ from toonify.styles import Card, FileWeights, Training, Variant, parse_card
 from toonify.train.options import Options
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
+_PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
 _PADDING = 32  # pixels: what released generators darken along their borders; ours are of the same kind
 _UNKNOWN_LICENCE = "NOASSERTION"  # SPDX's word
 
@@ -27,66 +29,92 @@ _UNKNOWN_LICENCE = "NOASSERTION"  # SPDX's word
 class RunFolder:
     """The files of one run. Only the leading process writes."""
 
+    CHECKPOINTS = "checkpoints"
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log = path / "metrics.jsonl"
         self.page = path / "index.html"
         self.samples = path / "samples"
         self.drawings = path / "evaluation"  # the photos as drawn for the last evaluation
-        self.best = path / "checkpoints" / "best.pt"
-        self._checkpoints = path / "checkpoints"
+        self._checkpoints = path / self.CHECKPOINTS
+        self.best = self._checkpoints / "best.pt"
 
     @property
     def name(self) -> str:
         """The id of the style: the folder's name, as far as ids allow."""
         return re.sub(r"[^a-z0-9_-]+", "-", self.path.resolve().name.lower()).strip("-_") or "run"
 
+    def check(self, resumed: Path | None) -> None:
+        """Raise UsageError unless a run can be written here; nothing is.
+
+        A new run wants a folder that is not there, or an empty one; so does one that goes on from a checkpoint
+        (`resumed`) of another folder.
+        """
+        name = f"--output {display(self.path)}"
+        try:
+            if os.path.lexists(self.path) and not self.path.is_dir():
+                raise UsageError(f"{name} is a file; give a folder")
+            is_own = resumed is not None and resumed.resolve().parent == self._checkpoints.resolve()
+            if is_own or not (self.path.is_dir() and any(self.path.iterdir())):
+                return
+        except OSError as error:
+            raise UsageError(f"{name}: {describe(error)}") from error
+        if resumed is not None:
+            raise UsageError(f"{name} has other files in it, and {display(resumed)} is not of it; give another name")
+        hint = "; go on with --resume last, or" if self.checkpoints() else ";"
+        raise UsageError(f"{name} has a run or other files in it{hint} give another name")
+
     def make(self) -> None:
-        """Make the folder for a new run. Raises UsageError if something is in it."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"--output {display(self.path)} is a file; give a folder")
-        if self.path.is_dir() and any(self.path.iterdir()):
-            hint = "; go on with --resume last, or" if self.checkpoints() else ";"
-            raise UsageError(f"--output {display(self.path)} has a run or other files in it{hint} give another name")
+        """Make the folders of a run that starts or goes on, and tidy up after one that was killed.
+
+        Raises ToonifyError if that is not possible.
+        """
         try:
             for folder in (self._checkpoints, self.samples):
                 folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self._checkpoints, self.samples, self.path):
+                remove_parts(folder)
         except OSError as error:
             raise ToonifyError(f"--output {display(self.path)}: {describe(error)}") from error
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints from old to new, without the best."""
-        return sorted(self._checkpoints.glob("step-*.pt"))
+        return [path for _, path in _numbered(self._checkpoints, ".pt")]
 
     def find_checkpoint(self, which: str) -> Path:
         """The file that `--resume` means: the last checkpoint, or a file. Raises UsageError."""
         if which != "last":
-            if not Path(which).is_file():
+            if not os.path.isfile(which):  # noqa: PTH113 - Path.is_file raises for a name that is too long
                 raise UsageError(f"--resume {display(which)}: no such file; give last, or a checkpoint (.pt)")
             return Path(which)
+        if not self.path.is_dir():
+            raise UsageError(f"--resume last: there is no folder {display(self.path)}; name the run's with --output")
         if not (there := self.checkpoints()):
             raise UsageError(f"--resume last: there is no checkpoint in {display(self._checkpoints)}")
-        remove_parts(self._checkpoints)
         return there[-1]
 
     def save(self, checkpoint: dict[str, Any], keep: int) -> Path:
-        """Write a checkpoint, whole or not at all, and remove all but the `keep` newest. Raises OSError."""
-        self._checkpoints.mkdir(parents=True, exist_ok=True)
-        path = self._checkpoints / f"step-{checkpoint['step']:08d}.pt"
-        with replacing(path) as file:
-            torch.save(checkpoint, file)
-        for old in self.checkpoints()[:-keep]:
+        """Write a checkpoint, whole or not at all, and remove all but the `keep` newest. Raises OSError.
+
+        Checkpoints of later steps go, too: they are of a course that was left when an older one was resumed.
+        """
+        step = checkpoint["step"]
+        path = self._checkpoints / f"step-{step:08d}.pt"
+        _write(checkpoint, path)
+        there = _numbered(self._checkpoints, ".pt")
+        until_now = [path for number, path in there if number <= step]
+        for old in [*until_now[:-keep], *(path for number, path in there if number > step)]:
             old.unlink(missing_ok=True)
         return path
 
     def save_best(self, checkpoint: dict[str, Any]) -> None:
         """Keep a checkpoint as the best so far. Raises OSError."""
-        with replacing(self.best) as file:
-            torch.save(checkpoint, file)
+        _write(checkpoint, self.best)
 
-    def sheets(self) -> list[tuple[int, Path]]:
-        """The sheets of samples with their steps, from old to new."""
-        return [(int(path.stem.removeprefix("step-")), path) for path in sorted(self.samples.glob("step-*.png"))]
+    def sheets(self, until: int) -> list[tuple[int, Path]]:
+        """The sheets of samples up to a step, with their steps, from old to new."""
+        return [(step, path) for step, path in _numbered(self.samples, ".png") if step <= until]
 
     def write_style(self, network: nn.Module, card: Card, variant: str) -> None:
         """Put a generator beside the other variants of the run's card: weights first, then the card. Raises OSError.
@@ -97,14 +125,10 @@ class RunFolder:
         state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
         training = card.variants[name].training
         file = f"{variant}-{0 if training is None else training.steps:08d}.pth"
-        with replacing(self.path / file) as target:
-            torch.save(state, target)
+        _write(state, self.path / file)
         pinned = FileWeights(file=file, fingerprint=fingerprint(state))
-        card_path = self.path / f"{self.name}.json"
-        variants = {variant: msgspec.structs.replace(card.variants[name], weights=pinned)}
-        if card_path.is_file():
-            earlier = parse_card(card_path.read_bytes(), str(card_path)).variants
-            variants = earlier | variants
+        card_path, earlier = self._card()
+        variants = earlier | {variant: msgspec.structs.replace(card.variants[name], weights=pinned)}
         if "best" in variants:
             variants = {"best": variants.pop("best"), **variants}  # the first is the one that is preferred
         whole = msgspec.structs.replace(card, variants=variants)
@@ -114,6 +138,35 @@ class RunFolder:
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
+    def _card(self) -> tuple[Path, dict[str, Variant]]:
+        """Where the card is, or will be, and the variants that it has already."""
+        path = self.path / f"{self.name}.json"
+        there = list(self.path.glob("*.json"))
+        if len(there) == 1:  # the folder may have been renamed, and a folder with two cards is no style
+            (path,) = there
+        try:
+            return path, parse_card(path.read_bytes(), str(path)).variants
+        except (FileNotFoundError, StyleError):  # one that somebody has spoilt is written anew
+            return path, {}
+
+
+def _numbered(folder: Path, suffix: str) -> list[tuple[int, Path]]:
+    """The files `step-N` of a folder with their numbers, in order."""
+    found = ((re.fullmatch(r"step-(\d+)", path.stem), path) for path in folder.glob(f"step-*{suffix}"))
+    return sorted((int(match[1]), path) for match, path in found if match is not None)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Save a dictionary of tensors, whole or not at all. Raises OSError."""
+    try:
+        with replacing(path) as file:
+            torch.save(state, file)
+    except RuntimeError as error:
+        # PyTorch closes its archive when a write has failed, and that fails, too.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of a run, on the CPU; nothing in it is run. Raises UsageError."""
@@ -121,7 +174,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises almost anything on a damaged file
         raise UsageError(f"--resume {display(path)}: damaged, or no checkpoint of a run; name an older one") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= _PARTS:
         raise UsageError(f"--resume {display(path)}: no checkpoint of a run, or one of another toonify; name another")
     return state
 

@@ -1,11 +1,13 @@
 """The one loop: it owns time, data, device, the log, samples, checkpoints and stopping; the method owns the losses."""
 
 import contextlib
+import errno
+import itertools
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,21 +15,24 @@ import numpy as np
 import torch
 
 from toonify import distributed
-from toonify.errors import ToonifyError, TrainingError, describe
+from toonify.errors import ToonifyError, TrainingError, UsageError, describe, display, one_line
 from toonify.files import write_atomically
 from toonify.memory import give_back_freed_memory
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method
 from toonify.styles import Card, Training
+from toonify.train.check import is_out_of_memory
 from toonify.train.data import Folders, batches
 from toonify.train.evaluation import Evaluation
 from toonify.train.folder import FORMAT, RunFolder, plain, style_card, versions
-from toonify.train.options import Options
+from toonify.train.options import Options, flag
 from toonify.train.page import render_page
 from toonify.train.plan import Plan
 from toonify.train.record import Losses, Note, Record, Scores, read
 from toonify.train.samples import draw_squares, write_sheet
 from toonify.train.watch import Watch
+
+ANCHORS = ("content_weight", "cycle_weight", "l1_weight")  # settings of the losses that hold a drawing to its photo
 
 
 class Reporter(Protocol):
@@ -46,6 +51,39 @@ class Reporter(Protocol):
         """A checkpoint was written."""
 
 
+class Tally:
+    """The losses of the steps since the last line of the log, as sums."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.seconds = 0.0
+        self._sums: dict[str, tuple[torch.Tensor, int]] = {}  # by name: the sum, and how many steps have that loss
+
+    def add(self, losses: Mapping[str, torch.Tensor]) -> None:
+        """Count a step, without waiting for the device."""
+        self.steps += 1
+        for name, loss in losses.items():
+            before, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (before + loss.double(), count + 1)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each loss, over all processes; all must call this."""
+        if not self._sums:
+            return {}
+        names = sorted(self._sums)
+        means = torch.stack([self._sums[name][0] / self._sums[name][1] for name in names])
+        return dict(zip(names, distributed.average(means).tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return {"steps": self.steps, "seconds": self.seconds, "sums": dict(self._sums)}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: str) -> None:
+        """Go on from `state_dict`."""
+        self.steps, self.seconds = state["steps"], state["seconds"]
+        self._sums = {name: (total.to(device), count) for name, (total, count) in state["sums"].items()}
+
+
 @dataclass
 class Run:
     """A run, wherever it stands."""
@@ -57,11 +95,12 @@ class Run:
     plan: Plan
     workers: int
     samples: np.ndarray[Any, np.dtype[np.uint8]]
-    evaluation: Evaluation | None  # of the leading process
-    evaluates: bool  # whether it has one
+    evaluation: Evaluation | None
+    features: str | None = None  # fingerprint of the weights of the content loss
     parts: int = 1  # in which a batch goes through the networks
     step: int = 0  # the next
     seconds: float = 0.0  # of training so far
+    tally: Tally = field(default_factory=Tally)
     best: dict[str, Any] | None = None  # {"step": ..., "scores": ...}
     scores: dict[str, float] = field(default_factory=dict)  # of the last evaluation, if it was of this very step
 
@@ -72,7 +111,7 @@ class Run:
 
     def checkpoint(self) -> dict[str, Any]:
         """All that a run needs to go on bit for bit, from all processes; all must call this."""
-        processes = distributed.gather({"random": _random_state(), "own": self.method.own_state()})
+        own = {"random": _random_state(), "own": self.method.own_state(), "tally": self.tally.state_dict()}
         return {
             "format": FORMAT,
             "options": plain(self.options),
@@ -80,8 +119,9 @@ class Run:
             "seconds": self.seconds,
             "parts": self.parts,
             "best": self.best,
-            "pictures": self.folders.digest(),
-            "processes": processes,
+            "pictures": self.folders.digests(),
+            "features": self.features,
+            "processes": distributed.gather(own),
             "method": self.method.state_dict(),
         }
 
@@ -89,36 +129,59 @@ class Run:
         """Go on from a checkpoint, and return what is not as it was. Raises UsageError if it is of another run."""
         remarks = []
         try:
+            if checkpoint.get("features") not in (None, self.features):
+                raise UsageError("--content-weights: the run was trained with other weights; give those")
             self.method.load_state_dict(checkpoint["method"])
-            self.step, self.seconds, self.best = checkpoint["step"], checkpoint["seconds"], checkpoint["best"]
-            self.parts = max(self.parts, checkpoint["parts"])
+            self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
+            if self.folder.best.is_file():  # not where it goes on in another folder
+                self.best = checkpoint["best"]
+            if self.options.accumulate == checkpoint["options"].get("accumulate", 1):
+                self.parts = checkpoint["parts"]  # more than that where memory was short
             processes = checkpoint["processes"]
             if len(processes) == distributed.world_size():
                 mine = processes[distributed.rank()]
                 self.method.load_own_state(mine["own"])
+                if "tally" in mine:
+                    self.tally.load_state_dict(mine["tally"], self.method.precision.device)
                 _set_random_state(mine["random"])
             else:
                 remarks.append(
-                    f"the checkpoint is of {len(processes)} processes, and now there are {distributed.world_size()}: "
-                    "the pictures go on where they were, but random numbers and pools of drawings start anew"
+                    f"saved by {_processes(len(processes))}, goes on with {_processes(distributed.world_size())}: the "
+                    "pictures are those that it would have had, but random numbers and pools of drawings start anew"
                 )
-            if checkpoint["pictures"] != self.folders.digest():
+            if checkpoint["pictures"] != self.folders.digests():
                 remarks.append("the folders have other pictures than before, so their order is another")
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise ToonifyError(f"--resume: the checkpoint does not fit the run ({type(error).__name__})") from error
+        except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise UsageError(
+                f"--resume: the checkpoint does not fit its own options ({type(error).__name__}); name an older one"
+            ) from error
         return remarks
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def train(run: Run, reporter: Reporter) -> None:
     """Train until the run is finished or a stop is asked for (Ctrl-C, SIGTERM): then a checkpoint is saved first.
 
-    Raises KeyboardInterrupt after a stop; TrainingError if the run cannot go on; ToonifyError if nothing can be read
-    or written any more.
+    Raises KeyboardInterrupt after a stop; TrainingError if the run cannot go on, or its files cannot be written.
     """
-    leads = distributed.rank() == 0
-    log = Record.open(run.folder.log, until_step=run.step) if leads else contextlib.nullcontext()
+    log = Record.open(run.folder.log, until_step=run.step) if distributed.rank() == 0 else contextlib.nullcontext()
     with log as record, _stop_requests() as stop:
-        _Loop(run, reporter, record).go(stop)
+        loop = _Loop(run, reporter, record)
+        try:
+            loop.go(stop)
+        except KeyboardInterrupt:
+            loop.leave("interrupted")
+            raise
+        except OSError as error:
+            stopped = loop.no_file(error)
+            loop.leave(f"stopped: {stopped}")
+            raise stopped from error
+        except TrainingError as error:
+            loop.leave(f"stopped: {error}")
+            raise
 
 
 class _Loop:
@@ -126,8 +189,13 @@ class _Loop:
         self._run = run
         self._reporter = reporter
         self._record = record  # None: another process leads
-        self._watch = Watch(run.method.settings.objective)
-        self._device = run.method.precision.device
+        settings, precision = run.method.settings, run.method.precision
+        anchors = [flag(name) for name in ANCHORS if hasattr(settings, name)]
+        self._watch = Watch(settings.objective, anchors=anchors, shortened=precision.dtype != torch.float32)
+        self._device = precision.device
+        self._told: set[str] = set()  # pictures that cannot be read, so that each is named once
+        self._problems: list[str] = []
+        self._mark = 0.0
 
     def go(self, stop: "_Stop") -> None:
         run, options = self._run, self._run.options
@@ -142,28 +210,31 @@ class _Loop:
         )
         if run.step == 0:
             self._sample()
-        losses: list[dict[str, torch.Tensor]] = []
-        mark = time.perf_counter()
+            self._write_page("running")
+        self._mark = time.perf_counter()
         try:
             for batch, problems in source:
-                for problem in problems:
-                    self._note(f"{problem}; another picture served in its place")
-                losses.append(self._step(batch.to(self._device)))
+                self._problems += problems
+                run.tally.add(self._step(batch.to(self._device)))
                 run.step += 1
                 run.scores = {}
-                if run.step % options.log_every == 0 or run.finished:
-                    mark = self._log(losses, mark)
-                    losses = []
+                self._count_time()
+                ends_phase = run.plan.phase(run.step) != run.plan.phase(run.step - 1)
+                if run.step % options.log_every == 0 or ends_phase or run.finished:
+                    self._log()
+                elif distributed.world_size() == 1:
+                    self._tell_problems()
                 asked = distributed.any_of(stop.asked)
-                started = time.perf_counter()
-                if run.step % options.sample_every == 0 or run.finished:
+                shown = run.step % options.sample_every == 0 or run.finished
+                if shown:
                     self._sample()
-                self._end_of_epoch(asked)
-                mark += time.perf_counter() - started  # what is not training does not count as its pace
+                if self._end_of_epoch(asked) or shown:
+                    self._write_page("finished" if run.finished else "running")
                 if asked and not run.finished:
                     raise KeyboardInterrupt
                 if run.finished:
                     return
+                self._mark = time.perf_counter()  # what is not training does not count as its pace
         finally:
             source.close()  # type: ignore[attr-defined]  # a generator; its workers end with it
 
@@ -174,7 +245,7 @@ class _Loop:
             try:
                 return run.method.step(batch, run.plan.phase(run.step), run.step, parts=run.parts, rate_factor=factor)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if run.parts >= len(batch) or distributed.world_size() > 1:
                     raise TrainingError(
@@ -192,95 +263,150 @@ class _Loop:
             torch.cuda.empty_cache()
         give_back_freed_memory()
 
-    def _log(self, losses: list[dict[str, torch.Tensor]], mark: float) -> float:
-        """Write the means of the steps since the last line, and return the time from which the next ones count."""
-        run = self._run
-        names = sorted({name for each in losses for name in each})
-        means = torch.stack([torch.stack([each[n] for each in losses if n in each]).mean() for n in names])
-        values = dict(zip(names, distributed.average(means).tolist(), strict=True))
+    def _count_time(self) -> None:
+        """Count the time since the mark as training."""
         now = time.perf_counter()
-        run.seconds += now - mark
+        self._run.seconds += now - self._mark
+        self._run.tally.seconds += now - self._mark
+        self._mark = now
+
+    def _log(self) -> None:
+        """Write a line of the log: the means of the steps since the last one."""
+        run = self._run
+        losses = run.tally.means()
+        self._count_time()  # a GPU has worked until here
         last = run.step - 1
         entry = Losses(
             step=run.step,
             epoch=run.plan.epoch(last) + 1,
             phase=run.plan.phase(last),
             seconds=round(run.seconds, 2),
-            images_per_second=round(len(losses) * run.method.settings.batch_size / max(now - mark, 1e-9), 3),
+            images_per_second=round(run.tally.steps * run.method.settings.batch_size / max(run.tally.seconds, 1e-9), 3),
             learning_rate=run.method.settings.learning_rate * run.plan.rate_factor(last),
-            losses=values,
+            losses=losses,
         )
+        run.tally = Tally()
+        self._tell_problems()
         if self._record is not None:
             self._record.add(entry)
             self._reporter.on_losses(entry, run.plan)
-        self._watch.see_losses(run.step, values)
-        return now
+        self._watch.see_losses(run.step, losses)
+
+    def _tell_problems(self) -> None:
+        """Name the pictures that could not be read in any process, each once."""
+        for problem in itertools.chain(*distributed.gather(self._problems)):
+            self._note_once(f"{problem}; another picture served in its place")
+        self._problems = []
 
     def _sample(self) -> None:
         run = self._run
         problem = None
         if self._record is not None and len(run.samples):
-            drawings = draw_squares(run.method.kept_generator, run.samples, self._device)
-            write_sheet(run.folder.samples / f"step-{run.step:08d}.png", run.samples, drawings)
             try:
+                drawings = draw_squares(run.method.kept_generator, run.samples, self._device)
+                write_sheet(run.folder.samples / f"step-{run.step:08d}.png", run.samples, drawings)
+                if run.method.kept_generator is not run.method.generator:  # an average lags far behind
+                    drawings = draw_squares(run.method.generator, run.samples, self._device)
                 self._watch.see_drawings(run.step, run.samples, drawings)
             except TrainingError as error:
                 problem = error
-        if distributed.any_of(problem is not None):
-            raise problem or TrainingError(f"stopped at step {run.step}: the leading process tells why")
+            except OSError as error:
+                problem = self.no_file(error)
+        self._agree(problem)
 
-    def _end_of_epoch(self, asked: bool) -> None:
-        """Evaluate and save, where an epoch, the run or the user says so."""
+    def _agree(self, problem: TrainingError | None) -> None:
+        """Raise what this process has found, and in the others that they stop, too: they would wait for ever."""
+        if distributed.any_of(problem is not None):
+            raise problem or TrainingError(f"stopped at step {self._run.step}; another process tells why")
+
+    def _end_of_epoch(self, asked: bool) -> bool:
+        """Evaluate and save, where an epoch, the run or the user says so, and return whether that was so."""
         run, options = self._run, self._run.options
         epoch, into = divmod(run.step, run.plan.steps_per_epoch)
         ends = into == 0
-        evaluates = run.evaluates and ((ends and epoch % options.eval_every == 0) or run.finished)
+        evaluates = run.evaluation is not None and ((ends and epoch % options.eval_every == 0) or run.finished)
         if not (evaluates or run.finished or asked or (ends and epoch % options.save_every == 0)):
-            return
+            return False
+        self._refuse_nonsense()
         improved = self._evaluate() if evaluates else False
         self._save(improved)
+        return True
+
+    def _refuse_nonsense(self) -> None:
+        """Raise TrainingError if what would be saved is not finite, so that the checkpoint before stays the last."""
+        run = self._run
+        losses = run.tally.means()
+        state = (tensor for player in run.method.players.values() for tensor in player.network.state_dict().values())
+        problem = None
+        try:
+            self._watch.see_finite(run.step, losses, state)
+        except TrainingError as error:
+            problem = error
+        self._agree(problem)
 
     def _evaluate(self) -> bool:
         """Measure the generator, and return whether it is the best so far; the other processes wait."""
         run = self._run
         improved = False
+        problem = None
         if self._record is not None and run.evaluation is not None:
-            card = self._card()
-            run.scores = run.evaluation.measure(run.method.kept_generator, card, run.folder.drawings, self._device)
-            entry = Scores(step=run.step, epoch=-(-run.step // run.plan.steps_per_epoch), evaluation=run.scores)
-            self._record.add(entry)
-            self._reporter.on_scores(entry)
-            metric = run.options.eval_metric
-            improved = run.best is None or run.scores[metric] < run.best["scores"][metric]
+            try:
+                network = run.method.kept_generator
+                verdict = run.evaluation.measure(network, self._card(), run.folder.drawings, self._device)
+                for one in verdict.problems:
+                    self._note_once(f"{one}; left out of the evaluation")
+                run.scores = verdict.scores
+                entry = Scores(step=run.step, epoch=self._epoch(), evaluation=run.scores)
+                self._record.add(entry)
+                self._reporter.on_scores(entry)
+                metric = run.options.eval_metric
+                improved = run.best is None or run.scores[metric] < run.best["scores"][metric]
+            except OSError as error:
+                problem = self.no_file(error)
+            except (ToonifyError, MemoryError) as error:  # no reason to lose the run
+                self._note_once(f"not evaluated: {one_line(error)}")
+        self._agree(problem)
         if distributed.any_of(improved):
             run.best = distributed.gather({"step": run.step, "scores": run.scores})[0]
             return True
         return False
 
+    def _epoch(self) -> int:
+        """The epochs that have begun."""
+        return -(-self._run.step // self._run.plan.steps_per_epoch)
+
     def _save(self, improved: bool) -> None:
         run = self._run
         checkpoint = run.checkpoint()
-        if self._record is None:
-            distributed.wait()
-            return
-        try:
-            run.folder.save(checkpoint, run.options.keep)
-            if improved:
-                run.folder.save_best(checkpoint)
-            network = run.method.kept_generator
-            card = self._card()
-            if improved:
-                run.folder.write_style(network, card, "best")
-            run.folder.write_style(network, card, "last")
-            self.write_page("finished" if run.finished else "running")
-        except OSError as error:
-            last = run.folder.checkpoints()
-            where = f"the last whole one is {last[-1].name}" if last else "there is none yet"
-            raise TrainingError(
-                f"step {run.step} cannot be saved: {describe(error)}; {where}, and --resume last goes on from it"
-            ) from error
-        self._reporter.on_saved(run.step)
-        distributed.wait()
+        problem = None
+        if self._record is not None:
+            try:
+                run.folder.save(checkpoint, run.options.keep)
+                if improved:
+                    run.folder.save_best(checkpoint)
+                for variant in ("best", "last") if improved else ("last",):
+                    run.folder.write_style(run.method.kept_generator, self._card(), variant)
+                self._reporter.on_saved(run.step)
+            except OSError as error:
+                problem = self.no_file(error)
+        self._agree(problem)
+
+    def no_file(self, error: OSError) -> TrainingError:
+        """What it means for a run that a file cannot be written."""
+        there = self._run.folder.checkpoints()
+        way_out = f"go on from {there[-1].stem} with --resume last" if there else "start anew: there is no checkpoint"
+        what = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else describe(error).partition(";")[0]
+        return TrainingError(
+            f"{display(self._run.folder.path)} cannot be written at step {self._run.step}: {what}; see to that, "
+            f"then {way_out}"
+        )
+
+    def leave(self, state: str) -> None:
+        """Write down in the log and on the page how the run ended, if that is still possible."""
+        with contextlib.suppress(OSError, ToonifyError):
+            if self._record is not None and state != "interrupted":
+                self._record.add(Note(step=self._run.step, note=state))
+            self._write_page(state)
 
     def _card(self) -> Card:
         run = self._run
@@ -289,7 +415,7 @@ class _Loop:
             method=run.options.arch,
             options=options,
             steps=run.step,
-            epochs=-(-run.step // run.plan.steps_per_epoch),
+            epochs=self._epoch(),
             seed=run.options.seed,
             pictures=run.folders.counts(),
             versions=versions(),
@@ -298,30 +424,33 @@ class _Loop:
         )
         return style_card(run.folder, run.method, run.options, training)
 
-    def write_page(self, state: str) -> None:
+    def _write_page(self, state: str) -> None:
         run = self._run
+        if self._record is None:
+            return
+        options = plain(run.options).items()
         facts = [
             ("state", f"{state}, {run.step} of {run.plan.steps} steps"),
             ("method", run.options.arch),
             ("pictures", ", ".join(f"{count} {what}" for what, count in run.folders.counts().items())),
             ("device", f"{self._device}, {run.method.precision.name}"),
             ("seed", str(run.options.seed)),
-            ("options", ", ".join(f"{k} {v}" for k, v in plain(run.options).items() if k not in ("arch", "output"))),
+            ("options", ", ".join(f"{flag(k)} {v}" for k, v in options if k not in ("arch", "output"))),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions().items())),
         ]
-        page = render_page(run.folder.name, facts, read(run.folder.log), run.folder.sheets())
+        page = render_page(run.folder.name, facts, read(run.folder.log), run.folder.sheets(run.step))
         write_atomically(run.folder.page, page.encode(), overwrite=True)
 
+    def _note_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._note(text)
+
     def _note(self, text: str) -> None:
-        entry = Note(step=self._run.step, note=text)
         if self._record is not None:
+            entry = Note(step=self._run.step, note=text)
             self._record.add(entry)
-        self._reporter.on_note(entry)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # PyTorch has an error of its own for GPUs only.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+            self._reporter.on_note(entry)
 
 
 def _random_state() -> dict[str, Any]:
@@ -358,7 +487,8 @@ def _stop_requests() -> Iterator[_Stop]:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
-        print("stopping after this step, with a checkpoint; again: at once, without", file=sys.stderr)
+        if distributed.rank() == 0:
+            print("stopping after this step, with a checkpoint; again: at once, without", file=sys.stderr)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ValueError):  # not the main thread: whoever started us hears signals

@@ -38,7 +38,7 @@ _LEARNING, _RUN, _SHOWN, _CARD = "Learning", "Run", "Samples and evaluation", "S
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The options of a training run. Lengths are in pixels, paths are relative to the working folder."""
 
-    arch: Annotated[Arch, _say("How it is trained.", _METHOD)]
+    arch: Annotated[Arch, _say("How it is trained. Needed, but for --resume.", _METHOD)]
     objective: Annotated[
         Literal["gan", "lsgan", "wgan", "wgan-gp", "hinge"] | None, _say("The adversarial objective.", _METHOD)
     ] = None
@@ -134,8 +134,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = None
 
 
-# What may change when a run is resumed: nothing of it decides what the networks learn from a step.
-CHANGEABLE = frozenset(
+# Where a resumed run finds what it had before; that it is the same is checked.
+PLACES = frozenset({"photos", "cartoons", "smooth", "content_weights"})
+# What else may change then: nothing of it decides what the networks learn from a step.
+CHANGEABLE = PLACES | frozenset(
     field
     for line in (
         "epochs steps workers accumulate output device compile log_every save_every keep",
@@ -179,9 +181,9 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" (is it {close[0]}?)" if close else ""
 
 
-def bare_type(kind: Any) -> tuple[Any, dict[str, float]]:
+def bare_type(kind: Any) -> tuple[Any, dict[str, int | float]]:
     """The type inside a field's annotation, without None, and its limits (ge, gt, le, lt)."""
-    limits: dict[str, float] = {}
+    limits: dict[str, int | float] = {}
     while True:
         if get_origin(kind) is Annotated:
             kind, *metas = get_args(kind)
@@ -193,7 +195,7 @@ def bare_type(kind: Any) -> tuple[Any, dict[str, float]]:
             return kind, limits
 
 
-_LIMITS = {"ge": "from {:g}", "gt": "above {:g}", "le": "to {:g}", "lt": "below {:g}"}
+_LIMITS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -202,7 +204,12 @@ def describe_limits(kind: Any) -> str:
     kind, limits = bare_type(kind)
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    return " ".join([_NOUNS[kind], *(_LIMITS[name].format(limits[name]) for name in _LIMITS if name in limits)])
+    said = (_LIMITS[name].format(_figure(limits[name])) for name in _LIMITS if name in limits)
+    return " ".join([_NOUNS[kind], *said])
+
+
+def _figure(number: int | float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"  # 1000000, where g alone has 1e+06
 
 
 def read_config(text: bytes, path: str) -> dict[str, Any]:
@@ -218,12 +225,3 @@ def read_config(text: bytes, path: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"--config {display(path)}: expected one `option: value` a line")
     return {str(name).replace("-", "_"): value for name, value in values.items() if value is not None}
-
-
-def differences(made: Options, asked: dict[str, Any]) -> list[str]:
-    """The options, as typed, that a resumed run would have to change and must not."""
-    return [
-        f"{flag(name)} {value} (the run has {getattr(made, name)})"
-        for name, value in asked.items()
-        if name not in CHANGEABLE and getattr(made, name) != value
-    ]

@@ -24,7 +24,7 @@ def choose_samples(pictures: tuple[Found, ...], size: int) -> NDArray[np.uint8]:
     squares = []
     for place in places:
         with contextlib.suppress(ImageError):  # the data loader names it when its turn comes
-            pixels = read_picture(pictures[place].path)
+            pixels = read_picture(pictures[place])
             squares.append(cut(pixels, centre_box(*pixels.shape[:2]), size))
     return np.stack(squares) if squares else np.empty((0, size, size, 3), np.uint8)
 

@@ -1,6 +1,6 @@
 """From options to a run that can start: everything that can be wrong is found here, before a step is taken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -8,23 +8,38 @@ import numpy as np
 import torch
 
 from toonify import distributed
-from toonify.discover import find_photos
+from toonify.checkpoint import fingerprint
+from toonify.discover import Found
 from toonify.errors import DeviceError, UsageError, display
 from toonify.methods import METHODS
-from toonify.methods.method import Method, Settings
+from toonify.methods.method import Settings
 from toonify.methods.player import Precision
 from toonify.runtime import available_cores, choose_device
-from toonify.train.check import Heads, free_disk, read_heads, try_step
-from toonify.train.data import Folders, batches, find_folders, steps_per_epoch
+from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
+from toonify.train.data import Folders, batches, find_folders, find_pictures, steps_per_epoch
 from toonify.train.evaluation import Evaluation
 from toonify.train.folder import RunFolder, read_checkpoint
 from toonify.train.loop import Run, set_seed
-from toonify.train.options import Options, differences, make_options
+from toonify.train.options import PLACES, Options, make_options
 from toonify.train.plan import Plan
 from toonify.train.samples import choose_samples
-from toonify.train.settings import method_settings
+from toonify.train.settings import forbidden_changes, method_settings
 
 _NAMED = 3  # files of a kind that are named in a plan
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on."""
+
+    path: Path  # of its checkpoint
+    checkpoint: dict[str, Any]
+    moved: frozenset[str]  # the options in PLACES that were given anew
+
+    @property
+    def output(self) -> Path:
+        """The folder that the checkpoint lies in."""
+        return self.path.parent.parent
 
 
 @dataclass(frozen=True)
@@ -37,32 +52,46 @@ class Outline:
     folders: Folders
     precision: Precision
     plan: Plan
+    sample_photos: tuple[Found, ...]
+    evaluation: Evaluation | None
+    resumed: Resumed | None
 
 
-def resumed_options(which: str, asked: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+def find_resumed(which: str, asked: dict[str, Any]) -> tuple[Options, Resumed]:
     """The options of the run that goes on, and its checkpoint; `asked` are those given anew.
 
     What would change what the networks learn from a step cannot be given anew. Raises UsageError.
     """
+    asked_output = None if asked.get("output") is None else Path(asked["output"])
     if which == "last":
-        if "output" not in asked and "arch" not in asked:
+        if asked_output is None and "arch" not in asked:
             raise UsageError("--resume last: of which run? Give its folder with --output")
-        path = RunFolder(Path(asked.get("output") or f"runs/{asked['arch']}")).find_checkpoint(which)
+        path = RunFolder(asked_output or Path(f"runs/{asked['arch']}")).find_checkpoint(which)
     else:
         path = RunFolder(Path()).find_checkpoint(which)
     checkpoint = read_checkpoint(path)
-    made = make_options(checkpoint["options"])
-    if changed := differences(made, asked):
+    resumed = Resumed(path, checkpoint, frozenset(asked) & PLACES)
+    if asked_output is None:
+        if path.resolve().parent.name != RunFolder.CHECKPOINTS:
+            raise UsageError(f"--resume {display(path)} lies in no run's folder; say where it goes on with --output")
+        asked = {**asked, "output": str(resumed.output)}
+    made = make_options(checkpoint["options"], where=f"--resume {display(path)}")
+    whole = make_options({**checkpoint["options"], **asked})
+    if changed := forbidden_changes(made, asked, whole):
         raise UsageError(f"--resume: a run that goes on cannot take {', '.join(changed)}; start a new one, or drop it")
-    values = {**checkpoint["options"], "output": str(path.parent.parent), **asked}
-    return make_options(values), checkpoint
+    return whole, resumed
 
 
-def outline(options: Options) -> Outline:
+def outline(options: Options, resumed: Resumed | None = None) -> Outline:
     """Find and check what a run needs. Raises UsageError, DeviceError."""
     settings = method_settings(options)
     precision = choose_precision(options)
+    folder = RunFolder(Path(options.output or f"runs/{options.arch}"))
+    if distributed.rank() == 0:  # which may have made it when another process looks
+        folder.check(None if resumed is None else resumed.path)
     folders = find_folders(options, smoothing=settings.edge_promoting, paired=METHODS[options.arch].paired)
+    if resumed is not None:
+        _check_moved(folders, resumed)
     per_epoch = steps_per_epoch(folders, settings.batch_size)
     plan = Plan(METHODS[options.arch].phases_of(settings), per_epoch, settings.schedule, options.steps)
     world = distributed.world_size()
@@ -72,8 +101,19 @@ def outline(options: Options) -> Outline:
         raise UsageError("--eval-photos and --eval-cartoons go together; give both, or neither")
     if options.eval_photos is None and options.eval_weights is not None:
         raise UsageError("--eval-weights is for --eval-photos and --eval-cartoons; give them, or drop it")
-    folder = RunFolder(Path(options.output or f"runs/{options.arch}"))
-    return Outline(options, settings, folder, folders, precision, plan)
+    evaluation = None if options.eval_photos is None else Evaluation(options)
+    photos = folders.photos.pictures if evaluation is None else evaluation.photos
+    if options.sample_photos is not None:
+        photos = find_pictures(options.sample_photos, "--sample-photos")
+    return Outline(options, settings, folder, folders, precision, plan, photos, evaluation, resumed)
+
+
+def _check_moved(folders: Folders, resumed: Resumed) -> None:
+    """Raise UsageError if a folder that was given anew has other pictures than the run's."""
+    before, now = resumed.checkpoint["pictures"], folders.digests()
+    for title in sorted(resumed.moved & now.keys()):
+        if before.get(title) != now[title]:
+            raise UsageError(f"--resume: the pictures of --{title} are others than the run has; start a new one")
 
 
 def choose_precision(options: Options) -> Precision:
@@ -95,21 +135,19 @@ def _has_bf16(device: str) -> bool:
     return any(bool(getattr(torch.cpu, test, lambda: False)()) for test in tests)
 
 
-def make_run(lined: Outline, *, checkpoint: dict[str, Any] | None, quiet: bool) -> tuple[Run, list[str]]:
+def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     """Build the networks, from fresh weights or a checkpoint, and return the run with what is to be said of it.
 
-    Raises WeightsError, DownloadError, UsageError, ToonifyError.
+    Raises WeightsError, DownloadError, UsageError.
     """
     options = lined.options
-    leads = distributed.rank() == 0
     set_seed(options.seed)
     method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
     set_seed(options.seed + distributed.rank())  # from here on each process draws its own numbers
     if options.compile:
         for network in method.compilable():
             network.compile()
-    shown = options.sample_photos or options.eval_photos
-    pictures = lined.folders.photos.pictures if shown is None else tuple(find_photos([Path(shown)], drawings=True))
+    leads = distributed.rank() == 0
     run = Run(
         options=options,
         folder=lined.folder,
@@ -117,15 +155,16 @@ def make_run(lined: Outline, *, checkpoint: dict[str, Any] | None, quiet: bool) 
         method=method,
         plan=lined.plan,
         workers=_workers(options),
-        samples=choose_samples(pictures, options.size) if leads else np.empty((0, 1, 1, 3), np.uint8),
-        evaluation=Evaluation(options, quiet=quiet) if options.eval_photos is not None and leads else None,
-        evaluates=options.eval_photos is not None,
+        samples=choose_samples(lined.sample_photos, options.size) if leads else np.empty((0, 1, 1, 3), np.uint8),
+        evaluation=lined.evaluation,
+        features=None if method.features is None else fingerprint(method.features.state_dict()),
         parts=options.accumulate,
     )
-    remarks = [] if checkpoint is None else run.load(checkpoint)
+    remarks = [] if lined.resumed is None else run.load(lined.resumed.checkpoint)
     if run.finished:
+        longer = "--epochs" if options.steps is None else "--steps or --epochs"
         raise UsageError(
-            f"the run in {display(lined.folder.path)} is finished ({run.step} steps); raise --epochs to train on, "
+            f"the run in {display(lined.folder.path)} is finished ({run.step} steps); raise {longer} to train on, "
             "or give another --output"
         )
     return run, remarks
@@ -139,7 +178,7 @@ def _workers(options: Options) -> int:
 
 
 def describe(lined: Outline) -> list[str]:
-    """The plan of a run in lines, with what its folders' files say."""
+    """The plan of a run in lines, with what its folders' files say. Raises UsageError if a folder is of no use."""
     folders, plan, options = lined.folders, lined.plan, lined.options
     lines = []
     for title, folder in (("photos", folders.photos), ("cartoons", folders.cartoons), ("smooth", folders.smooth)):
@@ -172,23 +211,28 @@ def _remarks(heads: Heads, size: int) -> list[str]:
     return lines
 
 
-def rehearse(lined: Outline, *, quiet: bool) -> list[str]:
-    """Build the networks, take trial steps with real pictures, and tell what the run will take."""
-    options, plan = lined.options, lined.plan
-    set_seed(options.seed)
-    method: Method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
-    source = batches(lined.folders, options, batch_size=lined.settings.batch_size, first_step=0, workers=0)
+def rehearse(run: Run) -> list[str]:
+    """Take trial steps with real pictures, and tell what the run will take; after that it is of no further use.
+
+    Raises UsageError if memory or disk are too small, TrainingError if no picture can be read.
+    """
+    settings, options = run.method.settings, run.options
+    source = batches(run.folders, options, batch_size=settings.batch_size, first_step=run.step, workers=0)
     batch, _problems = next(source)
-    trial = try_step(method, batch, parts=options.accumulate)
-    disk = free_disk(lined.folder.path)
+    trial = try_step(run.method, batch, parts=run.parts)
+    disk = free_disk(run.folder.path)
     needed = trial.checkpoint * (options.keep + 2)
-    lines = [
-        f"a trial step took {trial.seconds:.2f} s and {trial.memory / 1e9:.1f} GB of memory at most; "
-        f"{plan.steps} steps take about {trial.seconds * plan.steps / 3600:.1f} h",
-        f"a checkpoint takes {trial.checkpoint / 1e6:.0f} MB; {disk / 1e9:.1f} GB are free",
-    ]
     if needed > disk:
-        raise UsageError(
-            f"checkpoints need {needed / 1e9:.1f} GB and {disk / 1e9:.1f} are free; lower --keep or --width"
-        )
-    return lines
+        raise UsageError(f"checkpoints need {_size(needed)} and {_size(disk)} are free; lower --keep or --width")
+    left = run.plan.steps - run.step
+    told = ((field.name.replace("_", " "), getattr(settings, field.name)) for field in fields(settings))
+    return [
+        f"settings: {', '.join(f'{name} {value}' for name, value in told if value is not None)}",
+        f"a trial step took {trial.seconds:.2f} s and {_size(trial.memory)} of memory at most; "
+        f"{left} steps take about {duration(trial.seconds * left)}",
+        f"a checkpoint takes {_size(trial.checkpoint)}; {_size(disk)} are free",
+    ]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

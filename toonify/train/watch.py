@@ -2,35 +2,47 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from toonify.errors import TrainingError
 
 _PATIENCE = 50  # lines of the log in a row for which a discriminator may seem dead
+_SETTLED = 200  # steps after which a generator tells photos apart: a fresh one, with batch norm, draws all alike
+_SHEETS = 2  # of samples in a row that are alike
 _ALIKE = 0.02  # of the photos' own difference, below which drawings are taken for one and the same
 _NO_DIFFERENCE = 1e-4  # between the scores of real and drawn pictures, relative to their size
 _WON = 1e-3  # loss of a discriminator that is never wrong; of the objectives that are bounded below by 0
 
 
 class Watch:
-    """Sees every line of the log, and the drawings of the samples."""
+    """Sees every line of the log, the drawings of the samples, and what is to be saved."""
 
-    def __init__(self, objective: str) -> None:
+    def __init__(self, objective: str, *, anchors: Sequence[str] = (), shortened: bool = False) -> None:
+        """`anchors` are the options of the losses that hold a drawing to its photo; `shortened`: less than float32."""
         self._bounded = objective in ("gan", "lsgan", "hinge")
+        self._anchors = f"raise {' or '.join(anchors)}, or " if anchors else ""
+        self._calmer = f"lower --learning-rate, or give --clip 1{' or --precision fp32' * shortened}, in a new run"
         self._same: dict[str, int] = defaultdict(int)
         self._won: dict[str, int] = defaultdict(int)
+        self._alike = 0
+
+    def see_finite(self, step: int, losses: Mapping[str, float], state: Iterable[Tensor] = ()) -> None:
+        """Raise TrainingError if a loss, or a number of the networks, is not finite."""
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise TrainingError(f"the {_words(name)} is {value} at step {step}; {self._calmer}")
+        finite = [tensor.isfinite().all() for tensor in state if tensor.is_floating_point()]
+        if finite and not torch.stack(finite).all():
+            raise TrainingError(f"the networks hold numbers that are not finite at step {step}; {self._calmer}")
 
     def see_losses(self, step: int, losses: Mapping[str, float]) -> None:
         """Raise TrainingError if a loss is not finite, or a discriminator has been of no use for long."""
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the {name} loss is {value} at step {step}; lower --learning-rate, or give --clip 1 or "
-                    "--precision fp32, in a new run"
-                )
+        self.see_finite(step, losses)
         for name, real in losses.items():
             if not name.startswith("score_real"):
                 continue
@@ -43,8 +55,8 @@ class Watch:
             title = f"discriminator{which}".replace("_", " of ", 1).replace("_", " ")
             if self._same[which] >= _PATIENCE:
                 raise TrainingError(
-                    f"the {title} cannot tell cartoons from drawings any more at step {step} (it says the same of "
-                    "both); lower --learning-rate, or choose another --objective, in a new run"
+                    f"the {title} cannot tell real pictures from drawings any more at step {step} (it says the same "
+                    "of both); lower --learning-rate, or choose another --objective, in a new run"
                 )
             if self._won[which] >= _PATIENCE:
                 raise TrainingError(
@@ -53,14 +65,21 @@ class Watch:
                 )
 
     def see_drawings(self, step: int, photos: NDArray[np.uint8], drawings: NDArray[np.uint8]) -> None:
-        """Raise TrainingError if different photos are drawn alike: N x H x W x 3 each."""
-        if len(photos) < 2 or (wanted := _difference(photos)) < 1:
+        """Raise TrainingError if different photos are drawn alike, and were the last time: N x H x W x 3 each."""
+        if step < _SETTLED or len(photos) < 2 or (wanted := _difference(photos)) < 1:
             return
-        if _difference(drawings) < _ALIKE * wanted:
+        self._alike = self._alike + 1 if _difference(drawings) < _ALIKE * wanted else 0
+        if self._alike >= _SHEETS:
             raise TrainingError(
-                f"the generator draws all photos alike at step {step}; raise --content-weight or --cycle-weight, or "
-                "lower --learning-rate, in a new run"
+                f"the generator draws all photos alike at step {step}; {self._anchors}lower --learning-rate, in "
+                "a new run"
             )
+
+
+def _words(name: str) -> str:
+    """A loss or score as a sentence has it."""
+    words = name.replace("_", " ")
+    return words if name.startswith("score") else f"{words} loss"
 
 
 def _difference(pictures: NDArray[np.uint8]) -> float:

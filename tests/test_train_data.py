@@ -1,0 +1,420 @@
+"""Folders to batches: which pictures make which step, whoever reads them, and what broken ones do."""
+
+import itertools
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from training import pictures
+from videos import scene
+
+from toonify.crops import random_boxes
+from toonify.discover import Found
+from toonify.edges import smooth_edges
+from toonify.errors import ImageError, TrainingError, UsageError
+from toonify.methods.batch import Batch
+from toonify.train.check import read_heads
+from toonify.train.data import Folders, Squares, batches, find_folders, read_picture, steps_per_epoch
+from toonify.train.options import Options
+from toonify.train.samples import choose_samples
+
+SIZE = 16
+
+
+def plain(folder: Path, count: int, *, first: int = 0) -> Path:
+    """Pictures of one grey each, by which they are known again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + count):
+        Image.new("RGB", (40, 30), (number, number, number)).save(folder / f"{number:03}.png")
+    return folder
+
+
+def options(photos: Path, cartoons: Path, smooth: Path | None = None, *, seed: int = 0) -> Options:
+    where = {"photos": str(photos), "cartoons": str(cartoons), "smooth": None if smooth is None else str(smooth)}
+    return Options(arch="cartoongan", size=SIZE, seed=seed, **where)
+
+
+def greys(tensor: torch.Tensor) -> list[int]:
+    """Which plain pictures a batch has."""
+    return [round(float(value)) for value in (tensor.mean(dim=(1, 2, 3)) + 1) * 127.5]
+
+
+def take(folders: Folders, made: Options, count: int, *, batch: int = 2, first: int = 0, **who: int) -> list[Batch]:
+    source = batches(folders, made, batch_size=batch, first_step=first, **{"workers": 0, **who})
+    return [got for got, _ in itertools.islice(source, count)]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """11 photos and 4 cartoons: an epoch is 2 steps of 2."""
+    return _find(tmp_path, 11, 4)
+
+
+def _find(tmp_path: Path, photos: int, cartoons: int) -> Folders:
+    made = options(plain(tmp_path / "photos", photos), plain(tmp_path / "cartoons", cartoons, first=100))
+    return find_folders(made, smoothing=False, paired=False)
+
+
+def made(folders: Folders, seed: int = 0) -> Options:
+    return options(Path(folders.photos.name), Path(folders.cartoons.name), seed=seed)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_ever() -> Iterator[None]:
+    """A reader that hangs, or a pipe that is opened, is to fail the test and not to stop all of them."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+# --- which pictures ---
+
+
+def test_no_picture_comes_twice_in_an_epoch_and_the_larger_folder_is_gone_through(folders: Folders) -> None:
+    steps = steps_per_epoch(folders, 2)
+    assert steps == 2
+    got = take(folders, made(folders), 40 * steps)
+    photos = [greys(batch.photo) for batch in got]
+    for epoch in range(40):
+        within = slice(epoch * steps, (epoch + 1) * steps)
+        assert len(set(itertools.chain(*photos[within]))) == 4
+        assert sorted(itertools.chain(*(greys(batch.cartoon) for batch in got[within]))) == [100, 101, 102, 103]
+    # Two epochs are one pass over the photos, of which three are left over, others each time.
+    for start in range(0, 80, 4):
+        assert len(set(itertools.chain(*photos[start : start + 4]))) == 8
+    counts = Counter(itertools.chain(*photos))
+    assert len(counts) == 11 and max(counts.values()) < 2 * min(counts.values())
+
+
+def test_batches_have_the_range_and_layout_of_networks(folders: Folders) -> None:
+    (batch,) = take(folders, made(folders), 1)
+    assert batch.photo.shape == batch.cartoon.shape == (2, 3, SIZE, SIZE) and batch.smooth is None
+    assert batch.photo.dtype == torch.float32 and batch.photo.min() >= -1 and batch.photo.max() <= 1
+    assert batch.to("cpu").photo.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_same_seed_gives_the_same_and_another_seed_another_order(folders: Folders) -> None:
+    def order(seed: int) -> list[list[int]]:
+        return [greys(batch.photo) for batch in take(folders, made(folders, seed), 6)]
+
+    assert order(3) == order(3) != order(4)
+
+
+def test_a_run_goes_on_with_the_pictures_that_it_would_have_had(folders: Folders) -> None:
+    whole = take(folders, made(folders), 9)
+    for first in (1, 4, 7):
+        rest = take(folders, made(folders), 9 - first, first=first)
+        assert all(torch.equal(a.photo, b.photo) for a, b in zip(whole[first:], rest, strict=True))
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_share_a_batch_between_them(tmp_path: Path, world: int) -> None:
+    folders = _find(tmp_path, 11, 9)
+    whole = take(folders, made(folders), 5, batch=4)
+    shards = [take(folders, made(folders), 5, batch=4, rank=rank, world=world) for rank in range(world)]
+    for step, batch in enumerate(whole):
+        joined = torch.cat([shard[step].photo for shard in shards])
+        assert torch.equal(joined, batch.photo)  # so that none has what another has
+        assert len(set(greys(joined))) == 4
+
+
+def test_workers_read_the_same_and_take_no_random_number_from_the_networks(training_data: Path) -> None:
+    made = options(training_data / "photos", training_data / "cartoons")
+    folders = find_folders(made, smoothing=True, paired=False)
+    before = torch.get_rng_state()
+    alone = take(folders, made, 3)
+    helped = take(folders, made, 3, workers=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    for a, b in zip(alone, helped, strict=True):
+        assert torch.equal(a.photo, b.photo) and torch.equal(a.cartoon, b.cartoon) and torch.equal(a.smooth, b.smooth)
+
+
+def test_workers_start_though_opencv_has_run_threads(training_data: Path) -> None:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        made = options(training_data / "photos", training_data / "cartoons")
+        folders = find_folders(made, smoothing=False, paired=False)
+        cv2.resize(np.zeros((3000, 3000, 3), np.uint8), (2000, 2000), interpolation=cv2.INTER_LANCZOS4)
+        take(folders, made, 1, workers=1)
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_squares_are_cut_anywhere_and_mirrored_half_of_the_time(tmp_path: Path) -> None:
+    ramp = np.empty((30, 60, 3), np.uint8)
+    ramp[:] = np.arange(60, dtype=np.uint8)[None, :, None] * 4
+    ramp[..., 1] = np.arange(30, dtype=np.uint8)[:, None] * 8
+    for name in ("photos", "cartoons"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            Image.fromarray(ramp).save(tmp_path / name / f"{number}.png")
+    made = options(tmp_path / "photos", tmp_path / "cartoons")
+    folders = find_folders(made, smoothing=False, paired=False)
+    squares = Squares(folders, size=SIZE, seed=0, epoch=4)
+    got = [squares[place]["photo"].astype(int) for place in range(200)]
+    mirrored = [square[:, -1, 0].mean() < square[:, 0, 0].mean() for square in got]
+    assert 70 < sum(mirrored) < 130
+    assert all(square[-1, :, 1].mean() > square[0, :, 1].mean() for square in got)  # never upside down
+    places = {(square[..., 0].min() // 16, square[..., 1].min() // 16) for square in got}
+    assert len(places) > 20
+    assert all(square.shape == (SIZE, SIZE, 3) for square in got)
+
+
+# --- smoothed cartoons, pairs ---
+
+
+def test_smoothed_cartoons_come_from_their_folder_or_are_made_on_the_spot(
+    tmp_path: Path, training_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = options(training_data / "photos", training_data / "cartoons")
+    folders = find_folders(made, smoothing=True, paired=False)
+    item = Squares(folders, size=SIZE, seed=0, epoch=4)[0]
+    assert folders.smoothing == "fly" and np.array_equal(item["smooth"], smooth_edges(item["cartoon"]))
+    plain(Path("data/smooth"), 6, first=200)
+    folders = find_folders(made, smoothing=True, paired=False)  # it is there, so it is taken
+    assert folders.smoothing == "folder" and folders.counts() == {"photos": 7, "cartoons": 5, "smooth": 6}
+    seen = [greys(batch.smooth) for batch in take(folders, made, 10)]
+    assert set(itertools.chain(*seen)) <= set(range(200, 206))
+    spare = options(training_data / "photos", training_data / "cartoons", Path("data/smooth"))
+    with pytest.raises(UsageError, match="--smooth is for --edge-promoting"):
+        find_folders(spare, smoothing=False, paired=False)
+
+
+def test_pairs_are_cut_and_mirrored_together(tmp_path: Path, training_data: Path) -> None:
+    """Also where the cartoons are smaller, of another format, or have smoothed ones."""
+    for name, number in (("cartoons", 3), ("smooth", 5)):
+        (tmp_path / name).mkdir()
+        for path in pictures(training_data / "photos"):
+            pixels = np.asarray(Image.open(path)) // number
+            picture = Image.fromarray(pixels)
+            picture.save(tmp_path / name / f"{path.stem}.bmp")
+    made = options(training_data / "photos", tmp_path / "cartoons", tmp_path / "smooth")
+    folders = find_folders(made, smoothing=True, paired=True)
+    squares = Squares(folders, size=32, seed=0, epoch=7)
+    for place in range(20):
+        item = squares[place]
+        assert np.abs(item["photo"] / 3 - item["cartoon"]).max() < 4
+        assert np.abs(item["photo"] / 5 - item["smooth"]).max() < 4
+
+
+def test_pairs_may_differ_in_size(tmp_path: Path) -> None:
+    for name, size in (("photos", (60, 40)), ("cartoons", (30, 20))):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        for number in range(2):
+            Image.fromarray(scene(number, 400, 600)).resize(size).save(tmp_path / name / "sub" / f"{number}.png")
+    made = options(tmp_path / "photos", tmp_path / "cartoons")
+    folders = find_folders(made, smoothing=False, paired=True)
+    item = Squares(folders, size=SIZE, seed=0, epoch=2)[0]
+    assert np.abs(item["photo"].astype(int) - item["cartoon"]).mean() < 12
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "3.png").unlink(), "1 stands alone, such as .*photos/3.png"),
+        (lambda folder: shutil.copy(folder / "3.png", folder / "33.png"), "1 stands alone, such as .*cartoons/33.png"),
+        (lambda folder: [path.unlink() for path in pictures(folder)[2:]], "5 stand alone, such as .*photos/2.png"),
+        (lambda folder: Image.new("RGB", (9, 9)).save(folder / "3.bmp"), "3.bmp and .*3.png have one name"),
+    ],
+)
+def test_pairs_that_do_not_match_are_named(tmp_path: Path, training_data: Path, spoil: object, said: str) -> None:
+    for name in ("photos", "cartoons"):
+        shutil.copytree(training_data / "photos", tmp_path / name)
+    spoil(tmp_path / "cartoons")
+    with pytest.raises(UsageError, match=said):
+        find_folders(options(tmp_path / "photos", tmp_path / "cartoons"), smoothing=False, paired=True)
+
+
+# --- folders that will not do ---
+
+
+@pytest.mark.parametrize("which", ["photos", "cartoons"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: None, "no such folder; `toonify prepare` makes one"),
+        (lambda folder: folder.mkdir(), "no photos in"),
+        (lambda folder: folder.write_bytes(b"a file"), "no such folder"),
+    ],
+)
+def test_a_folder_that_will_not_do_is_named_with_its_option(
+    tmp_path: Path, which: str, make: object, said: str
+) -> None:
+    other = plain(tmp_path / "good", 2)
+    make(tmp_path / "bad")
+    where = {"photos": other, "cartoons": other, which: tmp_path / "bad"}
+    with pytest.raises(UsageError, match=f"--{which}.* .*{said}|--{which}: {said}"):
+        find_folders(options(**where), smoothing=False, paired=False)
+
+
+def test_a_folder_name_that_is_too_long_is_one_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        find_folders(options(tmp_path / ("x" * 300), tmp_path), smoothing=False, paired=False)
+
+
+def test_too_few_pictures_for_a_batch_name_the_folder_and_the_batch_that_would_do(tmp_path: Path) -> None:
+    folders = _find(tmp_path, 9, 1)
+    assert steps_per_epoch(folders, 1) == 1
+    with pytest.raises(UsageError, match=r"--batch-size 2: .*cartoons has 1 picture; add some, or give --batch-size 1"):
+        steps_per_epoch(folders, 2)
+
+
+def test_one_picture_is_enough_for_an_endless_run(tmp_path: Path) -> None:
+    folders = _find(tmp_path, 1, 1)
+    assert [greys(batch.photo) for batch in take(folders, made(folders), 3, batch=1)] == [[0]] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    folder = plain(tmp_path / "photos", 2)
+    folder.chmod(0)
+    try:
+        with pytest.raises(UsageError, match="--photos"):
+            find_folders(options(folder, folder), smoothing=False, paired=False)
+    finally:
+        folder.chmod(0o700)
+
+
+# --- pictures that will not do ---
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """Pictures of every bad kind, and what is said of each."""
+    good = folder / "000.png"
+    (folder / "empty.jpg").touch()
+    (folder / "cut.png").write_bytes(good.read_bytes()[:60])
+    (folder / "text.png").write_bytes(b"no picture at all")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    return {
+        "empty.jpg": "not a picture",
+        "cut.png": "damaged",
+        "text.png": "not a picture",
+        "gone.png": "cannot be opened: No such file or directory",
+        "pipe.png": "not a regular file",
+    }
+
+
+def test_broken_pictures_are_named_and_another_serves(tmp_path: Path) -> None:
+    plain(tmp_path / "photos", 6)
+    bad = hostile(tmp_path / "photos")
+    folders = _find(tmp_path, 6, 4)
+    source = batches(folders, made(folders), batch_size=2, first_step=0, workers=0)
+    told: Counter[str] = Counter()
+    for batch, problems in itertools.islice(source, 40):
+        told.update(problems)
+        assert set(greys(batch.photo)) <= set(range(6)) and len(batch) == 2
+    said = {Path(line.partition(": ")[0]).name: line for line in told}
+    assert said.keys() == bad.keys() and all(bad[name] in said[name] for name in bad)
+    heads = read_heads(folders.photos, 100)
+    assert heads.readable == 6 + 1  # a head can be whole where the rest is not
+    assert {path.name for path, _ in heads.broken} == bad.keys() - {"cut.png"}
+
+
+def test_colour_modes_and_tiny_pictures_are_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = Image.fromarray(scene(0, 40, 50))
+    picture.convert("CMYK").save(folder / "cmyk.jpg")
+    picture.convert("LA").save(folder / "grey.png")
+    picture.convert("P").save(folder / "palette.gif")
+    picture.resize((1, 1)).save(folder / "dot.png")
+    picture.resize((3, 900)).save(folder / "stripe.png")
+    folders = find_folders(options(folder, folder), smoothing=False, paired=False)
+    squares = Squares(folders, size=SIZE, seed=0, epoch=5)
+    items = [squares[place] for place in range(10)]
+    assert all(item["photo"].shape == (SIZE, SIZE, 3) and not item["problems"] for item in items)
+    heads = read_heads(folders.photos, SIZE)
+    assert {path.name for path in heads.small} == {"dot.png", "stripe.png"} and not heads.broken
+    assert random_boxes(1, 900, SIZE, 1, np.random.default_rng(0))[0][3] == 1
+
+
+def test_a_picture_that_goes_or_turns_to_garbage_during_the_run(tmp_path: Path) -> None:
+    folders = _find(tmp_path, 4, 4)
+    source = batches(folders, made(folders), batch_size=2, first_step=0, workers=0)
+    next(source)
+    (tmp_path / "photos" / "001.png").unlink()
+    (tmp_path / "photos" / "002.png").write_bytes(b"garbage")
+    told = set()
+    for batch, problems in itertools.islice(source, 10):
+        told.update(problems)
+        assert set(greys(batch.photo)) <= {0, 3}
+    assert {line.partition("photos/")[2] for line in told} == {
+        "001.png: cannot be read: No such file or directory",
+        "002.png: not a picture, or of a kind that is not read",
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_where_nothing_can_be_read_any_more_the_run_stops_in_one_line(tmp_path: Path, workers: int) -> None:
+    folders = _find(tmp_path, 4, 4)
+    shutil.rmtree(tmp_path / "cartoons")
+    with pytest.raises(TrainingError) as caught:
+        take(folders, made(folders), 3, workers=workers)
+    said = str(caught.value)
+    assert said.startswith(f"4 pictures in a row of {tmp_path}/cartoons cannot be read; the last: {tmp_path}/cartoons/")
+    assert said.endswith("cannot be read: No such file or directory") and "\n" not in said
+
+
+def test_a_reader_that_is_ended_stops_the_run_in_one_line(folders: Folders) -> None:
+    source = batches(folders, made(folders), batch_size=2, first_step=0, workers=1)
+    next(source)
+    (worker,) = (child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline()))
+    worker.send_signal(signal.SIGTERM)  # what ends a group of processes is the run's own to decide on
+    time.sleep(0.1)
+    next(source)
+    worker.kill()
+    with pytest.raises(TrainingError) as caught:
+        for _ in range(20):
+            next(source)
+    assert "a process that reads pictures has ended" in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value).endswith("give fewer --workers than 1")
+
+
+def test_reading_a_named_problem_does_not_open_the_file() -> None:
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_picture(Found(Path("/dev/zero"), None, "not a regular file"))
+
+
+# --- samples ---
+
+
+def test_samples_are_spread_over_the_folder_and_leave_broken_ones_out(tmp_path: Path) -> None:
+    folders = _find(tmp_path, 50, 4)
+    samples = choose_samples(folders.photos.pictures, SIZE)
+    assert samples.shape == (8, SIZE, SIZE, 3)
+    assert [int(sample.mean()) for sample in samples] == [0, 7, 14, 21, 28, 35, 42, 49]
+    assert choose_samples(folders.photos.pictures[:3], SIZE).shape[0] == 3
+    for path in pictures(tmp_path / "photos")[1:]:
+        path.write_bytes(b"broken")
+    assert choose_samples(folders.photos.pictures, SIZE).shape[0] == 1
+
+
+def test_whether_a_folder_has_the_same_pictures_is_told_by_their_names(tmp_path: Path) -> None:
+    folders = _find(tmp_path, 3, 3)
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    moved = find_folders(options(tmp_path / "moved", tmp_path / "cartoons"), smoothing=False, paired=False)
+    assert moved.digests() == folders.digests()
+    (tmp_path / "moved" / "001.png").rename(tmp_path / "moved" / "1.png")
+    again = find_folders(options(tmp_path / "moved", tmp_path / "cartoons"), smoothing=False, paired=False)
+    assert again.digests()["photos"] != folders.digests()["photos"]
+    assert again.digests()["cartoons"] == folders.digests()["cartoons"]
