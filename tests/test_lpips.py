@@ -148,7 +148,7 @@ def test_other_weights_are_another_network(files: list[Path], tmp_path: Path) ->
 
 
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toonify.metrics.published.reach", lambda url: "no network")
+    monkeypatch.setattr("toonify.published.reach", lambda url: "no network")
     with pytest.raises(DownloadError) as caught:
         find_lpips_weights([])
     message = str(caught.value)

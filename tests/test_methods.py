@@ -248,7 +248,12 @@ def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make
     assert any(not torch.equal(drawing[name], before[GENERATOR]["network"][name]) for name in drawing)
 
     of_content = gradients(method, GENERATOR)
+    kept_for_backward: list[bool] = []
+    for module in method.generators.network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda module, inputs, y: kept_for_backward.append(y.requires_grad))
     losses = method.step(batch, ADVERSARIAL, 0)
+    assert kept_for_backward and not any(kept_for_backward)  # drawn without what only gradients would need
     assert {name.split("_")[0] for name in losses} == {"discriminator", "score"}
     assert_same(parameters(method, GENERATOR), drawing)  # a batch norm's running statistics may move on
     assert_same(gradients(method, GENERATOR), of_content)
@@ -476,6 +481,33 @@ def test_wgan_clips_the_critics_weights_and_no_others(arch: str, make: Make) -> 
     judging = torch.cat([parameter.abs().flatten() for parameter in parameters(method, DISCRIMINATOR).values()])
     assert judging.max().item() == pytest.approx(0.01)
     assert max(parameter.abs().max() for parameter in parameters(method, GENERATOR).values()) > 0.02
+
+
+@pytest.mark.parametrize(("arch", "objective"), EVERY)
+def test_optimisers_are_those_of_the_objectives_authors(arch: str, objective: ObjectiveName, make: Make) -> None:
+    method = make(arch, objective)
+    expected = {
+        "wgan": {"lr": 5e-5, "alpha": 0.99},
+        "wgan-gp": {"lr": 1e-4, "betas": (0.0, 0.9)},
+    }.get(objective, {"lr": 1e-4 if arch == "ugatit" else 2e-4, "betas": (0.5, 0.999)})
+    expected["weight_decay"] = 1e-4 if arch == "ugatit" else 0
+    for player in method.state_dict().values():
+        (group,) = player["optimiser"]["param_groups"]
+        assert {name: group[name] for name in expected} == expected
+        assert ("alpha" in group) == (objective == "wgan")  # RMSProp's
+
+
+@pytest.mark.parametrize("arch", ["cartoongan", "pix2pix"])
+def test_a_penalised_critic_has_no_batch_norm(arch: str, make: Make) -> None:
+    """The penalty is of one picture's gradient, which must not depend on the others."""
+
+    def has_batch_norm(method: Method, player: str) -> bool:
+        return any(isinstance(module, nn.BatchNorm2d) for module in method.players[player].network.modules())
+
+    for objective in OBJECTIVES:
+        method = make(arch, objective)
+        assert has_batch_norm(method, GENERATOR)
+        assert has_batch_norm(method, DISCRIMINATOR) == (objective != "wgan-gp")
 
 
 @pytest.mark.parametrize("arch", METHODS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toonify.errors import DownloadError, WeightsError
-from toonify.metrics.published import Published, fetch
+from toonify.published import Published, fetch
 
 CONTENT = b"weights" * 1000
 

@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -469,6 +471,26 @@ def test_files_of_the_users_own_do_not_upset_a_run(training_data: Path) -> None:
         "step-00000001-good.pt",
         "step-00000004.pt",
     ]
+
+
+# --- processes ---
+
+
+def test_a_reader_that_dies_stops_the_run_in_one_line(
+    training_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end_reader() -> None:
+        (reader,) = psutil.Process().children()
+        reader.kill()
+        time.sleep(5)  # PyTorch's error comes in between
+
+    at_step(monkeypatch, 3, end_reader)
+    assert train(*flags(training_data, output=RUN, workers=1)) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: a process that reads pictures was ended at step 3, perhaps for want of memory; go on with --resume "
+        "last and fewer --workers than 1"
+    )
+    assert steps_saved(RUN) == [2]
 
 
 # --- memory ---

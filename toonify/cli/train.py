@@ -130,8 +130,8 @@ def _option(field: msgspec.structs.FieldInfo, hint: Any) -> Any:
         names = [f"{names[0]}/--no-{field.name.replace('_', '-')}"]
     option = typer.Option(
         *names,
-        min=limits.get("ge"),
-        max=limits.get("le"),
+        # The schema is what refuses a value, with both limits and in one wording for options and config files.
+        metavar=f"{min(limits.values())}..{max(limits.values())}" if limits else None,
         help=meta.description,
         show_default=field.default not in (msgspec.NODEFAULT, None, "", False),
         rich_help_panel=(meta.extra or {})["panel"],

@@ -11,7 +11,7 @@ import numpy as np
 from toonify.arrays import Pixels, to_floats
 from toonify.errors import WeightsError, display
 from toonify.metrics.network import MeasuringNetwork, converted_file, write_converted
-from toonify.metrics.published import Published, fetch, file_digest
+from toonify.published import VGG16, Published, fetch, file_digest
 from toonify.runtime import Device
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
     from toonify.models.lpips import LpipsNetwork
 
-VGG16 = Published(
-    title="VGG-16",
-    url="https://download.pytorch.org/models/vgg16-397923af.pth",
-    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-    megabytes=553.4,
-)
 HEADS = Published(
     title="LPIPS' heads",
     url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-vgg16-lpips.pth",

@@ -27,7 +27,7 @@ from toonify.arrays import Pixels
 from toonify.crops import cut, random_boxes
 from toonify.discover import Found, find_photos
 from toonify.edges import smooth_edges
-from toonify.errors import ImageError, TrainingError, UsageError, display, one_line
+from toonify.errors import ImageError, TrainingError, UsageError, display
 from toonify.images import opaque, read_photo
 from toonify.methods.batch import Batch
 from toonify.resize import resize
@@ -271,7 +271,7 @@ def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _no_threads_of_opencv() -> Iterator[None]:
-    """Within it workers can be forked: one that finds OpenCV's threads gone waits for them for ever."""
+    """Within it workers can be forked: OpenCV's pool of threads does not survive that, and they would hang."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -296,11 +296,10 @@ def batches(
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
     next one in the order served.
 
-    Raises TrainingError when too many pictures in a row cannot be read, or a worker ends.
+    Raises TrainingError when too many pictures in a row cannot be read. When a worker dies, PyTorch raises what
+    `is_of_worker` knows, wherever the process happens to be.
     """
     epoch = steps_per_epoch(folders, batch_size) * batch_size
-    if workers:  # before they are forked: OpenCV's pool of threads does not survive that, and a worker would hang
-        cv2.setNumThreads(0)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         Squares(folders, size=options.size, seed=options.seed, epoch=epoch),
         batch_sampler=_Places(batch_size, first_step, rank, world),
@@ -314,19 +313,16 @@ def batches(
     )
     with _no_threads_of_opencv():
         source = iter(loader)
-    while True:
-        try:
-            raw = next(source)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise TrainingError(
-                f"a process that reads pictures has ended ({one_line(error)}); give fewer --workers than {workers}"
-            ) from error
+    for raw in source:
         if "failed" in raw:
             raise TrainingError(raw["failed"])
         smooth = _to_range(raw["smooth"]) if "smooth" in raw else None
         yield Batch(_to_range(raw["photo"]), _to_range(raw["cartoon"]), smooth), raw["problems"]
+
+
+def is_of_worker(error: RuntimeError) -> bool:
+    """Whether an error says that a process that reads pictures has died."""
+    return "DataLoader worker" in str(error)
 
 
 def _to_range(squares: Tensor) -> Tensor:

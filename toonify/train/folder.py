@@ -55,6 +55,11 @@ class RunFolder:
         try:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise UsageError(f"{name} is a file; give a folder")
+            above = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+            if not above.is_dir():
+                raise UsageError(f"{name}: {display(above)} is a file; give another name")
+            if not os.access(above, os.W_OK | os.X_OK):
+                raise UsageError(f"{name}: no permission to write in {display(above)}; choose another place")
             is_own = resumed is not None and resumed.resolve().parent == self._checkpoints.resolve()
             if is_own or not (self.path.is_dir() and any(self.path.iterdir())):
                 return

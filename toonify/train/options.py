@@ -5,6 +5,7 @@ has it": `toonify.methods` says what each method fills in, and which fields it d
 """
 
 import difflib
+from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -214,10 +215,10 @@ def _figure(number: int | float) -> str:
 
 def read_config(text: bytes, path: str) -> dict[str, Any]:
     """The fields of a config file, TOML or YAML by its suffix; names may have - or _. Raises UsageError."""
-    suffix = path.rpartition(".")[2].lower()
-    if suffix not in ("toml", "yaml", "yml"):
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in (".toml", ".yaml", ".yml"):
         raise UsageError(f"--config {display(path)}: give a file that ends in .toml, .yaml or .yml")
-    decode = msgspec.toml.decode if suffix == "toml" else msgspec.yaml.decode
+    decode = msgspec.toml.decode if suffix == ".toml" else msgspec.yaml.decode
     try:
         values = decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, ImportError) as error:

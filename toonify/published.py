@@ -1,4 +1,4 @@
-"""The published networks that metrics need: where PyTorch keeps its downloads, fetched once, checked each time."""
+"""Published networks that metrics and content losses need: in PyTorch's folder, fetched once, checked each time."""
 
 import hashlib
 import os
@@ -26,6 +26,14 @@ class Published:
         folder = Path(os.environ.get("TORCH_HOME", cache / "torch")) / "hub" / "checkpoints"
         names = [self.url.rpartition("/")[2], *self.other_names]
         return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
+
+
+VGG16 = Published(
+    title="VGG-16",
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    megabytes=553.4,
+)
 
 
 def fetch(weights: Published, *, flag: str, quiet: bool = False) -> Path:
