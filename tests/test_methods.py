@@ -180,7 +180,7 @@ def test_each_player_alone_lowers_its_own_loss(
 
         monkeypatch.setattr(side, "backward", see)
         batch, losses = batch_for(method), []
-        for _ in range(4):
+        for _ in range(3):
             terms.clear()
             torch.manual_seed(0)  # the same dropout, and the same places for a gradient penalty
             method.step(batch, ADVERSARIAL, 0)
@@ -261,18 +261,17 @@ def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make
     assert any(not torch.equal(judging[name], before[DISCRIMINATOR]["network"][name]) for name in judging)
 
 
-@pytest.mark.parametrize("objective", ["lsgan", "wgan-gp"])
 @pytest.mark.parametrize("arch", METHODS)
 def test_together_the_players_get_the_gradients_that_each_gets_alone(
-    arch: str, objective: ObjectiveName, make: Make, monkeypatch: pytest.MonkeyPatch
+    arch: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The generators' losses go through the discriminators and leave no trace there."""
-    both = calm(make(arch, objective))
+    both = calm(make(arch, "wgan-gp"))
     batch = batch_for(both)
     torch.manual_seed(0)
     both.step(batch, ADVERSARIAL, last(both))
     for player in both.players:
-        alone = calm(make(arch, objective))
+        alone = calm(make(arch, "wgan-gp"))
         monkeypatch.setattr(alone, "due", lambda phase, number, player=player: frozenset({player}))
         torch.manual_seed(0)
         alone.step(batch, ADVERSARIAL, 0)
@@ -433,7 +432,8 @@ def test_what_is_kept_is_the_moving_average(arch: str, make: Make) -> None:
 def test_the_config_is_that_of_the_generator_which_is_exported_as_it_draws(
     arch: str, make: Make, tmp_path: Path
 ) -> None:
-    method = make(arch, ema=0.5, learning_rate=0.01)
+    shallow = {"depth": 2} if arch == "pix2pix" else {}  # exports take seconds, the more layers the more
+    method = make(arch, ema=0.5, learning_rate=0.01, **shallow)
     method.step(batch_for(method), ADVERSARIAL, 0)
     architecture = ARCHITECTURES[method.architecture]
     network = architecture.build(method.config)
@@ -455,12 +455,11 @@ def test_the_config_is_that_of_the_generator_which_is_exported_as_it_draws(
     assert export_onnx(kept, card, "last", tmp_path / "tiny.onnx", photo=photo.numpy()) > 80
 
 
-@pytest.mark.parametrize("objective", ["lsgan", "wgan-gp"])
 @pytest.mark.parametrize("arch", METHODS)
-def test_bfloat16_comes_near_float32(arch: str, objective: ObjectiveName, make: Make) -> None:
+def test_bfloat16_comes_near_float32(arch: str, make: Make) -> None:
     results = []
     for dtype in (torch.float32, torch.bfloat16):
-        method = make(arch, objective, dtype, edge_promoting=True, content_weight=1)
+        method = make(arch, "wgan-gp", dtype, edge_promoting=True, content_weight=1)
         torch.manual_seed(0)
         results.append(method.step(batch_for(method), ADVERSARIAL, last(method)))
         for player in method.players:
@@ -470,7 +469,7 @@ def test_bfloat16_comes_near_float32(arch: str, objective: ObjectiveName, make: 
     assert short.keys() == exact.keys()
     for name in exact:
         # A fresh generator's drawings are nearly flat, and the penalty is of what instance norms make of that little.
-        rel = 0.2 if objective == "wgan-gp" and name.startswith("discriminator") else 0.05
+        rel = 0.2 if name.startswith("discriminator") else 0.05
         assert short[name].item() == pytest.approx(exact[name].item(), rel=rel, abs=0.05), name
 
 
@@ -483,7 +482,8 @@ def test_wgan_clips_the_critics_weights_and_no_others(arch: str, make: Make) -> 
     assert max(parameter.abs().max() for parameter in parameters(method, GENERATOR).values()) > 0.02
 
 
-@pytest.mark.parametrize(("arch", "objective"), EVERY)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("arch", ["cartoongan", "ugatit"])
 def test_optimisers_are_those_of_the_objectives_authors(arch: str, objective: ObjectiveName, make: Make) -> None:
     method = make(arch, objective)
     expected = {
