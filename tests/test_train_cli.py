@@ -45,6 +45,7 @@ def test_help_lists_every_option_with_its_default(
     said = " ".join(capsys.readouterr().out.split())
     for part in (
         "cartoongan|cartoongan-improved|cyclegan|ugatit|pix2pix",
+        "--size 16..8192",
         "[default: 256]",
         "[default: data/photo]",
         "--edge-promoting --no-edge-promoting",
@@ -71,7 +72,8 @@ def test_help_does_not_import_torch() -> None:
         (["--arch", "stylegan"], "--arch"),
         (["--arch", "cyclegan", "--learning-rate", "0"], "--learning-rate 0.0: give a number above 0 to 1"),
         (["--arch", "cyclegan", "--learning-rate", "nan"], "--learning-rate nan: give a number above 0 to 1"),
-        (["--arch", "cyclegan", "--width", "0"], "--width"),
+        (["--arch", "cyclegan", "--width", "0"], "--width 0: give a whole number from 1 to 1024"),
+        (["--arch", "cyclegan", "--width", "wide"], "--width"),
         (["--arch", "cyclegan", "--epoch", "3"], "--epochs"),
         (["--arch", "cyclegan", "--depth", "3"], "--depth is not for cyclegan; it is for pix2pix"),
         (["--arch", "cyclegan", "--device", "cpu", "--precision", "fp16"], "--precision fp16 is for GPUs"),
@@ -111,7 +113,7 @@ def test_a_command_line_that_cannot_be_right_is_one_line(
         ),
         ("cyclegan", {"eval_photos": "gone", "eval_cartoons": "{data}/cartoons"}, "--eval-photos gone: no such"),
         ("cyclegan", {"output": "{data}/vgg.pth"}, "vgg.pth is a file; give a folder"),
-        ("cyclegan", {"output": "{data}/vgg.pth/run"}, "vgg.pth/run: Not a directory"),
+        ("cyclegan", {"output": "{data}/vgg.pth/run"}, "vgg.pth is a file; give another name"),
     ],
 )
 def test_data_that_will_not_do_is_one_line(
@@ -246,7 +248,7 @@ def test_what_would_change_the_training_is_refused(training_data: Path, capsys: 
     before = snapshot(RUN)
     for changed, said in (
         (["--learning-rate", "0.001"], "--learning-rate 0.001 (it has 0.0002)"),
-        (["--batch-size", "4", "--size", "64"], "--batch-size 4 (it has 2), --size 64 (it has 32)"),
+        (["--batch-size", "4", "--size", "64"], "--size 64 (it has 32), --batch-size 4 (it has 2)"),
         (["--arch", "cyclegan"], "--arch cyclegan (it has cartoongan)"),
         (["--no-edge-promoting"], "--edge-promoting False (it has True)"),
         (["--precision", "bf16"], "--precision bf16 (it has fp32)"),

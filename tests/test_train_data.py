@@ -136,6 +136,7 @@ def test_processes_share_a_batch_between_them(tmp_path: Path, world: int) -> Non
         assert len(set(greys(joined))) == 4
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
 def test_workers_read_the_same_and_take_no_random_number_from_the_networks(training_data: Path) -> None:
     made = options(training_data / "photos", training_data / "cartoons")
     folders = find_folders(made, smoothing=True, paired=False)

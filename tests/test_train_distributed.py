@@ -81,7 +81,7 @@ def test_torchrun_trains_the_same_weights_as_one_process(
     training_data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert train(*flags(training_data, output="one", **SAME)) == 0
-    words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "toonify", "train"]
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "toonify", "train"]
     command = [sys.executable, *words, *flags(training_data, output="two", **SAME)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr

@@ -218,10 +218,11 @@ class Method(ABC):
             f"score_drawn{suffix}": of_fakes[0].mean(),
         }
 
-    def compilable(self) -> list[nn.Module]:
-        """The networks that are called as a whole, for torch.compile."""
+    def compile(self) -> None:
+        """Have torch.compile make quicker code of the networks, when each is first called."""
         networks = [network for player in self.players.values() for network in _networks(player.network)]
-        return networks if self.features is None else [*networks, self.features]
+        for network in networks if self.features is None else [*networks, self.features]:
+            network.compile()
 
     def state_dict(self) -> dict[str, Any]:
         """All of the run's networks and optimisers: plain containers of tensors and numbers."""

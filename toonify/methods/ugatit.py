@@ -102,6 +102,12 @@ class UGATIT(Method):
         self.backward(self.generators, losses, weights, turn.share)
         return losses
 
+    def compile(self) -> None:
+        """The generators' `attend` is what is called in training."""
+        super().compile()
+        for generator in self._generators():
+            generator.attend = torch.compile(generator.attend)  # type: ignore[method-assign]
+
     def _generators(self) -> tuple[UGATITGenerator, UGATITGenerator]:
         to_cartoon, to_photo = self.generators.part(0), self.generators.part(1)
         assert isinstance(to_cartoon, UGATITGenerator) and isinstance(to_photo, UGATITGenerator)  # noqa: S101

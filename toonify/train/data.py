@@ -289,12 +289,21 @@ def _start_worker(_number: int) -> None:
 
 
 def batches(
-    folders: Folders, options: Options, *, batch_size: int, first_step: int, workers: int, rank: int = 0, world: int = 1
+    folders: Folders,
+    options: Options,
+    *,
+    batch_size: int,
+    first_step: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+    device: str = "cpu",
 ) -> Iterator[tuple[Batch, list[str]]]:
     """The batches of one process from a step on, without an end; it takes its share of `batch_size` pictures.
 
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
-    next one in the order served.
+    next one in the order served. They come to `device`, as bytes until
+    they are there.
 
     Raises TrainingError when too many pictures in a row cannot be read. When a worker dies, PyTorch raises what
     `is_of_worker` knows, wherever the process happens to be.
@@ -307,7 +316,7 @@ def batches(
         collate_fn=_collate,
         worker_init_fn=_start_worker,
         prefetch_factor=2 if workers else None,
-        persistent_workers=False,
+        pin_memory=device == "cuda",  # which fetches from it while it works
         # Or it would take a number from those that the networks draw from, and a resumed run would draw others.
         generator=torch.Generator().manual_seed(options.seed),
     )
@@ -316,8 +325,8 @@ def batches(
     for raw in source:
         if "failed" in raw:
             raise TrainingError(raw["failed"])
-        smooth = _to_range(raw["smooth"]) if "smooth" in raw else None
-        yield Batch(_to_range(raw["photo"]), _to_range(raw["cartoon"]), smooth), raw["problems"]
+        pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
+        yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth")), raw["problems"]
 
 
 def is_of_worker(error: RuntimeError) -> bool:

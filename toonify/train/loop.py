@@ -216,6 +216,7 @@ class _Loop:
             workers=run.workers,
             rank=distributed.rank(),
             world=distributed.world_size(),
+            device=self._device,
         )
         if run.step == 0:
             self._sample()

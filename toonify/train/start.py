@@ -11,6 +11,7 @@ from toonify import distributed
 from toonify.checkpoint import fingerprint
 from toonify.discover import Found
 from toonify.errors import DeviceError, UsageError, display
+from toonify.memory import keep_freed_memory
 from toonify.methods import METHODS
 from toonify.methods.method import Settings
 from toonify.methods.player import Precision
@@ -141,12 +142,12 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     Raises WeightsError, DownloadError, UsageError.
     """
     options = lined.options
+    _tune(lined.precision.device)
     set_seed(options.seed)
     method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
     set_seed(options.seed + distributed.rank())  # from here on each process draws its own numbers
     if options.compile:
-        for network in method.compilable():
-            network.compile()
+        method.compile()
     leads = distributed.rank() == 0
     run = Run(
         options=options,
@@ -168,6 +169,15 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
             "or give another --output"
         )
     return run, remarks
+
+
+def _tune(device: str) -> None:
+    """Set the process up for many steps of one size."""
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")  # TF32, where float32 is asked for
+    else:
+        keep_freed_memory()
 
 
 def _workers(options: Options) -> int:
