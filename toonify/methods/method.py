@@ -219,8 +219,11 @@ class Method(ABC):
         }
 
     def compile(self) -> None:
-        """Have torch.compile make quicker code of the networks, when each is first called."""
-        networks = [network for player in self.players.values() for network in _networks(player.network)]
+        """Have torch.compile make quicker code of the generators and the content network, when each is first called.
+
+        Not of the discriminators: they are cheap, run in many ways, and with spectral norm gave NaN in PyTorch 2.14.
+        """
+        networks = _networks(self.generators.network)
         for network in networks if self.features is None else [*networks, self.features]:
             network.compile()
 
