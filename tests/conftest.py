@@ -162,10 +162,13 @@ def training_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """PyTorch on one core: more do not help tiny networks, and the machine may be busy."""
+    """PyTorch and OpenCV on one core: more do not help tiny networks, and a process that forks must have no others."""
+    import cv2
     import torch
 
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])

@@ -127,7 +127,7 @@ def test_where_one_process_has_to_stop_all_do(training_data: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("torch.save", full)
+    monkeypatch.setattr("toonify.train.folder.RunFolder.save", full)
     (first, said), (second, other) = told_in_both(*flags(training_data, output="two", **SAME))
     assert (first, second) == (1, 1)
     assert "error: two cannot be written at step 1: no space left" in said
