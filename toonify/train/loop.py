@@ -25,7 +25,7 @@ from toonify.train.check import is_out_of_memory
 from toonify.train.data import Folders, batches, is_of_worker
 from toonify.train.evaluation import Evaluation
 from toonify.train.folder import FORMAT, RunFolder, plain, style_card, versions
-from toonify.train.options import Options, flag
+from toonify.train.options import PATHS, Options, flag
 from toonify.train.page import render_page
 from toonify.train.plan import Plan
 from toonify.train.record import Losses, Note, Record, Scores, read
@@ -420,7 +420,7 @@ class _Loop:
 
     def _card(self) -> Card:
         run = self._run
-        options = {name: value for name, value in plain(run.options).items() if name != "output"}
+        options = {name: value for name, value in plain(run.options).items() if name not in PATHS}
         training = Training(
             method=run.options.arch,
             options=options,

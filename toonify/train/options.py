@@ -137,6 +137,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 # Where a resumed run finds what it had before; that it is the same is checked.
 PLACES = frozenset({"photos", "cartoons", "smooth", "content_weights"})
+# Folders and files of the user's machine, which are no business of those who get the style.
+PATHS = PLACES | frozenset({"output", "sample_photos", "eval_photos", "eval_cartoons", "eval_weights"})
 # What else may change then: nothing of it decides what the networks learn from a step.
 CHANGEABLE = PLACES | frozenset(
     field
