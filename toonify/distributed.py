@@ -31,6 +31,7 @@ def start(device: str) -> None:
             raise UsageError(f"there are more processes than GPUs; give torchrun --nproc-per-node {count}")
         torch.cuda.set_device(local)
     dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
+    dist.barrier()  # or a process that finds fault at once would be gone before the others have met it
 
 
 def stop() -> None:

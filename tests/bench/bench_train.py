@@ -27,7 +27,7 @@ from toonify.methods.player import Precision
 from toonify.models.layers import InstanceNorm
 from toonify.train.check import peak_memory
 from toonify.train.options import Options
-from toonify.train.start import choose_precision
+from toonify.train.start import choose_precision, tune
 
 STEPS = 2  # timed in each process, after one to warm up
 
@@ -117,6 +117,7 @@ def measure(way: str, arch: str, size: int, batch_size: int, device: str) -> dic
         method = METHODS[arch](settings, precision if way == "toonify" else Precision(precision.device), quiet=True)
     pictures = [torch.rand(batch_size, 3, size, size) * 2 - 1 for _ in range(3)]
     if way == "toonify":
+        tune(precision.device)
         batch = Batch(*pictures).to(precision.device)
         batch = batch if settings.edge_promoting else Batch(batch.photo, batch.cartoon)
         step = lambda batch: method.step(batch, ADVERSARIAL, 0)  # noqa: E731

@@ -142,7 +142,7 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     Raises WeightsError, DownloadError, UsageError.
     """
     options = lined.options
-    _tune(lined.precision.device)
+    tune(lined.precision.device)
     set_seed(options.seed)
     method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
     set_seed(options.seed + distributed.rank())  # from here on each process draws its own numbers
@@ -171,7 +171,7 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     return run, remarks
 
 
-def _tune(device: str) -> None:
+def tune(device: str) -> None:
     """Set the process up for many steps of one size."""
     if device == "cuda":
         torch.backends.cudnn.benchmark = True
