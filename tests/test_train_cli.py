@@ -1,6 +1,7 @@
 """`toonify train` as a user meets it: config files, what is refused and how, dry runs, signals."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -216,7 +217,7 @@ def test_a_dry_run_finds_what_a_run_would(
     with monkeypatch.context() as patch:
         patch.setattr("toonify.train.start.free_disk", lambda path: 10)
         assert train(*flags(training_data), "--dry-run") == 2
-        assert "checkpoints need" in said() or "lower --keep or --width" in said()
+        assert re.search(r"checkpoints need .* MB and 0.0 MB are free; lower --keep or --width$", said())
 
     def out_of_memory(*_: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
@@ -320,6 +321,35 @@ def test_debug_shows_where(training_data: Path) -> None:
 
     with pytest.raises(UsageError):
         main(["train", *flags(training_data, photos="gone"), "--debug"])
+
+
+# --- a terminal ---
+
+
+def test_a_terminal_shows_a_table_that_stays_up_to_date(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toonify.cli.training import Live
+    from toonify.methods.method import Phase
+    from toonify.train.plan import Plan
+    from toonify.train.record import Losses, Note, Scores
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    plan = Plan((Phase("initialization", 1), Phase("adversarial", 9)), 10, "constant")
+    with Live(plan, quiet=False) as live:
+        live.on_losses(Losses(10, 1, "initialization", 5.0, 4.0, 2e-4, {"content": 0.5}), plan)
+        live.on_note(Note(11, "a.png: damaged; another picture served in its place"))
+        live.on_scores(Scores(20, 2, {"fid": 101.234, "kid": 0.05, "kid_spread": 0.01}))
+        live.on_saved(20)
+        live.on_losses(Losses(30, 3, "adversarial", 45.0, 1.0, 2e-4, {"score_real": 0.7, "content": None}), plan)
+    said = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert "step 11: a.png: damaged" in said
+    table = dict(re.findall(r"^(.*?\S)  +(\S.*?) *$", said[said.rindex("epoch") :], re.MULTILINE))
+    assert table["epoch"] == "3 of 10 (adversarial)" and table["step"] == "30 of 100"
+    assert table["score real"] == "0.7" and table["evaluation"] == "FID 101.23, KID 0.0500 ± 0.0100 (step 20)"
+    assert table["saved"].startswith("step 20, ")
+    assert table["time left"] == "2 min"  # 70 steps of 2 s, as the phase that goes on takes
 
 
 # --- a process of its own ---

@@ -379,19 +379,15 @@ def test_where_nothing_can_be_read_any_more_the_run_stops_in_one_line(tmp_path: 
 
 
 def test_a_reader_is_not_ended_by_what_ends_a_group_of_processes(folders: Folders) -> None:
-    before = set(_children())
+    before = set(psutil.Process().children())
     with contextlib.closing(batches(folders, made(folders), batch_size=2, first_step=0, workers=1)) as source:
         next(source)
-        (reader,) = set(_children()) - before
+        (reader,) = set(psutil.Process().children()) - before
         for which in (signal.SIGINT, signal.SIGTERM):
             reader.send_signal(which)
         for _ in range(6):
             next(source)
-    assert reader not in _children()
-
-
-def _children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    assert reader not in psutil.Process().children()
 
 
 def test_reading_a_named_problem_does_not_open_the_file() -> None:

@@ -480,8 +480,10 @@ def test_files_of_the_users_own_do_not_upset_a_run(training_data: Path) -> None:
 def test_a_reader_that_dies_stops_the_run_in_one_line(
     training_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = set(psutil.Process().children())
+
     def end_reader() -> None:
-        (reader,) = psutil.Process().children()
+        (reader,) = set(psutil.Process().children()) - before
         reader.kill()
         time.sleep(5)  # PyTorch's error comes in between
 

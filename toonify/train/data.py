@@ -302,8 +302,7 @@ def batches(
     """The batches of one process from a step on, without an end; it takes its share of `batch_size` pictures.
 
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
-    next one in the order served. They come to `device`, as bytes until
-    they are there.
+    next one in the order served. They come to `device`, as bytes until they are there.
 
     Raises TrainingError when too many pictures in a row cannot be read. When a worker dies, PyTorch raises what
     `is_of_worker` knows, wherever the process happens to be.
@@ -322,11 +321,14 @@ def batches(
     )
     with _no_threads_of_opencv():
         source = iter(loader)
-    for raw in source:
-        if "failed" in raw:
-            raise TrainingError(raw["failed"])
-        pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
-        yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth")), raw["problems"]
+    try:
+        for raw in source:
+            if "failed" in raw:
+                raise TrainingError(raw["failed"])
+            pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
+            yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth")), raw["problems"]
+    finally:
+        del source  # the workers end with it; a traceback that holds this frame would keep them
 
 
 def is_of_worker(error: RuntimeError) -> bool:
