@@ -390,6 +390,19 @@ def test_a_reader_is_not_ended_by_what_ends_a_group_of_processes(folders: Folder
     assert reader not in psutil.Process().children()
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError, FileNotFoundError, EOFError])
+def test_a_reader_that_ends_while_it_passes_something_on(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def broken(_: object) -> Iterator[object]:
+        raise error
+        yield
+
+    monkeypatch.setattr("toonify.train.data.DataLoader.__iter__", broken)
+    with pytest.raises(TrainingError, match=r"a process that reads pictures has ended, .* fewer --workers than 1"):
+        take(folders, made(folders), 1, workers=1)
+
+
 def test_reading_a_named_problem_does_not_open_the_file() -> None:
     with pytest.raises(ImageError, match="not a regular file"):
         read_picture(Found(Path("/dev/zero"), None, "not a regular file"))

@@ -1,6 +1,5 @@
 """One run in two processes: the same weights as one process has, one writer, and an end that all know of."""
 
-import errno
 import multiprocessing
 import os
 import socket
@@ -31,11 +30,15 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def in_both(work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in two processes, as torchrun starts them, but forked: importing PyTorch takes seconds."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def in_both(work: Callable[[int], Any]) -> list[Any]:
+    """What `work` returns in two processes, as torchrun starts them, but forked: importing PyTorch takes seconds."""
+    port = free_port()
     context = multiprocessing.get_context("fork")
 
     def run(rank: int, answer: Connection) -> None:
@@ -57,16 +60,29 @@ def in_both(work: Callable[[int], Any]) -> list[Any]:
     return answers
 
 
-def told_in_both(*arguments: object) -> list[tuple[int, str]]:
-    """Exit code and stderr of `train` in both processes."""
+def told_in_both(*arguments: object, before: str = "pass") -> list[tuple[int, str]]:
+    """Exit code and stderr of `train` in both processes, which run the Python text `before` first.
 
-    def work(rank: int) -> tuple[int, str]:
-        with Path(f"said-{rank}").open("w") as said:
-            sys.stderr = said
-            code = train(*arguments)
-        return code, Path(f"said-{rank}").read_text()
-
-    return in_both(work)
+    They start afresh: PyTorch's autograd does not survive a fork once other tests have used its threads.
+    """
+    program = f"import sys; {before}; from toonify.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "train", *map(str, arguments)]
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **address, "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]
+    try:
+        said = [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
 
 
 def close(a: Path, b: Path) -> None:
@@ -123,12 +139,12 @@ def test_pictures_that_another_process_could_not_read_are_in_the_log(training_da
     ]
 
 
-def test_where_one_process_has_to_stop_all_do(training_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("toonify.train.folder.RunFolder.save", full)
-    (first, said), (second, other) = told_in_both(*flags(training_data, output="two", **SAME))
+def test_where_one_process_has_to_stop_all_do(training_data: Path) -> None:
+    full = (
+        "import errno; from toonify.train.folder import RunFolder; from unittest.mock import Mock; "
+        "RunFolder.save = Mock(side_effect=OSError(errno.ENOSPC, 'No space left on device'))"
+    )
+    (first, said), (second, other) = told_in_both(*flags(training_data, output="two", **SAME), before=full)
     assert (first, second) == (1, 1)
     assert "error: two cannot be written at step 1: no space left" in said
     assert other == "error: stopped at step 1; another process tells why\n"

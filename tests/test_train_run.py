@@ -490,8 +490,8 @@ def test_a_reader_that_dies_stops_the_run_in_one_line(
     at_step(monkeypatch, 3, end_reader)
     assert train(*flags(training_data, output=RUN, workers=1)) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: a process that reads pictures was ended at step 3, perhaps for want of memory; go on with --resume "
-        "last and fewer --workers than 1"
+        "error: a process that reads pictures has ended, perhaps for want of memory; go on with --resume last and "
+        "fewer --workers than 1"
     )
     assert steps_saved(RUN) == [2]
 

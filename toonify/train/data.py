@@ -304,8 +304,8 @@ def batches(
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
     next one in the order served. They come to `device`, as bytes until they are there.
 
-    Raises TrainingError when too many pictures in a row cannot be read. When a worker dies, PyTorch raises what
-    `is_of_worker` knows, wherever the process happens to be.
+    Raises TrainingError when too many pictures in a row cannot be read, or a worker ends. PyTorch notices that
+    wherever the process happens to be, with what `is_of_worker` knows.
     """
     epoch = steps_per_epoch(folders, batch_size) * batch_size
     loader: DataLoader[dict[str, Any]] = DataLoader(
@@ -327,13 +327,23 @@ def batches(
                 raise TrainingError(raw["failed"])
             pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
             yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth")), raw["problems"]
+    except (OSError, EOFError) as error:  # it was passing something on
+        raise reader_ended(workers) from error
     finally:
         del source  # the workers end with it; a traceback that holds this frame would keep them
 
 
 def is_of_worker(error: RuntimeError) -> bool:
-    """Whether an error says that a process that reads pictures has died."""
+    """Whether an error says that a process that reads pictures has ended."""
     return "DataLoader worker" in str(error)
+
+
+def reader_ended(workers: int) -> TrainingError:
+    """What it means for a run that a process that reads pictures has ended."""
+    return TrainingError(
+        "a process that reads pictures has ended, perhaps for want of memory; go on with --resume last and fewer "
+        f"--workers than {workers}"
+    )
 
 
 def _to_range(squares: Tensor) -> Tensor:

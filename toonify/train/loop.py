@@ -22,7 +22,7 @@ from toonify.methods.batch import Batch
 from toonify.methods.method import Method
 from toonify.styles import Card, Training
 from toonify.train.check import is_out_of_memory
-from toonify.train.data import Folders, batches, is_of_worker
+from toonify.train.data import Folders, batches, is_of_worker, reader_ended
 from toonify.train.evaluation import Evaluation
 from toonify.train.folder import FORMAT, RunFolder, plain, style_card, versions
 from toonify.train.options import PATHS, Options, flag
@@ -182,10 +182,7 @@ def train(run: Run, reporter: Reporter) -> None:
         except RuntimeError as error:
             if not is_of_worker(error):
                 raise
-            stopped = TrainingError(
-                f"a process that reads pictures was ended at step {run.step}, perhaps for want of memory; go on with "
-                f"--resume last and fewer --workers than {run.workers}"
-            )
+            stopped = reader_ended(run.workers)
             loop.leave(f"stopped: {stopped}")
             raise stopped from error
         except TrainingError as error:

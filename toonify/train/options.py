@@ -18,6 +18,7 @@ Arch = Literal["cartoongan", "cartoongan-improved", "cyclegan", "ugatit", "pix2p
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+Processes = Annotated[int, msgspec.Meta(ge=0, le=256)]
 Channels = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Side = Annotated[int, msgspec.Meta(ge=16, le=8192)]
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]  # of a loss
@@ -57,7 +58,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = None
     size: Annotated[Side, _say("Side of the squares that are trained on, cut anywhere in a picture.", _DATA)] = 256
     workers: Annotated[
-        CountOrZero | None,
+        Processes | None,
         _say("Processes that read pictures; 0: none of their own. Default: one less than cores.", _DATA),
     ] = None
 
