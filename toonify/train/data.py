@@ -23,18 +23,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from toonify import embed
 from toonify.arrays import Pixels
 from toonify.crops import cut, random_boxes
 from toonify.discover import Found, find_photos
 from toonify.edges import smooth_edges
 from toonify.errors import ImageError, TrainingError, UsageError, display
-from toonify.images import opaque, read_photo
+from toonify.images import opaque
 from toonify.methods.batch import Batch
 from toonify.resize import resize
 from toonify.train.options import Options
 
 Smoothing = Literal["no", "folder", "fly"]
-_MAX_PIXELS = 250_000_000
 _TRIES = 50  # other pictures that are tried in place of a broken one
 
 
@@ -216,11 +216,7 @@ def read_picture(found: Found) -> Pixels:
     """A picture as H x W x 3, upright and opaque. Raises ImageError."""
     if found.problem is not None:  # to open a pipe would wait for ever
         raise ImageError(found.problem)
-    try:
-        with found.path.open("rb") as file:
-            return opaque(read_photo(file, max_pixels=_MAX_PIXELS))
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
+    return opaque(embed.read_picture(found.path))
 
 
 def _cut(pixels: Pixels, size: int, random: np.random.Generator) -> Pixels:
