@@ -1,10 +1,12 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toonify import cuda
 from toonify.arrays import Floats
@@ -13,6 +15,7 @@ from toonify.memory import give_back_freed_memory
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["onnx", "torch"]
+Array = NDArray[Any]
 
 
 class Generator(Protocol):
@@ -31,21 +34,23 @@ class Generator(Protocol):
         ...
 
 
-class OnnxGenerator:
-    """A generator in an ONNX file, on ONNX Runtime; `device` is one that `choose_device` gave.
+class OnnxNetwork:
+    """A network on ONNX Runtime; `source` is a file or what is in one, `device` is one that `choose_device` gave.
 
-    Raises DeviceError if the device cannot run, StyleError if the file cannot be read.
+    Raises DeviceError if the device cannot run, StyleError if the network cannot be read.
     """
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, source: Path | bytes, device: str) -> None:
         import onnxruntime as ort
 
-        self._session = _open_session(path, device)
+        self._session = _open_session(source, device)
         give_back_freed_memory()
-        self._input = self._session.get_inputs()[0].name
-        self._run_options = ort.RunOptions()
+        self._options = ort.RunOptions()
+        self._last_options = ort.RunOptions()
         if device == "cpu":  # an arena is quicker than the system's pages; between drawings it need not be kept
-            self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self._last_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self.inputs = [value.name for value in self._session.get_inputs()]
+        self.outputs = [value.name for value in self._session.get_outputs()]
         self.engine = f"ONNX Runtime {ort.__version__}"
         self.provider = self._session.get_providers()[0]
         self.device = device
@@ -54,21 +59,35 @@ class OnnxGenerator:
                 "--device cuda cannot run: ONNX Runtime refuses the device; update the driver, or type --device cpu"
             )
 
-    def __call__(self, batch: Floats) -> Floats:
-        """Draw a batch: N x 3 x H x W float32 to the same. Raises InterruptedError if cancelled meanwhile."""
+    def run(self, inputs: Mapping[str, Array], *, last: bool = True) -> dict[str, Array]:
+        """The outputs by name. After the `last` of several runs of a kind the memory for them is given back.
+
+        Raises InterruptedError if `cancel` is called meanwhile, MemoryError.
+        """
+        options = self._last_options if last else self._options
         try:
-            (drawing,) = self._session.run(None, {self._input: batch}, self._run_options)
+            outputs = self._session.run(None, inputs, options)
         except Exception as error:
-            if self._run_options.terminate:
+            if options.terminate:
                 raise InterruptedError from error
             if "alloc" in str(error).lower():  # onnxruntime has no error of its own for it
                 raise MemoryError from error
             raise
-        return np.asarray(drawing)
+        return dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
 
     def cancel(self) -> None:
-        """End the call that runs in another thread, as soon as the engine can."""
-        self._run_options.terminate = True
+        """End the run in another thread, and all later ones, as soon as the engine can."""
+        self._options.terminate = True
+        self._last_options.terminate = True
+
+
+class OnnxGenerator(OnnxNetwork):
+    """A generator in an ONNX file: a network with one input and one output."""
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Draw a batch: N x 3 x H x W float32 to the same. Raises InterruptedError if cancelled meanwhile."""
+        (drawing,) = self.run({self.inputs[0]: batch}).values()
+        return drawing
 
 
 class TorchGenerator:
@@ -117,7 +136,7 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
     return dict(_open_session(path, "cpu").get_modelmeta().custom_metadata_map)
 
 
-def _open_session(path: Path, device: str) -> Any:
+def _open_session(source: Path | bytes, device: str) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -130,11 +149,12 @@ def _open_session(path: Path, device: str) -> Any:
     if device == "cuda":
         providers.insert(0, "CUDAExecutionProvider")
     try:
-        return ort.InferenceSession(path, options, providers=providers)
+        return ort.InferenceSession(source, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no public base class
         if device == "cuda":
             raise DeviceError(f"--device cuda cannot run: {one_line(error)[:200]}; type --device cpu") from error
-        raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+        where = source if isinstance(source, Path) else "the network"
+        raise StyleError(f"{where} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
 
 
 def available_cores() -> int:

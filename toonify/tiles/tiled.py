@@ -1,0 +1,191 @@
+"""A network that draws a picture tile by tile, and gives what it would give for the whole frame."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toonify.arrays import Floats
+from toonify.errors import StyleError, one_line
+from toonify.runtime import Array, OnnxNetwork
+from toonify.tiles.anatomy import NORM, dissect
+from toonify.tiles.plan import Sweep, plan_sweeps
+from toonify.tiles.segment import FIRST, GAIN, KEPT, LAST, MEAN, SHIFT, SPREAD, affine, segment
+from toonify.tiles.statistics import Statistics
+from toonify.tiles.store import Stores
+
+KEPT_IN_MEMORY = 512_000_000  # bytes of activations; those on the disk are in the system's cache while it has room
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture in pixels; `bottom` and `right` lie outside."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    def widened(self, by: int, within: "Box") -> "Box":
+        """With so many pixels more on each side, where there are any."""
+        return Box(
+            max(self.top - by, within.top),
+            max(self.left - by, within.left),
+            min(self.bottom + by, within.bottom),
+            min(self.right + by, within.right),
+        )
+
+    def at(self, unit: int) -> "Box":
+        """In elements of `unit` pixels."""
+        return Box(self.top // unit, self.left // unit, self.bottom // unit, self.right // unit)
+
+    def tiles(self, side: int) -> Iterator["Box"]:
+        """Its tiles row by row."""
+        for top in range(self.top, self.bottom, side):
+            for left in range(self.left, self.right, side):
+                yield Box(top, left, min(top + side, self.bottom), min(left + side, self.right))
+
+
+ReadTile = Callable[[Box], Floats]  # a part of the photo as the network takes it: 1 x 3 x h x w
+WriteTile = Callable[[Box, Floats], None]  # takes that part of the drawing
+
+
+class TiledNetwork:
+    """A network in an ONNX file as PyTorch exports it, cut at its norms.
+
+    A network without norms takes one sweep over the picture, with a halo as wide as it sees; one with norms takes a
+    sweep more for each of them. Raises StyleError if the file cannot be read, NotLocal (a StyleError) if tiles cannot
+    give what the whole frame does.
+    """
+
+    def __init__(self, path: Path, device: str) -> None:
+        import onnx
+
+        try:
+            self._model = onnx.load(path)
+        except Exception as error:  # protobuf has errors of its own
+            raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+        self._anatomy = dissect(self._model.graph)
+        self.sweeps = plan_sweeps(self._anatomy)
+        self._device = device
+        self._networks: dict[int, OnnxNetwork] = {}
+        self._cancelled = False
+
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of pictures and tiles must be, in pixels."""
+        return self._anatomy.multiple
+
+    @property
+    def halo(self) -> int:
+        """The widest border around a tile that is drawn for nothing, in pixels."""
+        return max(sweep.halo for sweep in self.sweeps)
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Of memory that drawing a tile takes, about: its densest values in float32, and as much to work with."""
+        return round(2 * 4 * max(sweep.density for sweep in self.sweeps))
+
+    def draw(
+        self, height: int, width: int, tile: int, read: ReadTile, write: WriteTile, *, memory: int = KEPT_IN_MEMORY
+    ) -> None:
+        """Draw a picture of height x width in tiles of tile x tile pixels, all of them multiples of `multiple`.
+
+        Activations beyond `memory` bytes are kept on the disk. Raises InterruptedError after `cancel`, MemoryError, and
+        ImageError if the disk is full.
+        """
+        frame = Box(0, 0, height, width)
+        stores, known = Stores(memory), dict[str, Floats]()
+        try:
+            for number, sweep in enumerate(self.sweeps):
+                for name in sweep.keeps:
+                    if name != self._anatomy.drawing:
+                        value = self._anatomy.value(name)
+                        stores.open(name, height // value.unit, width // value.unit, value.channels)
+                measured = {name: Statistics() for name in sweep.measures}
+                tiles = list(frame.tiles(tile))
+                for box in tiles:
+                    outer = box.widened(sweep.halo, frame)
+                    inputs = known | self._places(box, outer) | self._read(sweep, outer, read, stores)
+                    made = self._run(number, inputs, last=box is tiles[-1])
+                    self._write(sweep, box, made, write, stores)
+                    for name, statistics in measured.items():
+                        places = frame_places(box, self._anatomy.value(name).unit)
+                        statistics.add(places, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
+                known |= self._affine(measured)
+                later = {name for each in self.sweeps[number + 1 :] for name in each.reads}
+                for name in stores.names - later:
+                    stores.close(name)
+        finally:
+            stores.close_all()
+
+    def cancel(self) -> None:
+        """End the `draw` that runs in another thread, as soon as the engine can. No other can begin after."""
+        self._cancelled = True
+        for network in [*self._networks.values()]:
+            network.cancel()
+
+    def _run(self, number: int, inputs: dict[str, Array], *, last: bool) -> dict[str, Array]:
+        if self._cancelled:
+            raise InterruptedError
+        if number not in self._networks:
+            self._networks[number] = self._open(self.sweeps[number])
+        network = self._networks[number]
+        return network.run({name: inputs[name] for name in network.inputs}, last=last)
+
+    def _open(self, sweep: Sweep) -> OnnxNetwork:
+        model = segment(self._model, self._anatomy, sweep)
+        if self._device == "cpu":
+            from toonify.speedup import speed_up
+
+            model = speed_up(model)
+        return OnnxNetwork(model.SerializeToString(), self._device)
+
+    def _places(self, box: Box, outer: Box) -> dict[str, Array]:
+        """Where the tile lies in what was read for it, for images of each unit."""
+        places: dict[str, Array] = {}
+        for unit in {1, *(step.value.unit for step in self._anatomy.steps.values())}:
+            inside, whole = box.at(unit), outer.at(unit)
+            places[f"{FIRST}{unit}"] = np.array([inside.top - whole.top, inside.left - whole.left])
+            places[f"{LAST}{unit}"] = np.array([inside.bottom - whole.top, inside.right - whole.left])
+        return places
+
+    def _read(self, sweep: Sweep, outer: Box, read: ReadTile, stores: Stores) -> dict[str, Array]:
+        inputs: dict[str, Array] = {}
+        for name in sweep.reads:
+            if name == self._anatomy.photo:
+                inputs[name] = read(outer)
+            else:
+                part = outer.at(self._anatomy.value(name).unit)
+                inputs[f"{KEPT}{name}"] = stores[name].read(part.top, part.left, *part.size)[None]
+        return inputs
+
+    def _write(self, sweep: Sweep, box: Box, made: dict[str, Array], write: WriteTile, stores: Stores) -> None:
+        for name in sweep.keeps:
+            if name == self._anatomy.drawing:
+                write(box, made[f"{KEPT}{name}"])
+            else:
+                part = box.at(self._anatomy.value(name).unit)
+                stores[name].write(part.top, part.left, made[f"{KEPT}{name}"][0])
+
+    def _affine(self, measured: dict[str, Statistics]) -> dict[str, Floats]:
+        """What the norms that read measured values are told."""
+        known: dict[str, Floats] = {}
+        for step in self._anatomy.steps.values():
+            if step.node.op_type == NORM and step.sources[0] in measured:
+                statistics = measured[step.sources[0]]
+                gain, shift = affine(step, self._anatomy, statistics.mean, statistics.variance)
+                known |= {f"{GAIN}{step.name}": gain, f"{SHIFT}{step.name}": shift}
+        return known
+
+
+def frame_places(box: Box, unit: int) -> int:
+    """How many elements of `unit` pixels a part of a picture has."""
+    height, width = box.at(unit).size
+    return height * width
