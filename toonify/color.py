@@ -1,5 +1,7 @@
 """What happens to a drawing's colours: arrays in, arrays out. All are H x W x 3 float32, RGB in 0..1."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -31,30 +33,46 @@ def guided_coefficients(guide: Floats, target: Floats, *, radius: int, eps: floa
     return _box(a, radius), _box(b, radius)
 
 
-def guided_filter(guide: Floats, target: Floats, *, radius: int, eps: float) -> Floats:
-    """Smooth `target` (H x W x C) where `guide` (H x W) is smooth, and keep its edges where the guide has edges."""
-    a, b = guided_coefficients(guide, target, radius=radius, eps=eps)
-    return a * (guide - np.float32(guide.mean()))[..., None] + b
+@dataclass(frozen=True)
+class ColorModel:
+    """What a drawing's colours lack to be the photo's, at low frequencies and along the photo's edges.
 
-
-def keep_color(drawing: Floats, photo: Floats, amount: float) -> Floats:
-    """Give a drawing the photo's colours back, and keep its lines and flat shading.
-
-    Takes the low frequencies of the difference d = x - y from the photo x to the drawing y, along the photo's edges:
-    out = y + amount * guided_filter(guide = grey(x), d), with eps 1e-3. The grey part of d is filtered with a radius
-    of 2 % of the long side, which leaves the lines, drawn in grey, alone. The coloured rest has 0.5 %: the networks'
-    palettes drift inside single objects, and a wide window would leave red and green fringes there.
-    0 leaves the drawing as it is.
+    A local linear model of it: lack = gain * (grey(photo) - middle) + offset, with two h x w x 3. Both are so smooth
+    that they may be enlarged to a larger picture of the same scene (He, Sun: Fast Guided Filter, 2015).
     """
-    if amount == 0:
-        return drawing
+
+    gain: Floats
+    offset: Floats
+    middle: float
+
+    def lack(self, photo: Floats) -> Floats:
+        """What is to be added to the drawing of a photo of the model's size: h x w x 3."""
+        return self.gain * (grey(photo) - np.float32(self.middle))[..., None] + self.offset
+
+
+def color_model(drawing: Floats, photo: Floats) -> ColorModel:
+    """The model of the difference d = photo - drawing, by guided filters with the photo's grey as guide, eps 1e-3.
+
+    The grey part of d is filtered with a radius of 2 % of the long side, which leaves the lines, drawn in grey, alone.
+    The coloured rest has 0.5 %: the networks' palettes drift inside single objects, and a wide window would leave red
+    and green fringes there.
+    """
     guide = grey(photo)
     long_side = max(guide.shape)
     difference = photo - drawing
     grey_part = grey(difference)[..., None]
-    kept = guided_filter(guide, grey_part, radius=max(1, round(0.02 * long_side)), eps=1e-3)
-    kept = kept + guided_filter(guide, difference - grey_part, radius=max(1, round(0.005 * long_side)), eps=1e-3)
-    return drawing + np.float32(amount) * kept
+    wide, narrow = (max(1, round(share * long_side)) for share in (0.02, 0.005))
+    gain, offset = guided_coefficients(guide, grey_part, radius=wide, eps=1e-3)
+    more_gain, more_offset = guided_coefficients(guide, difference - grey_part, radius=narrow, eps=1e-3)
+    return ColorModel(more_gain + gain, more_offset + offset, float(guide.mean()))
+
+
+def keep_color(drawing: Floats, photo: Floats, amount: float) -> Floats:
+    """Give a drawing the photo's colours back (`amount` 1) or a part of them, and keep its lines and flat shading.
+
+    0 leaves the drawing as it is.
+    """
+    return drawing if amount == 0 else drawing + np.float32(amount) * color_model(drawing, photo).lack(photo)
 
 
 def saturate(rgb: Floats, factor: float) -> Floats:

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 import toonify
 from toonify import batch
-from toonify.arrays import Floats
+from toonify.arrays import Floats, Halves
 from toonify.batch import Outcome as Outcome  # what `convert` yields is part of this module
 from toonify.batch import guard, make_writable, making_note, open_source, write_output
 from toonify.discover import Job
@@ -48,7 +48,7 @@ class _Work:
     sketch: Sketch
     note: str
     seconds: float
-    drawing: Floats | None = None
+    drawing: Floats | Halves | None = None
     network_seconds: float = 0.0
 
 

@@ -6,13 +6,13 @@ from typing import Any, Literal, overload
 import numpy as np
 from PIL import Image
 
-from toonify.arrays import Floats, Pixels, to_floats
-from toonify.color import keep_color, saturate
+from toonify.arrays import Floats, Halves, Pixels
+from toonify.drawer import Drawer, Tile, check_tile
 from toonify.errors import UsageError
-from toonify.generators import open_generator, weights_digest
+from toonify.finish import Colors, finish
+from toonify.generators import open_generator, open_tiled, weights_digest
 from toonify.images import photo_from_image
-from toonify.network import draw
-from toonify.resize import fit_long_side, resize, upsample
+from toonify.resize import fit_long_side, resize
 from toonify.runtime import Backend, Device, Generator
 from toonify.styles import LocatedStyle, Variant, find_style
 
@@ -98,9 +98,10 @@ class Sketch:
 class Style:
     """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
 
-    def __init__(self, look: Look, generator: Generator) -> None:
+    def __init__(self, look: Look, generator: Generator, drawer: Drawer | None = None) -> None:
         self.look = look
         self.generator = generator
+        self._drawer = drawer or Drawer(generator, look.variant, padding=look.options.padding, tile="off")
 
     @overload
     def __call__(self, photo: Image.Image) -> Image.Image: ...
@@ -140,21 +141,22 @@ class Style:
             result = fit_long_side(height, width, options.output_size)
         return Sketch(full=resize(pixels, result), small=resize(pixels, drawn))
 
-    def draw(self, sketch: Sketch) -> Floats:
-        """Run the network: h x w x 3 float32 RGB in 0..1, as it draws. Raises InterruptedError after `cancel`."""
-        look = self.look
-        return draw(sketch.small, self.generator, look.variant, padding=look.options.padding)
+    def draw(self, sketch: Sketch) -> Floats | Halves:
+        """Run the network: h x w x 3 RGB in 0..1, as it draws; float16 if it did so in tiles.
 
-    def finish(self, sketch: Sketch, drawing: Floats) -> Pixels:
+        Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
+        """
+        return self._drawer.draw(sketch.small)
+
+    def finish(self, sketch: Sketch, drawing: Floats | Halves) -> Pixels:
         """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
         options = self.look.options
-        drawing = keep_color(drawing, to_floats(sketch.small), options.keep_color)
-        drawing = saturate(drawing, options.saturation)
-        return upsample(drawing, sketch.small, sketch.full, strength=options.strength)
+        colors = Colors(options.keep_color, options.saturation)
+        return finish(drawing, sketch.small, sketch.full, colors, strength=options.strength)
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""
-        self.generator.cancel()
+        self._drawer.cancel()
 
     def __str__(self) -> str:
         generator = self.generator
@@ -171,12 +173,26 @@ def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
     return Look(style, variant_name, chosen, weights_digest(style, variant_name), draw_options(chosen, **options))
 
 
-def load_look(look: Look, *, device: Device = "auto", backend: Backend = "onnx", quiet: bool = False) -> Style:
+def load_look(
+    look: Look, *, device: Device = "auto", backend: Backend = "onnx", tile: Tile = "auto", quiet: bool = False
+) -> Style:
     """Fetch what a look needs, if it is not there, and make it ready to draw.
 
-    Raises StyleError, DownloadError, DeviceError.
+    `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
+    What comes out is the same. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
-    return Style(look, open_generator(look.style, look.variant_name, backend=backend, device=device, quiet=quiet))
+    check_tile(tile)
+    if backend == "torch" and isinstance(tile, int):
+        raise UsageError(f"--tile {tile} is for ONNX Runtime; drop it, or --backend torch")
+    generator = open_generator(look.style, look.variant_name, backend=backend, device=device, quiet=quiet)
+    drawer = Drawer(
+        generator,
+        look.variant,
+        padding=look.options.padding,
+        tile="off" if backend == "torch" else tile,
+        open_tiled=lambda: open_tiled(look.style, look.variant_name, device=generator.device, quiet=quiet),
+    )
+    return Style(look, generator, drawer)
 
 
 def load_style(
@@ -185,6 +201,7 @@ def load_style(
     variant: str = "auto",
     device: Device = "auto",
     backend: Backend = "onnx",
+    tile: Tile = "auto",
     quiet: bool = False,
     **options: Any,
 ) -> Style:
@@ -193,8 +210,8 @@ def load_style(
     >>> shinkai = load_style("shinkai")
     >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
 
-    `options` are those of `draw_options`: size, output_size, keep_color, saturation, strength, raw.
-    Raises UsageError, StyleError, DownloadError, DeviceError.
+    `tile` is as for `load_look`, `options` are those of `draw_options`: size, output_size, keep_color, saturation,
+    strength, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     look = choose_look(name, variant=variant, **options)
-    return load_look(look, device=device, backend=backend, quiet=quiet)
+    return load_look(look, device=device, backend=backend, tile=tile, quiet=quiet)

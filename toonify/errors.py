@@ -5,7 +5,8 @@
     ├── ImageError          one picture cannot be read, drawn or written; the batch goes on
     ├── StyleError          a style card is missing or wrong, or weights are not what the card says
     │   ├── WeightsError    a file of weights is damaged, untrusted, or another than the card pins
-    │   └── DownloadError   the weights could not be fetched
+    │   ├── DownloadError   the weights could not be fetched
+    │   └── TilingError     a network computes over the whole frame what tiles cannot give it
     ├── DeviceError         the device or backend that was asked for cannot run here
     ├── AnswersError        a file of survey answers is damaged, forged or of another survey
     ├── TrainingError       exit code 1: a training run had to stop; what it has learned is saved
@@ -46,6 +47,10 @@ class WeightsError(StyleError):
 
 class DownloadError(StyleError):
     """The weights of a style could not be fetched."""
+
+
+class TilingError(StyleError):
+    """A network computes over the whole frame what tiles cannot give it."""
 
 
 class DeviceError(ToonifyError):

@@ -15,6 +15,8 @@ from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipp
 if TYPE_CHECKING:
     from torch import nn
 
+    from toonify.tiles import TiledNetwork
+
 
 def open_generator(
     style: LocatedStyle, variant: str, *, backend: Backend = "onnx", device: Device = "auto", quiet: bool = False
@@ -81,6 +83,17 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
         except OSError as error:
             raise StyleError(f"cannot keep the converted network {path}: {error.strerror}; set HF_HOME") from error
     return path
+
+
+def open_tiled(style: LocatedStyle, variant: str, *, device: str, quiet: bool = False) -> "TiledNetwork":
+    """The network of a variant for pictures that are drawn in tiles; `device` is the one of its generator.
+
+    It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device.
+    Raises StyleError (and DownloadError) if it cannot be had, TilingError (a StyleError) if it cannot be cut.
+    """
+    from toonify.tiles import TiledNetwork
+
+    return TiledNetwork(onnx_file(style, variant, "cuda", quiet=quiet), device)
 
 
 def cached_onnx(style: LocatedStyle, variant: str, device: str) -> Path:

@@ -1,49 +1,76 @@
 """Pixels to a network's tensors and back: channel order, value range, multiple and padding, all read from the card."""
 
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
-from toonify.arrays import Floats, Pixels
-from toonify.errors import ImageError
-from toonify.memory import available_memory
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.arrays import Floats, Halves, Pixels
+from toonify.boxes import Box
 from toonify.runtime import Generator
 from toonify.styles import Variant
 
+if TYPE_CHECKING:
+    from toonify.tiles import TiledNetwork
+
 
 def draw(pixels: Pixels, generator: Generator, variant: Variant, *, padding: int) -> Floats:
-    """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on: H x W x 3 float32 RGB in 0..1.
+    """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on, at once: H x W x 3 float32 RGB in 0..1.
 
     The picture is reflected outwards by `padding` pixels, and right and below to the size that the network takes, and
-    cropped after: what the network does at its border falls outside.
-
-    Raises ImageError if the machine has not the memory for it: the system would end the whole process.
+    cropped after: what the network does at its border falls outside. Raises MemoryError.
     """
     height, width = pixels.shape[:2]
-    bottom, right = (_taken_size(side + 2 * padding, variant) - padding - side for side in (height, width))
-    if generator.device == "cpu":
-        _refuse_if_too_large(height + padding + bottom, width + padding + right, variant)
-    padded = cv2.copyMakeBorder(pixels, padding, bottom, padding, right, cv2.BORDER_REFLECT_101)
-    drawing = from_batch(generator(to_batch(np.asarray(padded, np.uint8), variant)), variant)
+    frame = taken_size(height, width, variant=variant, padding=padding)
+    padded = _part(pixels, Box(0, 0, *frame), padding)
+    drawing = from_batch(generator(to_batch(padded, variant)), variant)
     return drawing[padding : padding + height, padding : padding + width]
 
 
-def _taken_size(side: int, variant: Variant) -> int:
-    """The smallest side from `side` on that the network takes."""
-    side = max(side, variant.minimum)
-    return side + -side % variant.multiple
+def draw_in_tiles(pixels: Pixels, network: "TiledNetwork", variant: Variant, *, padding: int, tile: int) -> Halves:
+    """The same tile by tile, as `draw` would draw it: H x W x 3 float16, whose steps are an eighth of a grey level.
+
+    Raises MemoryError if there is not even enough for a tile, ImageError if the disk is too small for what is kept.
+    """
+    height, width = pixels.shape[:2]
+    drawing = np.empty((height, width, 3), np.float16)
+    inside = Box(padding, padding, padding + height, padding + width)
+
+    def read(box: Box) -> Floats:
+        return to_batch(_part(pixels, box, padding), variant)
+
+    def write(box: Box, batch: Floats) -> None:
+        seen = box.common(inside)
+        part = from_batch(batch, variant)[seen.relative_to(box).slices]
+        drawing[seen.relative_to(inside).slices] = part
+
+    network.draw(*taken_size(height, width, variant=variant, padding=padding), tile, read, write)
+    return drawing
 
 
-def _refuse_if_too_large(height: int, width: int, variant: Variant) -> None:
-    if variant.bytes_per_pixel is None:
-        return
-    needed = height * width * variant.bytes_per_pixel
-    free = available_memory()
-    if needed > free:
-        fitting = int(max(height, width) * (0.8 * free / needed) ** 0.5) // 64 * 64
-        raise ImageError(
-            f"drawing at {width} x {height} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} are free; "
-            f"draw it smaller, with --size {max(fitting, 64)}"
-        )
+def taken_size(height: int, width: int, *, variant: Variant, padding: int) -> tuple[int, int]:
+    """The smallest size that the network takes in which a picture has room, with `padding` around it."""
+    sides = (max(side + 2 * padding, variant.minimum) for side in (height, width))
+    high, wide = (side + -side % variant.multiple for side in sides)
+    return high, wide
+
+
+def _part(pixels: Pixels, box: Box, padding: int) -> Pixels:
+    """A part of a picture that is reflected outwards, in the coordinates of the frame: `padding` before the picture."""
+    height, width = pixels.shape[:2]
+    rows, columns = (
+        _reflect(np.arange(first - padding, last - padding), side)
+        for first, last, side in ((box.top, box.bottom, height), (box.left, box.right, width))
+    )
+    if rows[-1] - rows[0] == len(rows) - 1 and columns[-1] - columns[0] == len(columns) - 1:
+        return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return pixels[rows[:, None], columns]
+
+
+def _reflect(places: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    """Places on an endless line as places from 0 to side - 1, mirrored at the outermost ones."""
+    period = max(2 * side - 2, 1)
+    return side - 1 - np.abs(side - 1 - places % period)
 
 
 def to_batch(pixels: Pixels, variant: Variant) -> Floats:

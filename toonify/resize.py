@@ -40,7 +40,7 @@ def upsample(drawing: Floats, small: Pixels, full: Pixels, *, strength: float = 
     if height * width <= h * w:
         if (h, w) != (height, width):
             drawing = np.asarray(cv2.resize(drawing, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-        return to_pixels(_blend(drawing, full, strength))
+        return to_pixels(blend(drawing, full, strength))
     small_grey = grey(to_floats(small))
     gain, _ = guided_coefficients(small_grey, grey(drawing)[..., None], radius=2, eps=4e-3)
     gain = np.clip(gain[..., 0], 0, 1)
@@ -48,14 +48,16 @@ def upsample(drawing: Floats, small: Pixels, full: Pixels, *, strength: float = 
     for top in range(0, height, _STRIP):
         rows = slice(top, min(top + _STRIP, height))
         photo = full[rows]
-        detail = grey(to_floats(photo)) - _enlarge(small_grey, rows, height, width)
-        strip = _enlarge(drawing, rows, height, width) + (_enlarge(gain, rows, height, width) * detail)[..., None]
-        out[rows] = to_pixels(_blend(strip, photo, strength))
+        detail = grey(to_floats(photo)) - enlarge(small_grey, rows, height, width)
+        strip = enlarge(drawing, rows, height, width) + (enlarge(gain, rows, height, width) * detail)[..., None]
+        out[rows] = to_pixels(blend(strip, photo, strength))
     return out
 
 
-def _enlarge(values: Floats, rows: slice, height: int, width: int) -> Floats:
+def enlarge(values: Floats, rows: slice, height: int, width: int) -> Floats:
     """The rows `rows` of `values` resampled to height x width by bicubic interpolation, as if the whole had been."""
+    if values.shape[:2] == (height, width):
+        return values[rows]
     first, weights = _cubic_weights(rows, values.shape[0], height)
     wide = cv2.resize(
         values[first : first + weights.shape[1]], (width, weights.shape[1]), interpolation=cv2.INTER_CUBIC
@@ -81,7 +83,8 @@ def _cubic_weights(rows: slice, h: int, height: int) -> tuple[int, Floats]:
     return first, weights
 
 
-def _blend(drawing: Floats, photo: Pixels, strength: float) -> Floats:
+def blend(drawing: Floats, photo: Pixels, strength: float) -> Floats:
+    """The drawing (`strength` 1), the photo (0), or what is between."""
     if strength == 1:
         return drawing
     drawing = np.clip(drawing, 0, 1)  # or what lies outside would weigh more than it shows

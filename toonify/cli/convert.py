@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toonify.batch import Outcome
     from toonify.convert import SaveOptions
     from toonify.discover import Job
+    from toonify.drawer import Tile
     from toonify.drawing import Look, OutputSize, Style
 
 
@@ -83,6 +84,9 @@ def convert(
     raw: Annotated[
         bool, typer.Option("--raw", help="The network's own output, as published: full size, colours untouched.")
     ] = False,
+    tile: Annotated[
+        str, typer.Option(metavar="auto|off|N", help="Draw in tiles of N pixels; auto: if memory asks for it.")
+    ] = "auto",
     device: DeviceOption = DeviceName.auto,
     backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
     max_megapixels: MaxMegapixelsOption = 250,
@@ -107,6 +111,7 @@ def convert(
         raise UsageError("--dry-run does nothing that --report could tell; drop one of them")
     if report is not None:
         check_report(report)
+    sides = _tile(tile)
     save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
     look = choose_look(
         style,
@@ -128,7 +133,7 @@ def convert(
 
     if dry_run:
         return _print_plan(jobs, look, save)
-    loaded = load_look(look, device=device.value, backend=backend.value, quiet=quiet)
+    loaded = load_look(look, device=device.value, backend=backend.value, tile=sides, quiet=quiet)
     if not quiet:
         print(loaded, file=sys.stderr)
     if streaming:
@@ -158,6 +163,20 @@ def _output_size(text: str) -> "OutputSize":
         return "drawn"
     if not text.isdecimal():
         raise UsageError(f"--output-size {text}: give same, drawn, or a long side in pixels, such as 2048")
+    return int(text)
+
+
+def _tile(text: str) -> "Tile":
+    from toonify.drawer import check_tile
+    from toonify.errors import UsageError
+
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
+    if not text.isdecimal():
+        raise UsageError(f"--tile {text}: give auto, off, or a side in pixels, such as 512")
+    check_tile(int(text))
     return int(text)
 
 

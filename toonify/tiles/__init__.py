@@ -4,7 +4,6 @@
 over the picture of that, `segment.py` a network of each sweep, and `tiled.py` runs them.
 """
 
-from toonify.tiles.anatomy import NotLocal
-from toonify.tiles.tiled import Box, TiledNetwork
+from toonify.tiles.tiled import TiledNetwork
 
-__all__ = ["Box", "NotLocal", "TiledNetwork"]
+__all__ = ["TiledNetwork"]

@@ -1,5 +1,7 @@
 """A sweep as a network of its own, whose norms are told their means and variances."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +20,7 @@ def segment(model: onnx.ModelProto, anatomy: Anatomy, sweep: Sweep) -> onnx.Mode
     Its inputs: the photo's tile as the network takes it; or `kept:V`, 1 x h x w x C float16, a part of a value V; for
     each norm N `gain:N` and `shift:N`, 1 x C x 1 x 1; and `first:U` and `last:U`, two numbers each (y, x): the part of
     images with unit U that lies inside the tile. Its outputs, of that part: `kept:V` as above (the drawing is
-    1 x 3 x h x w float32), `mean:V` and `spread:V`, C numbers each: the mean and the sum of squared differences from it.
+    1 x 3 x h x w float32), `mean:V` and `spread:V`, C numbers each: the mean, the sum of squared differences from it.
     """
     return _Segment(model, anatomy, sweep).model
 
@@ -93,12 +95,12 @@ class _Segment:
         for what in (MEAN, SPREAD):
             self._output(f"{what}{name}", TensorProto.FLOAT, [channels])
 
-    def _op(self, kind: str, *inputs: str, **options: object) -> str:
+    def _op(self, kind: str, *inputs: str, **options: Any) -> str:
         name = f"segment:{kind}_{len(self._nodes)}"
         self._write(kind, list(inputs), name, **options)
         return name
 
-    def _write(self, kind: str, inputs: list[str], output: str, **options: object) -> None:
+    def _write(self, kind: str, inputs: list[str], output: str, **options: Any) -> None:
         self._nodes.append(helper.make_node(kind, inputs, [output], name=f"make {output}", **options))
 
     def _ints(self, name: str, values: ArrayLike) -> str:
@@ -112,7 +114,9 @@ class _Segment:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
 
-def affine(step: Step, anatomy: Anatomy, mean: NDArray[np.float64], variance: NDArray[np.float64]) -> tuple[Floats, Floats]:
+def affine(
+    step: Step, anatomy: Anatomy, mean: NDArray[np.float64], variance: NDArray[np.float64]
+) -> tuple[Floats, Floats]:
     """An instance norm with known statistics as x * gain + shift: two arrays 1 x C x 1 x 1."""
     scale, bias = (numpy_helper.to_array(anatomy.constants[name]).astype(np.float64) for name in step.node.input[1:3])
     gain = scale / np.sqrt(variance + attributes(step.node).get("epsilon", 1e-5))

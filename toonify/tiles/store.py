@@ -3,14 +3,12 @@
 import errno
 import os
 import tempfile
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from toonify.arrays import Halves
 from toonify.errors import ImageError
-
-Halves = NDArray[np.float16]
 
 
 class Store:
@@ -45,7 +43,7 @@ class FileStore(Store):
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         self._shape = height, width, channels
-        self._file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # noqa: SIM115
+        self._file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         try:
             self._reserve(self.size(height, width, channels))
         except OSError as error:
@@ -61,9 +59,9 @@ class FileStore(Store):
     def write(self, top: int, left: int, part: Halves) -> None:
         """Put `part`, h x w x C, in its place."""
         for row, values in enumerate(part):
-            self._seek(top + row, left)
-            view: Any = memoryview(np.ascontiguousarray(values)).cast("B")
+            view = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
             try:
+                self._seek(top + row, left)
                 while view:
                     view = view[self._file.write(view) :]
             except OSError as error:
@@ -74,7 +72,7 @@ class FileStore(Store):
         part = np.empty((height, width, self._shape[2]), np.float16)
         for row, values in enumerate(part):
             self._seek(top + row, left)
-            view = memoryview(values).cast("B")
+            view = values.reshape(-1).view(np.uint8).data
             while view:
                 view = view[self._file.readinto(view) :]  # type: ignore[attr-defined]
         return part
@@ -91,7 +89,9 @@ class FileStore(Store):
 def _full(error: OSError) -> ImageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         where = tempfile.gettempdir()
-        return ImageError(f"no space for its activations in {where}; set TMPDIR to a larger disk, or draw it with --size")
+        return ImageError(
+            f"no space for its activations in {where}; set TMPDIR to a larger disk, or draw it with --size"
+        )
     return ImageError(f"its activations cannot be written: {error.strerror}")
 
 

@@ -1,12 +1,12 @@
 """A network that draws a picture tile by tile, and gives what it would give for the whole frame."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from toonify.arrays import Floats
+from toonify.boxes import Box
 from toonify.errors import StyleError, one_line
 from toonify.runtime import Array, OnnxNetwork
 from toonify.tiles.anatomy import NORM, dissect
@@ -18,40 +18,6 @@ from toonify.tiles.store import Stores
 KEPT_IN_MEMORY = 512_000_000  # bytes of activations; those on the disk are in the system's cache while it has room
 
 
-@dataclass(frozen=True)
-class Box:
-    """A part of a picture in pixels; `bottom` and `right` lie outside."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.bottom - self.top, self.right - self.left
-
-    def widened(self, by: int, within: "Box") -> "Box":
-        """With so many pixels more on each side, where there are any."""
-        return Box(
-            max(self.top - by, within.top),
-            max(self.left - by, within.left),
-            min(self.bottom + by, within.bottom),
-            min(self.right + by, within.right),
-        )
-
-    def at(self, unit: int) -> "Box":
-        """In elements of `unit` pixels."""
-        return Box(self.top // unit, self.left // unit, self.bottom // unit, self.right // unit)
-
-    def tiles(self, side: int) -> Iterator["Box"]:
-        """Its tiles row by row."""
-        for top in range(self.top, self.bottom, side):
-            for left in range(self.left, self.right, side):
-                yield Box(top, left, min(top + side, self.bottom), min(left + side, self.right))
-
-
 ReadTile = Callable[[Box], Floats]  # a part of the photo as the network takes it: 1 x 3 x h x w
 WriteTile = Callable[[Box, Floats], None]  # takes that part of the drawing
 
@@ -60,8 +26,8 @@ class TiledNetwork:
     """A network in an ONNX file as PyTorch exports it, cut at its norms.
 
     A network without norms takes one sweep over the picture, with a halo as wide as it sees; one with norms takes a
-    sweep more for each of them. Raises StyleError if the file cannot be read, NotLocal (a StyleError) if tiles cannot
-    give what the whole frame does.
+    sweep more for each of them. Raises StyleError if the file cannot be read, TilingError if tiles cannot give what the
+    whole frame does.
     """
 
     def __init__(self, path: Path, device: str) -> None:
@@ -111,13 +77,13 @@ class TiledNetwork:
                 measured = {name: Statistics() for name in sweep.measures}
                 tiles = list(frame.tiles(tile))
                 for box in tiles:
-                    outer = box.widened(sweep.halo, frame)
+                    outer = box.widened(sweep.halo).common(frame)
                     inputs = known | self._places(box, outer) | self._read(sweep, outer, read, stores)
                     made = self._run(number, inputs, last=box is tiles[-1])
                     self._write(sweep, box, made, write, stores)
                     for name, statistics in measured.items():
-                        places = frame_places(box, self._anatomy.value(name).unit)
-                        statistics.add(places, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
+                        high, wide = box.at(self._anatomy.value(name).unit).size
+                        statistics.add(high * wide, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
                 known |= self._affine(measured)
                 later = {name for each in self.sweeps[number + 1 :] for name in each.reads}
                 for name in stores.names - later:
@@ -151,9 +117,9 @@ class TiledNetwork:
         """Where the tile lies in what was read for it, for images of each unit."""
         places: dict[str, Array] = {}
         for unit in {1, *(step.value.unit for step in self._anatomy.steps.values())}:
-            inside, whole = box.at(unit), outer.at(unit)
-            places[f"{FIRST}{unit}"] = np.array([inside.top - whole.top, inside.left - whole.left])
-            places[f"{LAST}{unit}"] = np.array([inside.bottom - whole.top, inside.right - whole.left])
+            inside = box.relative_to(outer).at(unit)
+            places[f"{FIRST}{unit}"] = np.array([inside.top, inside.left])
+            places[f"{LAST}{unit}"] = np.array([inside.bottom, inside.right])
         return places
 
     def _read(self, sweep: Sweep, outer: Box, read: ReadTile, stores: Stores) -> dict[str, Array]:
@@ -183,9 +149,3 @@ class TiledNetwork:
                 gain, shift = affine(step, self._anatomy, statistics.mean, statistics.variance)
                 known |= {f"{GAIN}{step.name}": gain, f"{SHIFT}{step.name}": shift}
         return known
-
-
-def frame_places(box: Box, unit: int) -> int:
-    """How many elements of `unit` pixels a part of a picture has."""
-    height, width = box.at(unit).size
-    return height * width

@@ -1,0 +1,132 @@
+"""How a picture is drawn: at once where the memory allows it, else in tiles; what comes out is the same."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from toonify import network
+from toonify.arrays import Floats, Halves, Pixels
+from toonify.errors import ImageError, StyleError, TilingError, UsageError
+from toonify.memory import available_memory, give_back_freed_memory
+from toonify.runtime import Generator
+from toonify.styles import Variant
+
+if TYPE_CHECKING:
+    from toonify.tiles import TiledNetwork
+
+Tile = Literal["auto", "off"] | int  # side of the tiles in pixels
+
+SMALLEST = 64
+_LARGEST = 4096
+_SHARE = 4  # the part of the free memory that a drawing may take: others use the machine, too
+_TILE_MEMORY = 256_000_000  # bytes for a tile at most; larger ones are not quicker
+_ASSUMED = 1500  # bytes for each pixel, where the card does not say
+
+
+def check_tile(tile: Tile) -> None:
+    """Raise UsageError for tiles that are too small to be worth it, or too large to be tiles."""
+    if isinstance(tile, int) and not SMALLEST <= tile <= _LARGEST:
+        raise UsageError(f"--tile {tile}: give a side from {SMALLEST} to {_LARGEST} pixels, or auto, or off")
+
+
+class Drawer:
+    """A generator with what it needs to draw pictures of any size.
+
+    `open_tiled` opens the same network for tiles, when they are first needed. It raises TilingError where the network
+    cannot be cut: with "auto" it then draws at once, with a number this raises StyleError.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        variant: Variant,
+        *,
+        padding: int,
+        tile: Tile,
+        open_tiled: "Callable[[], TiledNetwork] | None" = None,
+    ) -> None:
+        self._generator = generator
+        self._variant = variant
+        self._padding = padding
+        self._tile = tile
+        self._open_tiled = open_tiled
+        self._tiled: TiledNetwork | None = None
+        self._cancelled = False
+        if isinstance(tile, int):
+            try:
+                self._network()
+            except TilingError as error:
+                raise StyleError(f"--tile {tile}: the style is not for tiles, {error}; type --tile off") from error
+
+    def draw(self, pixels: Pixels) -> Floats | Halves:
+        """Draw H x W x 3 uint8 RGB pixels: the same shape, RGB in 0..1; float16 if in tiles.
+
+        Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
+        """
+        tile = self._first_tile(pixels)
+        while True:
+            try:
+                if tile is None:
+                    return network.draw(pixels, self._generator, self._variant, padding=self._padding)
+                return network.draw_in_tiles(
+                    pixels, self._network(), self._variant, padding=self._padding, tile=self._whole(tile)
+                )
+            except MemoryError:
+                tile = self._smaller(tile)
+                give_back_freed_memory()
+
+    def cancel(self) -> None:
+        """End the `draw` that runs in another thread, as soon as the engine can. No other can begin after."""
+        self._cancelled = True
+        self._generator.cancel()
+        if self._tiled is not None:
+            self._tiled.cancel()
+
+    def _first_tile(self, pixels: Pixels) -> int | None:
+        if isinstance(self._tile, int):
+            return self._tile
+        if self._generator.device != "cpu":
+            return None  # its memory is its own, and says itself when it is full
+        height, width = network.taken_size(*pixels.shape[:2], variant=self._variant, padding=self._padding)
+        needed, free = height * width * (self._variant.bytes_per_pixel or _ASSUMED), available_memory()
+        if self._tile == "off":
+            if needed > free:
+                raise self._too_large(height, width, needed, free, "")
+            return None
+        if needed <= free / _SHARE:
+            return None
+        try:
+            return self._fitting_tile()
+        except TilingError as error:
+            if needed > free:
+                raise self._too_large(height, width, needed, free, f" (and not in tiles, {error})") from error
+            return None
+
+    def _fitting_tile(self) -> int:
+        """The side of a tile that the free memory allows."""
+        memory = min(_TILE_MEMORY, available_memory() // _SHARE)
+        side = int((memory / self._network().bytes_per_pixel) ** 0.5)
+        return max(SMALLEST, side // SMALLEST * SMALLEST)
+
+    def _smaller(self, tile: int | None) -> int:
+        """The tile to try next where there was no memory for this one. Raises MemoryError if there is none."""
+        if self._tile == "off" or (tile is not None and tile <= SMALLEST):
+            raise MemoryError
+        return self._fitting_tile() if tile is None else max(SMALLEST, tile // 2)
+
+    def _whole(self, tile: int) -> int:
+        return tile + -tile % self._network().multiple
+
+    def _network(self) -> "TiledNetwork":
+        if self._tiled is None:
+            assert self._open_tiled is not None  # noqa: S101 - only with --tile off
+            self._tiled = self._open_tiled()
+            if self._cancelled:
+                self._tiled.cancel()
+        return self._tiled
+
+    def _too_large(self, height: int, width: int, needed: int, free: int, more: str) -> ImageError:
+        fitting = int(max(height, width) * (0.8 * free / needed) ** 0.5) // 64 * 64
+        return ImageError(
+            f"drawing at {width} x {height} at once needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} "
+            f"are free{more}; draw it smaller, with --size {max(fitting, 64)}"
+        )
