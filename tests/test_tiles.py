@@ -61,8 +61,9 @@ LOCAL = {
     "dilation": "a = Conv<pads = [1, 1, 1, 1]>(photo, w38) b = Conv<pads = [4, 4, 4, 4], dilations = [4, 4]>(a, w3, b8)"
     " drawing = Conv<pads = [3, 3, 3, 3]>(b, out7)",
     "down and up": "a = Conv<pads = [3, 3, 3, 3]>(photo, w7) "
-    "d = Conv<strides = [2, 2], pads = [1, 1, 1, 1]>(a, wd, b16) l = LeakyRelu(d) u = ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(l, wu, b8)"
-    " s = Add(u, a) drawing = Conv<pads = [3, 3, 3, 3]>(s, out7)",
+    "d = Conv<strides = [2, 2], pads = [1, 1, 1, 1]>(a, wd, b16) l = LeakyRelu(d) "
+    "u = ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(l, wu, b8) "
+    "s = Add(u, a) drawing = Conv<pads = [3, 3, 3, 3]>(s, out7)",
     "shuffled pixels": "a = Conv<strides = [2, 2], pads = [1, 1, 1, 1]>(photo, w4) "
     'b = Conv<pads = [1, 1, 1, 1]>(a, w12) c = DepthToSpace<blocksize = 2, mode = "CRD">(b) drawing = Add(c, photo)',
 }

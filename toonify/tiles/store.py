@@ -14,8 +14,8 @@ from toonify.errors import ImageError
 class Store:
     """An image H x W x C in float16, of which parts are written and read."""
 
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        self._values: Halves = np.empty((height, width, channels), np.float16)
+    def __init__(self, height: int, width: int, channels: int, values: Halves | None = None) -> None:
+        self._values: Halves = np.empty((height, width, channels), np.float16) if values is None else values
 
     @staticmethod
     def size(height: int, width: int, channels: int) -> int:
@@ -30,9 +30,9 @@ class Store:
         """A part of the image as an array of its own: height x width x C."""
         return self._values[top : top + height, left : left + width].copy()
 
-    def close(self) -> None:
-        """Give the memory back."""
-        del self._values
+    def close(self) -> Halves | None:
+        """Give the space back; the array that it was in, if it is of use to another."""
+        return self._values
 
 
 class FileStore(Store):
@@ -100,16 +100,26 @@ class Stores:
 
     def __init__(self, memory: int) -> None:
         self._left = memory
-        self._stores: dict[str, tuple[Store, int]] = {}
+        self._stores: dict[str, Store] = {}
+        # Arrays of closed stores: the next ones are of the same size, and fresh memory has to be cleared first.
+        self._spare: list[Halves] = []
 
     def open(self, name: str, height: int, width: int, channels: int) -> Store:
         """A new store."""
+        self._stores[name] = self._new(height, width, channels)
+        return self._stores[name]
+
+    def _new(self, height: int, width: int, channels: int) -> Store:
+        for place, values in enumerate(self._spare):
+            if values.shape == (height, width, channels):
+                return Store(height, width, channels, self._spare.pop(place))
+        self._left += sum(values.nbytes for values in self._spare)
+        self._spare.clear()
         size = Store.size(height, width, channels)
-        kind = Store if size <= self._left else FileStore
-        taken = size if kind is Store else 0
-        self._left -= taken
-        self._stores[name] = kind(height, width, channels), taken
-        return self._stores[name][0]
+        if size > self._left:
+            return FileStore(height, width, channels)
+        self._left -= size
+        return Store(height, width, channels)
 
     @property
     def names(self) -> set[str]:
@@ -117,15 +127,16 @@ class Stores:
         return {*self._stores}
 
     def __getitem__(self, name: str) -> Store:
-        return self._stores[name][0]
+        return self._stores[name]
 
     def close(self, name: str) -> None:
         """Give back a store that nobody reads any more."""
-        store, taken = self._stores.pop(name)
-        store.close()
-        self._left += taken
+        values = self._stores.pop(name).close()
+        if values is not None:
+            self._spare.append(values)
 
     def close_all(self) -> None:
         """Give back all of them."""
         for name in [*self._stores]:
             self.close(name)
+        self._spare.clear()
