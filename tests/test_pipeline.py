@@ -32,6 +32,34 @@ def test_every_item_comes_out_once_through_all_stages(count, stages, depth):
     assert sorted(results) == [2**stages * item for item in range(count)]
 
 
+@pytest.mark.parametrize("workers", [[1, 3], [4, 1], [3, 5]])
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_several_workers_do_every_item_once(workers, count):
+    results = run_stages(range(count), [double, double], workers=workers)
+    assert sorted(results) == [4 * item for item in range(count)]
+
+
+def test_the_workers_of_a_stage_work_at_the_same_time():
+    meeting = threading.Barrier(3, timeout=PATIENCE)
+
+    def meet(item: int) -> int:
+        meeting.wait()
+        return item
+
+    assert sorted(run_stages(range(6), [meet], workers=[3])) == list(range(6))
+
+
+@pytest.mark.parametrize("workers", [[1, 1], [3, 2]])
+def test_an_exception_in_one_of_several_workers_comes_out(workers):
+    def fail(item: int) -> int:
+        if item == 5:
+            raise ValueError("five")
+        return item
+
+    with pytest.raises(ValueError, match="five"):
+        list(run_stages(range(50), [double, lambda item: fail(item // 2)], workers=workers))
+
+
 def test_a_single_worker_keeps_the_order():
     assert list(run_stages(range(50), [double, str])) == [str(2 * item) for item in range(50)]
 

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import sys
+import threading
 
 import psutil
 
@@ -12,6 +13,37 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 def available_memory() -> int:
     """Bytes that can be had without pushing anything else out."""
     return int(psutil.virtual_memory().available)
+
+
+class Allowance:
+    """Lets so much be in use at a time: who needs more than is left waits, unless nothing is in use."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._used = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def take(self, amount: int) -> None:
+        """Take a part, once it is free. Raises InterruptedError if `close` is called meanwhile, or was before."""
+        with self._changed:
+            while not self._closed and self._used and self._used + amount > self._total:
+                self._changed.wait(0.2)  # it wakes up now and then: Ctrl-C needs that on Windows
+            if self._closed:
+                raise InterruptedError
+            self._used += amount
+
+    def give_back(self, amount: int) -> None:
+        """Give a part back."""
+        with self._changed:
+            self._used -= amount
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def give_back_freed_memory() -> None:

@@ -19,20 +19,28 @@ class _Raised:
 
 
 def run_stages(
-    items: Iterable[Any], stages: list[Stage], *, depth: int = 1, on_stop: Callable[[], None] = lambda: None
+    items: Iterable[Any],
+    stages: list[Stage],
+    *,
+    workers: list[int] | None = None,
+    depth: int = 1,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[Any]:
-    """Pass each item through all stages and yield the results, in order.
+    """Pass each item through all stages and yield the results; in order, if each stage has one worker.
 
-    At most `depth` items wait between two stages, so that memory does not grow with the number of items. When the
-    iterator is closed early (or an exception such as KeyboardInterrupt ends the loop over it), `on_stop` is called,
-    what is under way in the stages is finished, what waits is dropped, and the threads end. An exception in a stage
-    does the same and comes out here.
+    `workers` are the threads of each stage, one if not given. At most `depth` items wait between two stages, so that
+    memory does not grow with the number of items. When the iterator is closed early (or an exception such as
+    KeyboardInterrupt ends the loop over it), `on_stop` is called, what is under way in the stages is finished, what
+    waits is dropped, and the threads end. An exception in a stage does the same and comes out here.
     """
     stop = threading.Event()
+    counts = [1] * len(stages) if workers is None else workers
     queues = [Queue(depth) for _ in range(len(stages) + 1)]
     threads = [threading.Thread(target=_feed, args=(items, queues[0], stop))]
-    for stage, inlet, outlet in zip(stages, queues, queues[1:], strict=False):
-        threads.append(threading.Thread(target=_work, args=(stage, inlet, outlet, stop)))
+    for stage, count, inlet, outlet in zip(stages, counts, queues, queues[1:], strict=False):
+        ends = _Ends(count)
+        for _ in range(count):
+            threads.append(threading.Thread(target=_work, args=(stage, inlet, outlet, stop, ends)))
     for thread in threads:
         thread.start()
     finished = False
@@ -87,7 +95,7 @@ def _feed(items: Iterable[Any], outlet: Queue, stop: threading.Event) -> None:
     _put(outlet, _END, stop)
 
 
-def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event) -> None:
+def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event, ends: "_Ends") -> None:
     while (item := _get(inlet, stop)) is not _END:
         if not isinstance(item, _Raised):
             try:
@@ -97,7 +105,22 @@ def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event) -> N
         _put(outlet, item, stop)
         if isinstance(item, _Raised):
             break  # what waits behind it would be work for nothing
-    _put(outlet, _END, stop)
+    # The last of a stage's workers ends the next stage, the others each other.
+    _put(outlet if ends.count() else inlet, _END, stop)
+
+
+class _Ends:
+    """Counts the workers of a stage that have ended."""
+
+    def __init__(self, workers: int) -> None:
+        self._left = workers
+        self._lock = threading.Lock()
+
+    def count(self) -> bool:
+        """Count one more; whether it was the last."""
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
 
 
 def _get(source: Queue, stop: threading.Event) -> Any:
