@@ -89,7 +89,7 @@ def draw_candidate(
         else:
             failed.append((outcome.source, outcome.reason))
     speed = _speed(style, list(pictures)[:_TIMED_PHOTOS]) if measure_speed and pictures else None
-    generator = style.generator
+    generator = style.engine
     return Drawn(pictures, failed, speed, f"{generator.device}, {generator.engine}, {generator.provider}")
 
 

@@ -174,14 +174,14 @@ def write_report(path: Path, style: Style, outcomes: list[Outcome]) -> None:
     Raises UsageError if something other than an earlier report is in the place.
     """
     check_report(path)
-    generator = style.generator
+    engine = style.engine
     report = {
         "toonify": toonify.__version__,
         "style": style.look.style.card.id,
         "variant": style.look.variant_name,
-        "device": generator.device,
-        "engine": generator.engine,
-        "provider": generator.provider,
+        "device": engine.device,
+        "engine": engine.engine,
+        "provider": engine.provider,
         "options": asdict(style.look.options),
         "files": [outcome.record() for outcome in outcomes],
     }

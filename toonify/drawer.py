@@ -7,7 +7,7 @@ from toonify import network
 from toonify.arrays import Floats, Halves, Pixels
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
 from toonify.memory import available_memory, give_back_freed_memory
-from toonify.runtime import Generator
+from toonify.runtime import Engine, Generator
 from toonify.styles import Variant
 
 if TYPE_CHECKING:
@@ -29,19 +29,20 @@ def check_tile(tile: Tile) -> None:
 
 
 class Drawer:
-    """A generator with what it needs to draw pictures of any size.
+    """A network with what it needs to draw pictures of any size: for whole pictures, for tiles, or for both.
 
-    `open_tiled` opens the same network for tiles, when they are first needed. It raises TilingError where the network
-    cannot be cut: with "auto" it then draws at once, with a number this raises StyleError.
+    `generator` draws at once; without one all is drawn in tiles. `open_tiled` opens the same network for tiles when
+    they are first needed; without it there are none. It raises TilingError where the network cannot be cut: with
+    "auto" it then draws at once, with a number for `tile` this raises StyleError.
     """
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Generator | None,
         variant: Variant,
         *,
         padding: int,
-        tile: Tile,
+        tile: Tile = "off",
         open_tiled: "Callable[[], TiledNetwork] | None" = None,
     ) -> None:
         self._generator = generator
@@ -57,6 +58,11 @@ class Drawer:
             except TilingError as error:
                 raise StyleError(f"--tile {tile}: the style is not for tiles, {error}; type --tile off") from error
 
+    @property
+    def engine(self) -> Engine:
+        """What draws."""
+        return self._network() if self._generator is None else self._generator
+
     def draw(self, pixels: Pixels) -> Floats | Halves:
         """Draw H x W x 3 uint8 RGB pixels: the same shape, RGB in 0..1; float16 if in tiles.
 
@@ -65,10 +71,10 @@ class Drawer:
         tile = self._first_tile(pixels)
         while True:
             try:
-                if tile is None:
+                if tile is None and self._generator is not None:
                     return network.draw(pixels, self._generator, self._variant, padding=self._padding)
                 return network.draw_in_tiles(
-                    pixels, self._network(), self._variant, padding=self._padding, tile=self._whole(tile)
+                    pixels, self._network(), self._variant, padding=self._padding, tile=self._whole(tile or SMALLEST)
                 )
             except MemoryError:
                 tile = self._smaller(tile)
@@ -77,14 +83,15 @@ class Drawer:
     def cancel(self) -> None:
         """End the `draw` that runs in another thread, as soon as the engine can. No other can begin after."""
         self._cancelled = True
-        self._generator.cancel()
+        if self._generator is not None:
+            self._generator.cancel()
         if self._tiled is not None:
             self._tiled.cancel()
 
     def _first_tile(self, pixels: Pixels) -> int | None:
         if isinstance(self._tile, int):
             return self._tile
-        if self._generator.device != "cpu":
+        if self.engine.device != "cpu":
             return None  # its memory is its own, and says itself when it is full
         height, width = network.taken_size(*pixels.shape[:2], variant=self._variant, padding=self._padding)
         needed, free = height * width * (self._variant.bytes_per_pixel or _ASSUMED), available_memory()

@@ -13,7 +13,7 @@ from toonify.finish import Colors, finish
 from toonify.generators import open_generator, open_tiled, weights_digest
 from toonify.images import photo_from_image
 from toonify.resize import fit_long_side, resize
-from toonify.runtime import Backend, Device, Generator
+from toonify.runtime import Backend, Device, Engine
 from toonify.styles import LocatedStyle, Variant, find_style
 
 OutputSize = Literal["same", "drawn"] | int
@@ -98,10 +98,14 @@ class Sketch:
 class Style:
     """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
 
-    def __init__(self, look: Look, generator: Generator, drawer: Drawer | None = None) -> None:
+    def __init__(self, look: Look, drawer: Drawer) -> None:
         self.look = look
-        self.generator = generator
-        self._drawer = drawer or Drawer(generator, look.variant, padding=look.options.padding, tile="off")
+        self._drawer = drawer
+
+    @property
+    def engine(self) -> Engine:
+        """What the network really runs on."""
+        return self._drawer.engine
 
     @overload
     def __call__(self, photo: Image.Image) -> Image.Image: ...
@@ -159,8 +163,8 @@ class Style:
         self._drawer.cancel()
 
     def __str__(self) -> str:
-        generator = self.generator
-        return f"{self.look} on {generator.device}, {generator.engine}, {generator.provider}"
+        engine = self.engine
+        return f"{self.look} on {engine.device}, {engine.engine}, {engine.provider}"
 
 
 def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
@@ -184,15 +188,18 @@ def load_look(
     check_tile(tile)
     if backend == "torch" and isinstance(tile, int):
         raise UsageError(f"--tile {tile} is for ONNX Runtime; drop it, or --backend torch")
-    generator = open_generator(look.style, look.variant_name, backend=backend, device=device, quiet=quiet)
+    place = look.style, look.variant_name
+    generator = None
+    if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
+        generator = open_generator(*place, backend=backend, device=device, quiet=quiet)
     drawer = Drawer(
         generator,
         look.variant,
         padding=look.options.padding,
         tile="off" if backend == "torch" else tile,
-        open_tiled=lambda: open_tiled(look.style, look.variant_name, device=generator.device, quiet=quiet),
+        open_tiled=lambda: open_tiled(*place, device=generator.device if generator else device, quiet=quiet),
     )
-    return Style(look, generator, drawer)
+    return Style(look, drawer)
 
 
 def load_style(

@@ -85,15 +85,22 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
     return path
 
 
-def open_tiled(style: LocatedStyle, variant: str, *, device: str, quiet: bool = False) -> "TiledNetwork":
-    """The network of a variant for pictures that are drawn in tiles; `device` is the one of its generator.
+def open_tiled(style: LocatedStyle, variant: str, *, device: Device, quiet: bool = False) -> "TiledNetwork":
+    """The network of a variant, for pictures that are drawn in tiles.
 
-    It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device.
-    Raises StyleError (and DownloadError) if it cannot be had, TilingError (a StyleError) if it cannot be cut.
+    It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device. Raises
+    StyleError (and DownloadError) if it cannot be had, TilingError if it cannot be cut, DeviceError.
     """
     from toonify.tiles import TiledNetwork
 
-    return TiledNetwork(onnx_file(style, variant, "cuda", quiet=quiet), device)
+    path = onnx_file(style, variant, "cuda", quiet=quiet)
+    try:
+        return TiledNetwork(path, choose_device(device, "onnx"))
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        print(f"CUDA left aside: {error}", file=sys.stderr)
+        return TiledNetwork(path, "cpu")
 
 
 def cached_onnx(style: LocatedStyle, variant: str, device: str) -> Path:

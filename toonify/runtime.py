@@ -18,12 +18,16 @@ Backend = Literal["onnx", "torch"]
 Array = NDArray[Any]
 
 
-class Generator(Protocol):
-    """Draws: N x 3 x H x W float32 in the network's own channel order and value range, to the same."""
+class Engine(Protocol):
+    """What a network really runs on."""
 
     engine: str  # such as "ONNX Runtime 1.31.1"
     provider: str  # what runs inside it, such as "CPUExecutionProvider"
     device: str  # "cpu" or "cuda"
+
+
+class Generator(Engine, Protocol):
+    """Draws: N x 3 x H x W float32 in the network's own channel order and value range, to the same."""
 
     def __call__(self, batch: Floats) -> Floats:
         """Draw a batch. Raises InterruptedError if `cancel` is called meanwhile."""

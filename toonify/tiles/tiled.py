@@ -15,7 +15,7 @@ from toonify.tiles.segment import FIRST, GAIN, KEPT, LAST, MEAN, SHIFT, SPREAD, 
 from toonify.tiles.statistics import Statistics
 from toonify.tiles.store import Stores
 
-KEPT_IN_MEMORY = 512_000_000  # bytes of activations; those on the disk are in the system's cache while it has room
+KEPT_IN_MEMORY = 256_000_000  # bytes of activations; those on the disk are in the system's cache while it has room
 
 
 ReadTile = Callable[[Box], Floats]  # a part of the photo as the network takes it: 1 x 3 x h x w
@@ -27,7 +27,7 @@ class TiledNetwork:
 
     A network without norms takes one sweep over the picture, with a halo as wide as it sees; one with norms takes a
     sweep more for each of them. Raises StyleError if the file cannot be read, TilingError if tiles cannot give what the
-    whole frame does.
+    whole frame does, DeviceError if the device cannot run.
     """
 
     def __init__(self, path: Path, device: str) -> None:
@@ -39,9 +39,11 @@ class TiledNetwork:
             raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
         self._anatomy = dissect(self._model.graph)
         self.sweeps = plan_sweeps(self._anatomy)
-        self._device = device
-        self._networks: dict[int, OnnxNetwork] = {}
+        self.device = device
+        self._network: OnnxNetwork | None = None  # of the sweep that is under way
         self._cancelled = False
+        first = self._open(self.sweeps[0])  # which shows that the device can run it
+        self.engine, self.provider = first.engine, first.provider
 
     @property
     def multiple(self) -> int:
@@ -74,12 +76,13 @@ class TiledNetwork:
                     if name != self._anatomy.drawing:
                         value = self._anatomy.value(name)
                         stores.open(name, height // value.unit, width // value.unit, value.channels)
+                self._network = self._open(sweep)
                 measured = {name: Statistics() for name in sweep.measures}
                 tiles = list(frame.tiles(tile))
                 for box in tiles:
                     outer = box.widened(sweep.halo).common(frame)
                     inputs = known | self._places(box, outer) | self._read(sweep, outer, read, stores)
-                    made = self._run(number, inputs, last=box is tiles[-1])
+                    made = self._run(self._network, inputs, last=box is tiles[-1])
                     self._write(sweep, box, made, write, stores)
                     for name, statistics in measured.items():
                         high, wide = box.at(self._anatomy.value(name).unit).size
@@ -89,29 +92,29 @@ class TiledNetwork:
                 for name in stores.names - later:
                     stores.close(name)
         finally:
+            self._network = None
             stores.close_all()
 
     def cancel(self) -> None:
         """End the `draw` that runs in another thread, as soon as the engine can. No other can begin after."""
         self._cancelled = True
-        for network in [*self._networks.values()]:
+        if (network := self._network) is not None:
             network.cancel()
 
-    def _run(self, number: int, inputs: dict[str, Array], *, last: bool) -> dict[str, Array]:
+    def _run(self, network: OnnxNetwork, inputs: dict[str, Array], *, last: bool) -> dict[str, Array]:
         if self._cancelled:
             raise InterruptedError
-        if number not in self._networks:
-            self._networks[number] = self._open(self.sweeps[number])
-        network = self._networks[number]
         return network.run({name: inputs[name] for name in network.inputs}, last=last)
 
     def _open(self, sweep: Sweep) -> OnnxNetwork:
+        # Each time anew, which takes 50 ms: all of them together would hold more than a gigabyte.
+        self._network = None
         model = segment(self._model, self._anatomy, sweep)
-        if self._device == "cpu":
+        if self.device == "cpu":
             from toonify.speedup import speed_up
 
             model = speed_up(model)
-        return OnnxNetwork(model.SerializeToString(), self._device)
+        return OnnxNetwork(model.SerializeToString(), self.device)
 
     def _places(self, box: Box, outer: Box) -> dict[str, Array]:
         """Where the tile lies in what was read for it, for images of each unit."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from toonify.discover import Found
+from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, draw_options
 from toonify.errors import ImageError, UsageError, display
 from toonify.files import write_atomically
@@ -87,7 +88,7 @@ class Evaluation:
         drawn: list[Found] = []
         problems: list[str] = []
         with evaluating(network):
-            style = Style(look, TorchGenerator(network, device))
+            style = Style(look, Drawer(TorchGenerator(network, device), variant, padding=variant.padding))
             for number, photo in enumerate(self.photos):
                 try:
                     drawing = style(read_picture(photo))
