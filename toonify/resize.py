@@ -69,10 +69,12 @@ class _Model:
 
     def __init__(self, drawing: Floats, photo: Floats, scale: float) -> None:
         gain, _ = guided_coefficients(photo, grey(drawing)[..., None], radius=1, eps=4e-3)
-        low, high = cv2.erode(drawing, _NEIGHBOURS), cv2.dilate(drawing, _NEIGHBOURS)
-        reach = (high - low) / 2
+        planes = [*cv2.split(drawing), photo]
+        lows, highs = ([extreme(plane, _NEIGHBOURS) for plane in planes] for extreme in (cv2.erode, cv2.dilate))
+        reaches = [(high - low) / 2 for low, high in zip(lows[:3], highs, strict=False)]
+        middles = [low + reach for low, reach in zip(lows, reaches, strict=False)]
         # Faint differences are noise or shading, and are not to become contours.
-        contrast = np.square(reach.max(axis=-1))
+        contrast = np.square(np.maximum(np.maximum(reaches[0], reaches[1]), reaches[2]))
         crispness = np.float32(min(scale - 1, 1)) * contrast / (contrast + np.float32(_FAINT**2))
         # The slope at the middle of an edge that was one pixel wide and is `scale` wide now.
         self.slope = np.float32(max(1, (1 + scale) / 3))
@@ -80,14 +82,12 @@ class _Model:
         # takes back the softness.
         side = 0.055 * min(max(scale - 2, 0), 2)
         kernel = np.array([side, 1 - 2 * side, side])
-        smooth = np.dstack([drawing, photo])
         if side:
-            smooth = np.asarray(
-                cv2.sepFilter2D(smooth, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE), np.float32
-            )
-        self.smooth = _planes(smooth)
-        photo_range = (cv2.erode(photo, _NEIGHBOURS), cv2.dilate(photo, _NEIGHBOURS))
-        self.linear = _planes(np.dstack([low + reach, reach, np.clip(gain, 0, 1), crispness, *photo_range]))
+            planes = [cv2.sepFilter2D(one, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE) for one in planes]
+        self.smooth = np.array(planes, np.float32)
+        self.linear = np.array(
+            [*middles, *reaches, np.clip(gain[..., 0], 0, 1), crispness, lows[3], highs[3]], np.float32
+        )
 
     def enlarge(self, rows: slice, photo: Pixels, height: int, width: int, detail: np.float32) -> Floats:
         """The rows `rows` of the result, which is height x width; `photo` is those rows of the full photo."""
@@ -112,10 +112,6 @@ class _Model:
             rest += detail * (1 - gain) * (luma - small)
         colors += rest
         return np.asarray(cv2.merge(list(colors)), np.float32)
-
-
-def _planes(picture: Floats) -> Floats:
-    return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
 def _enlarge(planes: Floats, rows: slice, height: int, width: int, method: int) -> Floats:
