@@ -80,7 +80,7 @@ class _Model:
         self.slope = np.float32(max(1, (1 + scale) / 3))
         # From 2 times on the pixel grid of the drawing would show as steps along edges: it is smoothed, and step 3
         # takes back the softness.
-        side = 0.055 * min(max(scale - 2, 0), 2)
+        side = 0.11 * min(max(scale - 2, 0), 1)
         kernel = np.array([side, 1 - 2 * side, side])
         if side:
             planes = [cv2.sepFilter2D(one, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE) for one in planes]
