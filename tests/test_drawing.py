@@ -72,6 +72,12 @@ def test_strength_blends(tiny_onnx: Path, noise: np.ndarray) -> None:
     assert np.abs(half - (full + noise) / 2).max() <= 1
 
 
+def test_detail_changes_what_was_drawn_smaller_and_nothing_else(tiny_onnx: Path, noise: np.ndarray) -> None:
+    for options, same in (({"size": 16}, False), ({"size": "full"}, True), ({"raw": True}, True)):
+        plain, detailed = (load_style(str(tiny_onnx), detail=value, **options)(noise) for value in (0, 1))
+        assert np.array_equal(plain, detailed) is same
+
+
 def test_full_keep_color_gives_the_photos_mean_colour(tiny_onnx: Path, noise: np.ndarray) -> None:
     options = {"saturation": 1.0, "size": "full"}
     kept, drifted = (load_style(str(tiny_onnx), keep_color=k, **options)(noise) for k in (1.0, 0.0))
@@ -111,6 +117,8 @@ def test_raw_is_the_network_alone(tiny_onnx: Path, noise: np.ndarray) -> None:
         ({"saturation": -1}, "--saturation -1"),
         ({"strength": 2}, "--strength 2"),
         ({"strength": float("nan")}, "--strength nan"),
+        ({"detail": 1.01}, "--detail 1.01"),
+        ({"detail": float("nan")}, "--detail nan"),
         ({"size": 3}, "--size 3"),
         ({"output_size": 0}, "--output-size 0"),
         ({"raw": True, "saturation": 1.0}, "--raw"),

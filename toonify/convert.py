@@ -26,7 +26,7 @@ from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
 from toonify.styles import FileWeights
 
-_RECIPE = 1  # of the steps from photo to picture
+_RECIPE = 2  # of the steps from photo to picture
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class DrawOptions:
     keep_color: float  # 0..1, how much of the photo's colours the drawing keeps
     saturation: float  # factor on the colours, 1: as they are
     strength: float  # 0..1, 0: the photo
+    detail: float  # 0..1, how much of the photo's fine texture comes back where the drawing is enlarged
     padding: int  # pixels of reflected border around what is drawn
 
 
@@ -39,12 +40,15 @@ def draw_options(
     keep_color: float | None = None,
     saturation: float | None = None,
     strength: float = 1.0,
+    detail: float = 0.0,
     raw: bool = False,
 ) -> DrawOptions:
     """The options of a drawing: what is None is as the style's card says.
 
     `raw` is the network's own output, as published: at the photo's own size unless `size` is given, with nothing
-    around it and no correction of colours. Raises UsageError for a value outside its limits.
+    around it and no correction of colours. `detail` shows only where the drawing is enlarged: with `raw` not without a
+    `size`, and never at "full". Its default is 0, because from about 0.3 on skin and stone look like a photo again,
+    beside the lines that the style has drawn there. Raises UsageError for a value outside its limits.
     """
     if raw and (keep_color, saturation) != (None, None):
         raise UsageError("--raw leaves the colours as the network draws them; drop --keep-color and --saturation")
@@ -60,12 +64,14 @@ def draw_options(
         keep_color=0.0 if raw else variant.keep_color if keep_color is None else keep_color,
         saturation=1.0 if raw else variant.saturation if saturation is None else saturation,
         strength=strength,
+        detail=detail,
         padding=0 if raw else variant.padding,
     )
     for flag, value, limit in (
         ("--keep-color", options.keep_color, 1),
         ("--saturation", options.saturation, 4),
         ("--strength", options.strength, 1),
+        ("--detail", options.detail, 1),
     ):
         if not 0 <= value <= limit:
             raise UsageError(f"{flag} {value:g}: give a number from 0 to {limit}")
@@ -156,7 +162,7 @@ class Style:
         """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
         options = self.look.options
         colors = Colors(options.keep_color, options.saturation)
-        return finish(drawing, sketch.small, sketch.full, colors, strength=options.strength)
+        return finish(drawing, sketch.small, sketch.full, colors, detail=options.detail, strength=options.strength)
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""
@@ -189,15 +195,16 @@ def load_look(
     if backend == "torch" and isinstance(tile, int):
         raise UsageError(f"--tile {tile} is for ONNX Runtime; drop it, or --backend torch")
     place = look.style, look.variant_name
-    generator = None
+    generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
         generator = open_generator(*place, backend=backend, device=device, quiet=quiet)
+        place_of_tiles = "cuda" if generator.device == "cuda" else "cpu"
     drawer = Drawer(
         generator,
         look.variant,
         padding=look.options.padding,
         tile="off" if backend == "torch" else tile,
-        open_tiled=lambda: open_tiled(*place, device=generator.device if generator else device, quiet=quiet),
+        open_tiled=lambda: open_tiled(*place, device=place_of_tiles, quiet=quiet),
     )
     return Style(look, drawer)
 
@@ -218,7 +225,7 @@ def load_style(
     >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
 
     `tile` is as for `load_look`, `options` are those of `draw_options`: size, output_size, keep_color, saturation,
-    strength, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
+    strength, detail, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     look = choose_look(name, variant=variant, **options)
     return load_look(look, device=device, backend=backend, tile=tile, quiet=quiet)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,11 +22,13 @@ class Colors:
     saturation: float  # factor on the colours
 
 
-def finish(drawing: Floats | Halves, small: Pixels, full: Pixels, colors: Colors, **options: Any) -> Pixels:
+def finish(
+    drawing: Floats | Halves, small: Pixels, full: Pixels, colors: Colors, *, detail: float, strength: float
+) -> Pixels:
     """Correct the colours of a drawing and bring it to the size of the full photo: H x W x 3 uint8.
 
-    drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3. `options` are those of
-    `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes differ.
+    drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; `detail` and `strength` are
+    those of `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes differ.
     """
     height, width = full.shape[:2]
     model = None if colors.keep == 0 else _model(drawing, small)
@@ -35,12 +36,12 @@ def finish(drawing: Floats | Halves, small: Pixels, full: Pixels, colors: Colors
         out = np.empty_like(full)
         for rows in strips(height, width):
             strip = _correct(drawing, small, rows, model, colors)
-            out[rows] = to_pixels(blend(strip, full[rows], options["strength"]))
+            out[rows] = to_pixels(blend(strip, full[rows], strength))
         return out
     corrected = np.empty(drawing.shape, np.float32)
     for rows in strips(*drawing.shape[:2]):
         corrected[rows] = _correct(drawing, small, rows, model, colors)
-    return upsample(corrected, small, full, **options)
+    return upsample(corrected, small, full, detail=detail, strength=strength)
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -58,6 +59,16 @@ def _model(drawing: Floats | Halves, small: Pixels) -> ColorModel:
     return color_model(_reduce(drawing, size), to_floats(resize(small, size)))
 
 
+def _at(model: ColorModel, rows: slice, height: int, width: int) -> ColorModel:
+    """The rows of a model that is enlarged to height x width."""
+    if model.gain.shape[:2] == (height, width):
+        return ColorModel(model.gain[rows], model.offset[rows], model.middle)
+    planes = np.concatenate([model.gain, model.offset], axis=2).transpose(2, 0, 1)
+    enlarged = enlarge(np.ascontiguousarray(planes), rows, height, width, cv2.INTER_LINEAR)
+    gain, offset = (np.asarray(cv2.merge(list(half)), np.float32) for half in (enlarged[:3], enlarged[3:]))
+    return ColorModel(gain, offset, model.middle)
+
+
 def _reduce(drawing: Floats | Halves, size: tuple[int, int]) -> Floats:
     """Area averages of a drawing: first along the rows, strip by strip, then along the columns."""
     height, width = size
@@ -71,7 +82,5 @@ def _reduce(drawing: Floats | Halves, size: tuple[int, int]) -> Floats:
 def _correct(drawing: Floats | Halves, small: Pixels, rows: slice, model: ColorModel | None, colors: Colors) -> Floats:
     strip = np.asarray(drawing[rows], np.float32)
     if model is not None:
-        height, width = drawing.shape[:2]
-        gain, offset = (enlarge(part, rows, height, width) for part in (model.gain, model.offset))
-        strip = strip + np.float32(colors.keep) * ColorModel(gain, offset, model.middle).lack(to_floats(small[rows]))
+        strip = strip + np.float32(colors.keep) * _at(model, rows, *drawing.shape[:2]).lack(to_floats(small[rows]))
     return saturate(strip, colors.saturation)

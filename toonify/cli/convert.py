@@ -81,6 +81,10 @@ def convert(
     strength: Annotated[
         float, typer.Option(metavar="0..1", help="Blend with the photo: 1 is the drawing, 0 the photo.")
     ] = 1.0,
+    detail: Annotated[
+        float,
+        typer.Option(metavar="0..1", help="How much of the photo's fine texture comes back where drawn smaller."),
+    ] = 0.0,
     raw: Annotated[
         bool, typer.Option("--raw", help="The network's own output, as published: full size, colours untouched.")
     ] = False,
@@ -121,6 +125,7 @@ def convert(
         keep_color=keep_color,
         saturation=saturation,
         strength=strength,
+        detail=detail,
         raw=raw,
     )
     streaming = Path("-") in inputs
