@@ -1,6 +1,7 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,18 @@ from toonify.memory import give_back_freed_memory
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["onnx", "torch"]
+
+
+@dataclass(frozen=True)
+class RanOn:
+    """What a network really ran on."""
+
+    device: str
+    engine: str
+    provider: str
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.engine}, {self.provider}"
 
 
 class Generator(Protocol):
@@ -97,6 +110,11 @@ class TorchGenerator:
         """Eager PyTorch cannot be stopped inside a call; it ends when it ends."""
 
 
+def ran_on(generator: Generator) -> RanOn:
+    """What a generator runs on, as data that outlives it."""
+    return RanOn(generator.device, generator.engine, generator.provider)
+
+
 def choose_device(device: Device, backend: Backend) -> str:
     """Where a network will run: "auto" takes CUDA where nothing speaks against it.
 
@@ -122,7 +140,7 @@ def _open_session(path: Path, device: str) -> Any:
 
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
-    options.intra_op_num_threads = available_cores()
+    options.intra_op_num_threads = network_threads()
     options.enable_mem_pattern = False  # photos differ in size, and a plan of memory holds for one
     # Between drawings idle threads must not spin: they would take the cores from decoding and encoding.
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -135,6 +153,12 @@ def _open_session(path: Path, device: str) -> Any:
         if device == "cuda":
             raise DeviceError(f"--device cuda cannot run: {one_line(error)[:200]}; type --device cpu") from error
         raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+
+
+def network_threads() -> int:
+    """Threads for a network: one for each core, fewer where OMP_NUM_THREADS says so, as for PyTorch."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(available_cores(), int(limit)) if limit.isdecimal() and int(limit) else available_cores()
 
 
 def available_cores() -> int:
