@@ -116,7 +116,10 @@ class ClusterRun:
         self._gpus = 1 if device == "cuda" or (device == "auto" and resources.get("GPU", 0) >= 1) else 0
         self.workers = int(resources.get("GPU" if self._gpus else "CPU", 0))
         if self.workers == 0:
-            raise ClusterError(f"the Ray cluster has no {'GPU' if self._gpus else 'CPU'} for a worker; add a node")
+            raise ClusterError(
+                f"the Ray cluster has no {'GPU' if self._gpus else 'CPU'} for a worker; add a node"
+                + (", or type --device cpu" if self._gpus else "")
+            )
         must_exist = (jobs[0].source, _nearest_folder(jobs[0].target))
         self._work = Work(look, save, device, backend, 1, Path.cwd(), must_exist)
         self._tell = tell
