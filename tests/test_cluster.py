@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -247,16 +248,26 @@ def test_without_ray_it_says_what_to_install(photos: Path, tiny_onnx: Path, monk
     assert capsys.readouterr().err == "error: --ray needs Ray, which is not installed: pip install 'toonify[ray]'\n"
 
 
-@pytest.mark.parametrize(
-    ("address", "named"), [("ray://host:10001", "--ray auto or HOST:PORT"), ("10.0.0.1:1", "ray start --head")]
-)
-def test_an_address_that_leads_nowhere_is_one_line(
-    address: str, named: str, photos: Path, tiny_onnx: Path, monkeypatch, capsys
-) -> None:
+@pytest.mark.parametrize("address", ["ray://host:10001", "host", ":6379", "host:", ""])
+def test_what_is_no_address_is_refused(address: str, photos: Path, tiny_onnx: Path, capsys) -> None:
+    assert main(["convert", str(photos), "--style", str(tiny_onnx), "--ray", address]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: --ray {address}: give local, auto, or HOST:PORT") and err.count("\n") == 1
+
+
+def test_an_address_where_nobody_listens_is_one_line_at_once(photos: Path, tiny_onnx: Path, capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # free again below
+    assert main(["convert", str(photos), "--style", str(tiny_onnx), "--ray", f"127.0.0.1:{port}"]) == 3
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: --ray 127.0.0.1:{port}: no Ray cluster there") and err.count("\n") == 1
+
+
+def test_what_ray_refuses_is_one_line(photos: Path, tiny_onnx: Path, monkeypatch, capsys) -> None:
     def refuse(**options: object) -> None:
-        raise ConnectionError("nobody there")
+        raise ConnectionError("nobody\nthere")
 
     monkeypatch.setattr("ray.init", refuse)
-    assert main(["convert", str(photos), "--style", str(tiny_onnx), "--ray", address]) == 3
+    assert main(["convert", str(photos), "--style", str(tiny_onnx), "--ray", "auto"]) == 3
     err = capsys.readouterr().err
-    assert err.startswith(f"error: --ray {address}: ") and named in err and err.count("\n") == 1
+    assert err.startswith("error: --ray auto: no Ray cluster there (nobody there)") and err.count("\n") == 1

@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import platform
+import socket
 import sys
 import traceback
 import warnings
@@ -23,7 +24,7 @@ import toonify
 from toonify.convert import Outcome, SaveOptions, convert
 from toonify.discover import Job
 from toonify.drawing import Look, load_look
-from toonify.errors import ClusterError, ToonifyError, display, one_line
+from toonify.errors import ClusterError, ToonifyError, UsageError, display, one_line
 from toonify.runtime import Backend, Device, RanOn, available_cores, ran_on
 
 _MAX_BATCH = 8  # photos that a worker is given at once: enough to overlap decoding, drawing and encoding
@@ -62,7 +63,7 @@ def connected(address: str, *, hush: bool = True) -> Iterator[None]:
     """A connection to Ray while the context lasts: "local" starts it on this machine, "auto" finds a running cluster.
 
     With `hush`, what Ray says on stdout and stderr is dropped; toonify's own words still come through. Usage statistics
-    are off. Raises ClusterError.
+    are off. Raises UsageError for what is no address, ClusterError.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray is imported
     try:
@@ -70,8 +71,7 @@ def connected(address: str, *, hush: bool = True) -> Iterator[None]:
         import ray.data
     except ImportError as error:
         raise ClusterError("--ray needs Ray, which is not installed: pip install 'toonify[ray]'") from error
-    if address.startswith("ray://"):
-        raise ClusterError(f"--ray {address}: run toonify on a node of the cluster, with --ray auto or HOST:PORT")
+    _reach(address)
     local: dict[str, Any] = {"num_cpus": available_cores(), "include_dashboard": False} if address == "local" else {}
     with _hushed() if hush else contextlib.nullcontext():
         try:
@@ -82,14 +82,31 @@ def connected(address: str, *, hush: bool = True) -> Iterator[None]:
                 **local,
             )
         except Exception as error:  # ConnectionError, RuntimeError, ValueError: whatever is wrong with the address
-            raise ClusterError(
-                f"--ray {address}: no Ray cluster there ({one_line(error)[:120]}); start one with `ray start --head`, "
-                "or type --ray local"
-            ) from error
+            raise _no_cluster(address, error) from error
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise unless somebody listens at HOST:PORT: Ray would go on trying for minutes."""
+    if address in ("local", "auto"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise UsageError(f"--ray {address}: give local, auto, or HOST:PORT of a cluster to which this machine belongs")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> ClusterError:
+    return ClusterError(
+        f"--ray {address}: no Ray cluster there ({one_line(error)[:120]}); start one with `ray start --head`, "
+        "or type --ray local"
+    )
 
 
 class ClusterRun:
