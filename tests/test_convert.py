@@ -1,8 +1,10 @@
 """Folders to folders through the command line's own parts, with a network that draws in milliseconds."""
 
+import gc
 import json
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -287,3 +289,27 @@ def test_ctrl_c_leaves_whole_pictures_and_the_rerun_the_rest(
             image.load()
     assert convert(photos) == 0
     assert len(snapshot(drawn)) == 23
+
+
+def test_memory_does_not_grow_with_the_number_of_photos(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    from toonify.convert import SaveOptions
+    from toonify.convert import convert as run
+    from toonify.discover import find_photos, plan_jobs
+    from toonify.drawing import load_style
+
+    early, late = 50, 250
+    for i in range(late):
+        os.link(photos / "a.jpg", photos / "sub" / f"{i:03}.jpg")
+    jobs = plan_jobs(find_photos([photos / "sub"]), output=tmp_path / "out", style="tiny")
+    outcomes, held = [], {}
+    tracemalloc.start()
+    try:
+        for outcome in run(jobs, load_style(str(tiny_onnx)), SaveOptions()):
+            outcomes.append(outcome)  # as the command does for its summary
+            if len(outcomes) in (early, late):
+                gc.collect()
+                held[len(outcomes)] = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    one_photo = 48 * 64 * 3  # bytes; an array that is kept of each would be as large or larger
+    assert held[late] - held[early] < (late - early) * one_photo / 3

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -34,9 +35,13 @@ def test_every_item_comes_out_once_through_all_stages(count, stages, depth):
 
 @pytest.mark.parametrize("workers", [[1, 3], [4, 1], [3, 5]])
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
-def test_several_workers_do_every_item_once(workers, count):
-    results = run_stages(range(count), [double, double], workers=workers)
-    assert sorted(results) == [4 * item for item in range(count)]
+def test_several_workers_do_every_item_once_and_keep_the_order(workers, count):
+    def dawdle(item: int) -> int:
+        time.sleep(0.001 * (item % 3))
+        return 2 * item
+
+    results = run_stages(range(count), [dawdle, double], workers=workers)
+    assert list(results) == [4 * item for item in range(count)]
 
 
 def test_the_workers_of_a_stage_work_at_the_same_time():
@@ -46,7 +51,7 @@ def test_the_workers_of_a_stage_work_at_the_same_time():
         meeting.wait()
         return item
 
-    assert sorted(run_stages(range(6), [meet], workers=[3])) == list(range(6))
+    assert list(run_stages(range(6), [meet], workers=[3])) == list(range(6))
 
 
 @pytest.mark.parametrize("workers", [[1, 1], [3, 2]])

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_pi
 from toonify.memory import give_back_freed_memory
 from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
+from toonify.runtime import RanOn
 from toonify.styles import FileWeights
 
 _RECIPE = 2  # of the steps from photo to picture
@@ -168,21 +169,22 @@ def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
     )
 
 
-def write_report(path: Path, style: Style, outcomes: list[Outcome]) -> None:
-    """Write what happened as JSON: the style and what it ran on, and a record for each file.
+def write_report(path: Path, look: Look, ran_on: Sequence[RanOn], outcomes: list[Outcome]) -> None:
+    """Write what happened as JSON: the look and what it ran on, and a record for each file.
 
     Raises UsageError if something other than an earlier report is in the place.
     """
     check_report(path)
-    engine = style.engine
     report = {
         "toonify": toonify.__version__,
-        "style": style.look.style.card.id,
-        "variant": style.look.variant_name,
-        "device": engine.device,
-        "engine": engine.engine,
-        "provider": engine.provider,
-        "options": asdict(style.look.options),
+        "style": look.style.card.id,
+        "variant": look.variant_name,
+        # None where there was nothing to draw; several in a cluster of unlike machines
+        **{
+            key: ", ".join(sorted({vars(each)[key] for each in ran_on})) or None
+            for key in ("device", "engine", "provider")
+        },
+        "options": asdict(look.options),
         "files": [outcome.record() for outcome in outcomes],
     }
     try:

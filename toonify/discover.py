@@ -80,14 +80,16 @@ def _walk(
         problems.append(Found(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
 
     problems: list[Found] = []
-    skipped = _identity(leave_out) if leave_out is not None else None
     seen = {_identity(root)}
     for name, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
         folder = Path(name)
         kept = []
         for child in sorted(folders) if recursive else ():
             identity = _identity(folder / child)
-            if child.startswith(".") or identity in seen or identity == skipped:
+            if child.startswith(".") or identity in seen:
+                continue
+            # Looked at anew each time: another process may just have made the folder.
+            if leave_out is not None and identity == _identity(leave_out):
                 continue
             seen.add(identity)
             kept.append(child)

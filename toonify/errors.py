@@ -8,6 +8,7 @@
     │   ├── DownloadError   the weights could not be fetched
     │   └── TilingError     a network computes over the whole frame what tiles cannot give it
     ├── DeviceError         the device or backend that was asked for cannot run here
+    ├── ClusterError        a Ray cluster cannot be reached, or its workers cannot work
     ├── AnswersError        a file of survey answers is damaged, forged or of another survey
     ├── TrainingError       exit code 1: a training run had to stop; what it has learned is saved
     └── ExportError         the exported network does not agree with the original, or cannot be written
@@ -55,6 +56,10 @@ class TilingError(StyleError):
 
 class DeviceError(ToonifyError):
     """The device or backend that was asked for cannot run here."""
+
+
+class ClusterError(ToonifyError):
+    """A Ray cluster cannot be reached, or its workers cannot work."""
 
 
 class AnswersError(ToonifyError):

@@ -1,9 +1,13 @@
 """From a style to a running generator: fetch, verify, convert to ONNX once, open."""
 
+import contextlib
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from toonify import hub
 from toonify.arrays import Floats
@@ -70,19 +74,42 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
         return _own_onnx(style, chosen.weights)
     path = cached_onnx(style, variant, device)
     if not path.exists():
-        from toonify.export import export_onnx
-
-        module = load_module(style, variant, quiet=quiet)
-        if not quiet:
-            print(f"preparing {style.card.id} ({name}) for this machine, once: about 20 s", file=sys.stderr)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            export_onnx(module, style.card, name, path, photo=check_photo(chosen), for_cpu=device == "cpu")
-        except FileExistsError:
-            pass  # another process was first
-        except OSError as error:
-            raise StyleError(f"cannot keep the converted network {path}: {error.strerror}; set HF_HOME") from error
+        with _one_at_a_time(path):
+            if not path.exists():  # another process was first
+                _convert(style, name, device, path, quiet=quiet)
     return path
+
+
+def _convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
+    from toonify.export import export_onnx
+
+    chosen = style.card.variants[name]
+    module = load_module(style, name, quiet=quiet)
+    if not quiet:
+        print(f"preparing {style.card.id} ({name}) for this machine, once: about 20 s", file=sys.stderr)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        export_onnx(module, style.card, name, path, photo=check_photo(chosen), for_cpu=device == "cpu")
+    except FileExistsError:
+        pass  # another process was first, where there are no locks
+    except OSError as error:
+        raise StyleError(f"cannot keep the converted network {path}: {error.strerror}; set HF_HOME") from error
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one process make `path` while others wait: each would take all cores and a gigabyte.
+
+    Where the file system has no locks they all make it, and the first one's stays.
+    """
+    lock = FileLock(path.with_suffix(".lock"))
+    with contextlib.suppress(OSError, NotImplementedError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_tiled(style: LocatedStyle, variant: str, *, device: Device, quiet: bool = False) -> "TiledNetwork":

@@ -26,7 +26,7 @@ def run_stages(
     depth: int = 1,
     on_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[Any]:
-    """Pass each item through all stages and yield the results; in order, if each stage has one worker.
+    """Pass each item through all stages and yield the results, in order.
 
     `workers` are the threads of each stage, one if not given. At most `depth` items wait between two stages, so that
     memory does not grow with the number of items. When the iterator is closed early (or an exception such as
@@ -36,7 +36,7 @@ def run_stages(
     stop = threading.Event()
     counts = [1] * len(stages) if workers is None else workers
     queues = [Queue(depth) for _ in range(len(stages) + 1)]
-    threads = [threading.Thread(target=_feed, args=(items, queues[0], stop))]
+    threads = [threading.Thread(target=_feed, args=(enumerate(items), queues[0], stop))]
     for stage, count, inlet, outlet in zip(stages, counts, queues, queues[1:], strict=False):
         ends = _Ends(count)
         for _ in range(count):
@@ -44,11 +44,17 @@ def run_stages(
     for thread in threads:
         thread.start()
     finished = False
+    early: dict[int, Any] = {}  # what has overtaken others
+    number = 0
     try:
         while (item := _get(queues[-1], stop)) is not _END:
             if isinstance(item, _Raised):
                 raise item.error
-            yield item
+            place, result = item
+            early[place] = result
+            while number in early:
+                yield early.pop(number)
+                number += 1
         finished = True
     finally:
         if not finished:
@@ -98,8 +104,9 @@ def _feed(items: Iterable[Any], outlet: Queue, stop: threading.Event) -> None:
 def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event, ends: "_Ends") -> None:
     while (item := _get(inlet, stop)) is not _END:
         if not isinstance(item, _Raised):
+            number, value = item
             try:
-                item = stage(item)
+                item = number, stage(value)
             except BaseException as error:
                 item = _Raised(error)
         _put(outlet, item, stop)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,6 +17,18 @@ from toonify.memory import give_back_freed_memory
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["onnx", "torch"]
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RanOn:
+    """What a network really ran on."""
+
+    device: str
+    engine: str
+    provider: str
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.engine}, {self.provider}"
 
 
 class Engine(Protocol):
@@ -120,6 +133,11 @@ class TorchGenerator:
         """Eager PyTorch cannot be stopped inside a call; it ends when it ends."""
 
 
+def ran_on(engine: Engine) -> RanOn:
+    """What a generator runs on, as data that outlives it."""
+    return RanOn(engine.device, engine.engine, engine.provider)
+
+
 def choose_device(device: Device, backend: Backend) -> str:
     """Where a network will run: "auto" takes CUDA where nothing speaks against it.
 
@@ -145,7 +163,7 @@ def _open_session(source: Path | bytes, device: str) -> Any:
 
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
-    options.intra_op_num_threads = available_cores()
+    options.intra_op_num_threads = network_threads()
     options.enable_mem_pattern = False  # photos differ in size, and a plan of memory holds for one
     # Between drawings idle threads must not spin: they would take the cores from decoding and encoding.
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -159,6 +177,12 @@ def _open_session(source: Path | bytes, device: str) -> Any:
             raise DeviceError(f"--device cuda cannot run: {one_line(error)[:200]}; type --device cpu") from error
         where = source if isinstance(source, Path) else "the network"
         raise StyleError(f"{where} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+
+
+def network_threads() -> int:
+    """Threads for a network: one for each core, fewer where OMP_NUM_THREADS says so, as for PyTorch."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(available_cores(), int(limit)) if limit.isdecimal() and int(limit) else available_cores()
 
 
 def available_cores() -> int:

@@ -1,7 +1,9 @@
 """`toonify convert`: photos to pictures, with a progress bar, a summary and an honest exit code."""
 
+import functools
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from toonify.discover import Job
     from toonify.drawer import Tile
     from toonify.drawing import Look, OutputSize, Style
+    from toonify.runtime import RanOn
 
 
 class FormatName(StrEnum):
@@ -91,6 +94,13 @@ def convert(
     tile: Annotated[
         str, typer.Option(metavar="auto|off|N", help="Draw in tiles of N pixels; auto: if memory asks for it.")
     ] = "auto",
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Do part I of N: the same command with 1/N to N/N does all.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="local|auto|HOST:PORT", help="Draw on a Ray cluster: one started here, a running one."),
+    ] = None,
     device: DeviceOption = DeviceName.auto,
     backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
     max_megapixels: MaxMegapixelsOption = 250,
@@ -105,9 +115,12 @@ def convert(
     work (style, device, network); 130 interrupted.
     """
     from toonify.convert import SaveOptions, check_report
+    from toonify.convert import convert as draw_jobs
     from toonify.discover import find_photos, plan_jobs
     from toonify.drawing import choose_look, load_look
     from toonify.errors import UsageError
+    from toonify.runtime import ran_on
+    from toonify.shards import check_shardable, parse_shard, take_shard
 
     if quality is not None and format in (FormatName.png, FormatName.tiff):
         raise UsageError(f"--quality is for jpg, webp and avif; {format} loses nothing, so drop one of the two flags")
@@ -116,6 +129,11 @@ def convert(
     if report is not None:
         check_report(report)
     sides = _tile(tile)
+
+    def tell(line: str) -> None:
+        if not quiet:
+            print(line, file=sys.stderr)
+
     save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
     look = choose_look(
         style,
@@ -128,23 +146,37 @@ def convert(
         detail=detail,
         raw=raw,
     )
+    part = None if shard is None else parse_shard(shard)
     streaming = Path("-") in inputs
     jobs: list[Job] = []
     if streaming:
-        _check_streaming(inputs, bool(output or report or dry_run or overwrite))
+        _check_streaming(inputs, bool(output or report or dry_run or overwrite or shard or ray))
     else:
         found = find_photos(inputs, recursive=recursive, leave_out=output)
         jobs = plan_jobs(found, output=output, style=look.style.card.id, format=format)
+        if part is not None:
+            check_shardable(jobs, inputs, output=output)
+            jobs = take_shard(jobs, part)
+            tell(f"shard {part}: {len(jobs)} of {len(found)} photos")
 
     if dry_run:
         return _print_plan(jobs, look, save)
+    debug = bool(context.find_root().params["debug"])
+    finish = functools.partial(_convert_files, jobs, look, report=report, quiet=quiet, debug=debug)
+    if not jobs and not streaming:  # a shard may be empty
+        return finish(lambda: iter(()), [])
+    if ray is not None:
+        from toonify.cluster import ClusterRun, connected
+
+        with connected(ray, hush=not debug):
+            run = ClusterRun(jobs, look, save, device=device.value, backend=backend.value, tile=sides, tell=tell)
+            tell(f"{look} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
+            return finish(run.outcomes, run.ran_on)
     loaded = load_look(look, device=device.value, backend=backend.value, tile=sides, quiet=quiet)
-    if not quiet:
-        print(loaded, file=sys.stderr)
+    tell(str(loaded))
     if streaming:
         return _convert_stream(loaded, save, format, quiet=quiet)
-    debug = bool(context.find_root().params["debug"])
-    return _convert_files(jobs, loaded, save, report=report, quiet=quiet, debug=debug)
+    return finish(lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
 
 
 def _size(text: str | None) -> int | Literal["full"] | None:
@@ -191,7 +223,9 @@ def _check_streaming(inputs: list[Path], about_files: bool) -> None:
     if len(inputs) > 1:
         raise UsageError("- reads one photo from stdin and goes with no other input")
     if about_files:
-        raise UsageError("- writes the picture to stdout; drop --output, --overwrite, --report and --dry-run")
+        raise UsageError(
+            "- writes the picture to stdout; drop --output, --overwrite, --report, --dry-run, --shard and --ray"
+        )
     if sys.stdin is None or sys.stdout is None:
         raise UsageError("- needs stdin and stdout, and one of them is closed; add < photo.jpg > drawing.jpg")
     if sys.stdout.isatty():
@@ -231,16 +265,23 @@ def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
 
 
 def _convert_files(
-    jobs: "list[Job]", style: "Style", save: "SaveOptions", *, report: Path | None, quiet: bool, debug: bool
+    jobs: "list[Job]",
+    look: "Look",
+    draw: "Callable[[], Iterator[Outcome]]",
+    ran_on: "Sequence[RanOn]",
+    *,
+    report: Path | None,
+    quiet: bool,
+    debug: bool,
 ) -> int:
     from toonify.cli.progress import Progress
-    from toonify.convert import convert, write_report
+    from toonify.convert import write_report
 
     outcomes: list[Outcome] = []
     interrupted = False
     with Progress(len(jobs), quiet=quiet, debug=debug) as progress:
         try:
-            for outcome in convert(jobs, style, save):
+            for outcome in draw():
                 outcomes.append(outcome)
                 progress.show(outcome)
         except KeyboardInterrupt:
@@ -249,7 +290,7 @@ def _convert_files(
     outcomes.sort(key=lambda outcome: order[outcome.source])
     progress.summarise(outcomes, interrupted=interrupted)
     if report is not None:
-        write_report(report, style, outcomes)
+        write_report(report, look, ran_on, outcomes)
     if interrupted:
         return 130
     return 1 if Counter(outcome.result for outcome in outcomes)["failed"] else 0
