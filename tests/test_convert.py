@@ -313,3 +313,37 @@ def test_memory_does_not_grow_with_the_number_of_photos(photos: Path, tiny_onnx:
         tracemalloc.stop()
     one_photo = 48 * 64 * 3  # bytes; an array that is kept of each would be as large or larger
     assert held[late] - held[early] < (late - early) * one_photo / 3
+
+
+def test_a_large_photo_for_a_small_drawing_is_told_at_its_own_size(tiny_onnx: Path, tmp_path: Path) -> None:
+    from toonify.convert import SaveOptions, convert
+    from toonify.discover import find_photos, plan_jobs
+    from toonify.drawing import load_style
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (10, 16, 3), dtype=np.uint8)).resize((960, 600))
+    image.save(tmp_path / "large.jpg", quality=95)
+    jobs = plan_jobs(find_photos([tmp_path / "large.jpg"]), output=tmp_path / "out", style="tiny")
+    style = load_style(str(tiny_onnx), device="cpu", output_size="drawn")
+    (outcome,) = convert(jobs, style, SaveOptions())
+    assert (outcome.width, outcome.height) == (960, 600)
+    drawn = np.asarray(Image.open(outcome.target), int)
+    assert drawn.shape == (40, 64, 3)
+    assert np.abs(drawn - style(np.asarray(Image.open(tmp_path / "large.jpg")))).mean() < 4
+
+
+def test_photos_wait_for_memory_and_all_are_drawn(
+    tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toonify.convert import SaveOptions, convert
+    from toonify.discover import find_photos, plan_jobs
+    from toonify.drawing import load_style
+
+    monkeypatch.setattr("toonify.convert.available_memory", lambda: 1)  # then each goes alone
+    monkeypatch.setattr("toonify.convert.network_threads", lambda: 16)
+    for number in range(12):
+        Image.new("RGB", (40 + number, 30)).save(tmp_path / f"{number:02}.jpg")
+    (tmp_path / "05.jpg").write_bytes(b"no picture")
+    jobs = plan_jobs(find_photos([tmp_path]), output=tmp_path / "out", style="tiny")
+    outcomes = list(convert(jobs, load_style(str(tiny_onnx), device="cpu"), SaveOptions()))
+    assert [outcome.source.name for outcome in outcomes] == [f"{number:02}.jpg" for number in range(12)]
+    assert [outcome.result for outcome in outcomes] == ["drawn"] * 5 + ["failed"] + ["drawn"] * 6

@@ -648,3 +648,28 @@ def test_long_exif_is_shortened_for_jpeg_alone_and_the_rest_kept() -> None:
             back = image.getexif()
             assert back[ExifTags.Base.Make] == "Maker" and back[ExifTags.Base.ProcessingSoftware] == "toonify note"
             assert (ExifTags.Base.UserComment in back.get_ifd(ExifTags.IFD.Exif)) == kept
+
+
+@pytest.mark.parametrize(
+    ("enough", "decoded"), [(None, 800), (800, 800), (401, 800), (400, 400), (130, 200), (60, 100), (1, 100)]
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_is_decoded_no_larger_than_needed(enough: int | None, decoded: int, orientation: int) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (10, 16, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((800, 496), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = BytesIO()
+    image.save(file, "JPEG", quality=95, exif=exif)
+    whole, photo = read_photo(file), read_photo(file, enough=enough)
+    turned = orientation == 6
+    assert photo.stored_size == whole.stored_size == ((800, 496) if turned else (496, 800))
+    assert photo.pixels.shape == ((decoded, decoded * 496 // 800, 3) if turned else (decoded * 496 // 800, decoded, 3))
+    reduced = np.asarray(Image.fromarray(whole.pixels).resize(photo.pixels.shape[1::-1], Image.Resampling.BOX), int)
+    assert np.abs(photo.pixels - reduced).mean() < 2
+
+
+def test_other_formats_are_decoded_whole() -> None:
+    file = BytesIO()
+    Image.new("RGB", (800, 400)).save(file, "PNG")
+    assert read_photo(file, enough=100).pixels.shape == (400, 800, 3)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import msgspec
 from PIL import ExifTags, Image
@@ -20,14 +21,16 @@ from toonify.discover import Job
 from toonify.drawing import Look, Sketch, Style
 from toonify.errors import ToonifyError, UsageError, display
 from toonify.files import write_atomically
-from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, read_photo
-from toonify.memory import give_back_freed_memory
+from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
+from toonify.memory import Allowance, available_memory, give_back_freed_memory
 from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
-from toonify.runtime import RanOn
+from toonify.runtime import RanOn, network_threads
 from toonify.styles import FileWeights
 
 _RECIPE = 2  # of the steps from photo to picture
+_MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
+_BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of either while it is decoded or encoded
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,58 @@ class _Work:
 def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Outcome]:
     """Draw every job and yield what became of it, in order.
 
-    Decoding, drawing and encoding run at the same time. A photo that fails is an outcome; nothing but
-    KeyboardInterrupt stops the rest, and then what is half done leaves no trace.
+    Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way
+    take too much memory. A photo that fails is an outcome; nothing but KeyboardInterrupt stops the rest, and then what
+    is half done leaves no trace.
     """
+    cores = network_threads()
+    memory = _PhotoMemory(available_memory() // _MEMORY_SHARE)
     steps: list[Stage] = [
-        lambda job: _read(job, style, save),
+        lambda job: _read(job, style, save, memory),
         lambda work: _draw(work, style),
         lambda work: _finish_and_write(work, style, save),
     ]
-    stages = [guard(step, memory_advice="draw it smaller with --size") for step in steps]
-    return run_stages(jobs, stages, on_stop=style.cancel)
+    stages = [memory.released_by(guard(step, memory_advice="draw it smaller with --size")) for step in steps]
+
+    def stop() -> None:
+        memory.close()
+        style.cancel()
+
+    # A network uses all cores, but beyond some it gains little; to decode and to encode takes one core each.
+    workers = [max(1, cores // 4), max(1, cores // 16), max(1, cores // 2)]
+    return run_stages(jobs, stages, workers=workers, on_stop=stop)
+
+
+class _PhotoMemory:
+    """Memory for the photos under way: taken before a photo is decoded, given back when its outcome is known."""
+
+    def __init__(self, total: int) -> None:
+        self._allowance = Allowance(total)
+        self._taken: dict[Job, int] = {}
+
+    def take(self, job: Job, file: BinaryIO) -> None:
+        """Wait until there is enough for the photo in an open file. Raises ImageError if that is no picture."""
+        width, height = picture_size(file)
+        file.seek(0)
+        needed = _BYTES_PER_PIXEL * width * height
+        self._allowance.take(needed)
+        self._taken[job] = needed
+
+    def released_by(self, step: Stage) -> Stage:
+        """The step, after which a job that has got its outcome gives back what it took."""
+
+        def releasing(item: Any) -> Any:
+            result = step(item)
+            if isinstance(result, Outcome) and not isinstance(item, Outcome):
+                job = item if isinstance(item, Job) else item.job
+                self._allowance.give_back(self._taken.pop(job, 0))
+            return result
+
+        return releasing
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self._allowance.close()
 
 
 def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
@@ -100,7 +145,7 @@ def draw_stream(
 
     `format` "same" takes the photo's. Raises ImageError.
     """
-    photo = read_photo(data, max_pixels=save.max_pixels)
+    photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
     job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
     note = processing_note(data, job, style.look, save)
     sketch = style.prepare(photo.pixels)
@@ -108,13 +153,14 @@ def draw_stream(
     return _encode(work, style, save), _notes(work)
 
 
-def _read(job: Job, style: Style, save: SaveOptions) -> _Work | Outcome:
+def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _Work | Outcome:
     started = time.perf_counter()
     if (outcome := examine(job, style.look, save)) is not None:
         return outcome
     make_writable(job.target.parent)
     with open_source(job.source) as file:
-        photo = read_photo(file, max_pixels=save.max_pixels)
+        memory.take(job, file)
+        photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
         note = processing_note(file, job, style.look, save)
     sketch = style.prepare(photo.pixels)
     give_back_freed_memory()
@@ -134,7 +180,7 @@ def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
     data = _encode(work, style, save)
     if (outcome := write_output(work.job, data, overwrite=save.overwrite)) is not None:
         return outcome
-    height, width = work.photo.pixels.shape[:2]
+    height, width = work.photo.stored_size
     return Outcome(
         work.job.source,
         work.job.target,

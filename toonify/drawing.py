@@ -136,6 +136,14 @@ class Style:
         sketch = self.prepare(photo)
         return self.finish(sketch, self.draw(sketch))
 
+    @property
+    def enough(self) -> int | None:
+        """The long side in pixels above which no more of a photo is needed; None: all of it is."""
+        options = self.look.options
+        if options.size is None or options.output_size == "same":
+            return None
+        return options.size if options.output_size == "drawn" else max(options.size, options.output_size)
+
     def prepare(self, pixels: Pixels) -> Sketch:
         """Bring a photo to the size of the result and to that at which the style is drawn."""
         height, width = pixels.shape[:2]

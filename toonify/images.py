@@ -6,9 +6,10 @@ Everywhere else a photo is an upright H x W x 3 uint8 array in sRGB.
 import contextlib
 import functools
 import io
+import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,11 +60,15 @@ class Photo:
     alpha: Pixels | None = None  # H x W; None: opaque
     exif: Image.Exif = field(default_factory=Image.Exif)  # descriptive tags only; orientation is applied and gone
     format: str = "png"  # the nearest that can be written: a key of SUFFIXES_OF_FORMAT
+    stored_size: tuple[int, int] = (0, 0)  # height and width of the file's picture, upright; it may be decoded smaller
     notes: tuple[str, ...] = ()  # what the user should know, such as "first of 12 frames"
 
 
-def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
+def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Photo:
     """Decode a picture that was opened for reading.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size, which is quicker, if its long side still has
+    `enough` pixels then.
 
     JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), AVIF and HEIC, in any of their colour modes but 32-bit floating
     point; other colour spaces come to sRGB through the embedded profile.
@@ -71,7 +76,13 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo
     Raises ImageError: not a picture, damaged, more than `max_pixels`, or a mode that has no defined white.
     """
     with _decoding(file, max_pixels) as image:
-        return photo_from_image(image)
+        width, height = image.size
+        if enough is not None and enough < max(width, height):
+            factor = enough / max(width, height)
+            image.draft(None, (math.ceil(width * factor), math.ceil(height * factor)))  # for JPEG; others ignore it
+        photo = photo_from_image(image)
+    turned = (photo.pixels.shape[0] > photo.pixels.shape[1]) != (height > width)
+    return replace(photo, stored_size=(width, height) if turned else (height, width))
 
 
 def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
@@ -126,7 +137,8 @@ def photo_from_image(image: Image.Image) -> Photo:
     image.load()
     exif = descriptive_exif(image, notes)
     pixels, alpha = _to_srgb(_upright(image), notes)
-    return Photo(pixels, alpha, exif, _FORMAT_OF_DECODER.get(image.format or "", "png"), tuple(notes))
+    own_format = _FORMAT_OF_DECODER.get(image.format or "", "png")
+    return Photo(pixels, alpha, exif, own_format, pixels.shape[:2], tuple(notes))
 
 
 def encode_picture(
