@@ -105,13 +105,15 @@ def content_loss(features: nn.Module, drawn: Tensor, photo: Tensor) -> Tensor:
 
 
 def relative_content_loss(features: nn.Module, drawn: Tensor, wanted: Tensor) -> Tensor:
-    """The content loss relative to the mean size of the wanted picture's features, so that no layer has its own scale.
+    """The content loss relative to the mean size of each wanted picture's features, so that no layer has its own scale.
 
     Two pictures of which nothing is alike come to about 1.
     """
     with torch.no_grad():
         goal = features(wanted).float()
-    relative: Tensor = F.l1_loss(features(drawn).float(), goal) / goal.abs().mean().clamp(min=1e-6)
+        size = goal.abs().mean(dim=(1, 2, 3)).clamp(min=1e-6)
+    distances = (features(drawn).float() - goal).abs().mean(dim=(1, 2, 3))
+    relative: Tensor = (distances / size).mean()
     return relative
 
 
