@@ -56,6 +56,11 @@ def _distill(
         tell([*remarks, *where(outline(prepared), run.step), *rehearse(run)])
         return 0
 
+    if resumed is None:  # what is wrong with networks and their weights, before hours of drawing
+        rehearsal, _ = make_student(outline(prepared), quiet=quiet)
+        if rehearsal.evaluation is not None:
+            rehearsal.evaluation.open(quiet=quiet)
+
     def bar(title: str, total: int) -> contextlib.AbstractContextManager[Callable[[float], None]]:
         return _bar(title, total, quiet=quiet)
 

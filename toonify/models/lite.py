@@ -21,7 +21,7 @@ from toonify.models.layers import activation
 
 @dataclass(frozen=True)
 class LiteConfig:
-    """Sizes of the generator; the defaults have 0.49 M parameters and take 33.4 GMAC for a megapixel."""
+    """Sizes of the generator; the defaults have 0.49 M parameters and take 33.3 GMAC for a megapixel."""
 
     width: int = 64  # channels at a quarter of the size; half as many at half of it
     blocks: int = 6  # residual blocks at a quarter of the size
@@ -30,9 +30,9 @@ class LiteConfig:
     def reach(self) -> int:
         """Pixels beyond which nothing influences a pixel, in steps of the multiple, 4.
 
-        A block reaches 2 places at a quarter of the size, the other layers together 15 pixels.
+        A block reaches 2 places at a quarter of the size, the other layers together 11 pixels.
         """
-        return 8 * self.blocks + 16
+        return 8 * self.blocks + 12
 
 
 class LiteBlock(nn.Module):
