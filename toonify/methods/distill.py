@@ -29,8 +29,8 @@ class DistillSettings(Settings):
     content_weight: float = 0.0
     l1_weight: float = 1.0
     gradient_weight: float = 1.0
-    batch_size: int = 8
-    learning_rate: float = 1e-3
+    batch_size: int = 4
+    learning_rate: float = 2e-3
     beta1: float = 0.9
     schedule: Schedule = "cosine"
     ema: float = 0.999
@@ -43,6 +43,7 @@ class Distill(Method):
     architecture = "lite"
     paired = True
     scaled = False  # strokes have one width, at the size at which the teacher draws
+    warm_up = 100  # without it many of the first layers' units are pushed so far that they are lost
     settings: DistillSettings
 
     def __init__(self, settings: DistillSettings, precision: Precision, *, quiet: bool = False) -> None:

@@ -68,6 +68,7 @@ class Method(ABC):
     paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
     scaled: ClassVar[bool] = True  # whether squares are cut in several sizes and brought to one; else as they are
     weight_decay: ClassVar[float] = 0.0
+    warm_up: ClassVar[int] = 0  # steps in which the learning rate rises
     config: Mapping[str, Any]  # the generator's, as a style card has it
     generators: Player
 

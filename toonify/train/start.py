@@ -126,7 +126,8 @@ def make_plan(options: RunOptions, settings: Settings, folders: Folders) -> Plan
     world = distributed.world_size()
     if settings.batch_size % world:
         raise UsageError(f"--batch-size {settings.batch_size} cannot be shared by {world} processes; give a multiple")
-    return Plan(METHODS[options.method].phases_of(settings), per_epoch, settings.schedule, options.steps)
+    method = METHODS[options.method]
+    return Plan(method.phases_of(settings), per_epoch, settings.schedule, options.steps, method.warm_up)
 
 
 def _check_moved(folders: Folders, resumed: Resumed) -> None:
