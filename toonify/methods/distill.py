@@ -8,6 +8,7 @@ is to be drawn is known for every pixel, so that no discriminator is needed: pix
 
 from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor
 
 from toonify.losses import gradient_loss, relative_content_loss
@@ -17,6 +18,7 @@ from toonify.methods.player import Precision
 from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
 
 DISTILLATION = "distillation"
+_WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG can judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,16 @@ class Distill(Method):
         """One, in which all losses count."""
         return (Phase(DISTILLATION, settings.epochs),)
 
+    def _window(self) -> tuple[slice, slice]:
+        """Where content is compared: half the side of a large square, anywhere, as VGG costs more than all else.
+
+        A step of 4 squares of 128 takes 1.7 times as long with it as without; in whole squares, 3.5 times.
+        """
+        size = self.settings.size
+        side = size // 2 if size >= _WINDOWED else size
+        top, left = torch.randint(size - side + 1, (2,)).tolist()
+        return slice(top, top + side), slice(left, left + side)
+
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """The student draws, and is told how far that is from what it was to draw."""
         with self.precision.autocast():
@@ -67,8 +79,11 @@ class Distill(Method):
         difference = drawn.float() - batch.cartoon
         losses = {"l1": difference.abs().mean(), "gradient": gradient_loss(difference)}
         if self.features is not None:
+            rows, columns = self._window()
             with self.precision.autocast():
-                losses["content"] = relative_content_loss(self.features, drawn, batch.cartoon)
+                losses["content"] = relative_content_loss(
+                    self.features, drawn[..., rows, columns], batch.cartoon[..., rows, columns]
+                )
         weights = {
             "l1": self.settings.l1_weight,
             "gradient": self.settings.gradient_weight,
