@@ -32,9 +32,10 @@ class DistillSettings(Settings):
     l1_weight: float = 1.0
     gradient_weight: float = 1.0
     batch_size: int = 4
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     beta1: float = 0.9
     schedule: Schedule = "cosine"
+    clip: float | None = 0.25  # about the median: without norms one bad step at a high rate throws all away
     ema: float = 0.999
 
 
@@ -45,7 +46,7 @@ class Distill(Method):
     architecture = "lite"
     paired = True
     scaled = False  # strokes have one width, at the size at which the teacher draws
-    warm_up = 100  # without it many of the first layers' units are pushed so far that they are lost
+    warm_up = 100
     settings: DistillSettings
 
     def __init__(self, settings: DistillSettings, precision: Precision, *, quiet: bool = False) -> None:
