@@ -53,7 +53,7 @@ class LiteBlock(nn.Module):
 
 
 class LiteGenerator(nn.Module):
-    """N x 3 x H x W in -1..1 to the same, but for a little beyond; H and W are multiples of 4."""
+    """N x 3 x H x W in -1..1 to the same, in training also a little beyond; H and W are multiples of 4."""
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()
@@ -73,7 +73,8 @@ class LiteGenerator(nn.Module):
         y = self.blocks(self.act(self.down(half)))  # N x W x H/4 x W/4
         y = self.act(half + F.pixel_shuffle(self.up(y), 2))  # H/2 x W/2
         y = self.tail(self.act(self.merge(y)))
-        return x + F.pixel_shuffle(y, 2)
+        drawn = x + F.pixel_shuffle(y, 2)
+        return drawn if self.training else drawn.clamp(-1, 1)  # a clamped pixel would learn nothing
 
 
 def initialise_lite(network: LiteGenerator) -> None:
