@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,21 +17,16 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
 from toonify.export import export_onnx
 from toonify.losses import OBJECTIVES, ObjectiveName
 from toonify.methods import METHODS
+from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, Game
 from toonify.methods.batch import Batch
 from toonify.methods.cyclegan import CycleGAN
-from toonify.methods.method import (
-    ADVERSARIAL,
-    DISCRIMINATOR,
-    GENERATOR,
-    INITIALIZATION,
-    Method,
-    Schedule,
-    Settings,
-)
+from toonify.methods.distill import DISTILLATION, Distill
+from toonify.methods.method import GENERATOR, Method, Schedule, Settings
 from toonify.methods.player import Learning, Player, Precision
 from toonify.methods.pool import ImagePool
 from toonify.methods.ugatit import UGATIT
@@ -49,8 +45,12 @@ TINY: dict[str, dict[str, Any]] = {  # the smallest that each method takes
     "cyclegan": {"size": 24, "blocks": 1},
     "ugatit": {"size": 16, "blocks": 1},
     "pix2pix": {"size": 24, "depth": 3},
+    "distill": {"size": 16, "blocks": 1},
 }
-EVERY = [(arch, objective) for arch in METHODS for objective in OBJECTIVES]
+GAMES = [arch for arch, method in METHODS.items() if issubclass(method, Game)]
+GAMED: list[tuple[str, ObjectiveName | None]] = [(arch, objective) for arch in GAMES for objective in OBJECTIVES]
+EVERY = GAMED + [(arch, None) for arch in METHODS if arch not in GAMES]
+KINDS = (Options, DistillOptions)
 Make = Callable[..., Method]
 
 
@@ -84,9 +84,15 @@ def make(features: str) -> Make:
     """A method as `train` would build it of these options, with tiny networks unless they say otherwise."""
 
     def make(arch: str, objective: ObjectiveName | None = None, dtype: Any = torch.float32, **options: Any) -> Method:
-        tiny = {"width": 4, "discriminator_width": 4, "content": "vgg19:conv1_2", "content_weights": features}
-        given = {"arch": arch, "init_epochs": 1, **tiny, **TINY[arch], **options}
-        settings = method_settings(make_options(given if objective is None else {**given, "objective": objective}))
+        given = {"width": 4, "content": "vgg19:conv1_2", "content_weights": features, **TINY[arch]}
+        if arch in GAMES:
+            given |= {"init_epochs": 1, "discriminator_width": 4}
+        else:
+            given["content_weight"] = 1
+        if objective is not None:
+            given["objective"] = objective
+        given = {name: value for name, value in {**given, **options}.items() if value is not None}
+        settings = settings_of(arch, **given)
         torch.manual_seed(0)
         return METHODS[arch](settings, Precision("cpu", dtype), quiet=True)
 
@@ -101,13 +107,18 @@ def batch_for(method: Method, count: int = 2) -> Batch:
         F.interpolate(torch.rand(count, 3, 4, 4, generator=random) * 2 - 1, size=size, mode="bilinear")
         for _ in range(2)
     )
-    smooth = F.avg_pool2d(cartoon, 3, 1, 1) if method.settings.edge_promoting else None
+    smooth = F.avg_pool2d(cartoon, 3, 1, 1) if getattr(method.settings, "edge_promoting", False) else None
     return Batch(photo, cartoon, smooth).to("cpu")
 
 
 def last(method: Method) -> int:
-    """The number of a step that updates both players."""
-    return method.settings.critic_steps - 1
+    """The number of a step that updates all players."""
+    return method.full_step
+
+
+def phase(method: Method) -> str:
+    """The phase in which all losses count."""
+    return method.phases[-1].name
 
 
 def parameters(method: Method, player: str) -> dict[str, nn.Parameter]:
@@ -168,7 +179,7 @@ def test_each_player_alone_lowers_its_own_loss(
         # WGAN clips the scales of norms, too: three of at most 0.01 each, one on the other, leave a critic of 4
         # channels scores that differ by less than float32 can tell.
         wide["discriminator_width"] = 16
-    for player in (GENERATOR, DISCRIMINATOR):
+    for player in make(arch, objective).players:
         method = make(arch, objective, **wide)
         side = method.players[player]
         monkeypatch.setattr(method, "due", lambda phase, number, player=player: frozenset({player}))
@@ -183,7 +194,7 @@ def test_each_player_alone_lowers_its_own_loss(
         for _ in range(3):
             terms.clear()
             torch.manual_seed(0)  # the same dropout, and the same places for a gradient penalty
-            method.step(batch, ADVERSARIAL, 0)
+            method.step(batch, phase(method), 0)
             losses.append(sum(terms))  # discriminators have one for each side
         start = 1 if objective == "wgan" else 0  # its weights are clipped for the first time after the first step
         assert all(math.isfinite(loss) for loss in losses)
@@ -204,6 +215,8 @@ def without_slope(method: Method) -> set[nn.Parameter]:
                 }
     # A critic gains nothing by shifting all scores, as its last bias would; nor does a hinge, as long as no score is
     # beyond its margin and there is one kind of fakes.
+    if not isinstance(method, Game):
+        return set()
     within = method.settings.objective == "hinge" and not method.settings.edge_promoting
     if method.objective.averages_fakes or within:
         network = method.discriminators.network
@@ -218,7 +231,7 @@ def test_a_step_reaches_every_parameter_and_nothing_that_is_frozen(
 ) -> None:
     method = make(arch, objective, content_weight=1)
     flat = without_slope(method)
-    losses = method.step(batch_for(method), ADVERSARIAL, last(method))
+    losses = method.step(batch_for(method), phase(method), last(method))
     assert all(loss.shape == () and not loss.requires_grad and torch.isfinite(loss) for loss in losses.values())
     for player in method.players:
         named = parameters(method, player)
@@ -235,7 +248,7 @@ def test_a_step_reaches_every_parameter_and_nothing_that_is_frozen(
         assert not parameter.requires_grad and parameter.grad is None
 
 
-@pytest.mark.parametrize(("arch", "objective"), EVERY)
+@pytest.mark.parametrize(("arch", "objective"), GAMED)
 def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make: Make) -> None:
     method = make(arch, objective, critic_steps=2)
     batch = batch_for(method)
@@ -261,7 +274,7 @@ def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make
     assert any(not torch.equal(judging[name], before[DISCRIMINATOR]["network"][name]) for name in judging)
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", GAMES)
 def test_together_the_players_get_the_gradients_that_each_gets_alone(
     arch: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,16 +304,16 @@ def test_a_run_goes_on_from_its_state_bit_for_bit(arch: str, objective: Objectiv
     batch = batch_for(first)
     if isinstance(first, CycleGAN):  # full pools, of which drawings are swapped at random
         first.load_own_state({"pools": [list(torch.rand(50, *batch.photo.shape[1:])) for _ in range(2)]})
-    first.step(batch, ADVERSARIAL, last(first))
+    first.step(batch, phase(first), last(first))
     state, own = through_a_file(first.state_dict()), through_a_file(first.own_state())
     random = torch.get_rng_state()
-    expected = first.step(batch, ADVERSARIAL, last(first))
+    expected = first.step(batch, phase(first), last(first))
 
     second = make(arch, objective, ema=0.5, width=3)
     second.load_state_dict(state)
     second.load_own_state(own)
     torch.set_rng_state(random)
-    assert_same(second.step(batch, ADVERSARIAL, last(second)), expected, "losses")
+    assert_same(second.step(batch, phase(second), last(second)), expected, "losses")
     assert_same(second.state_dict(), first.state_dict())
     assert_same(second.own_state(), first.own_state())
 
@@ -320,7 +333,7 @@ def test_a_state_of_other_networks_is_refused(make: Make) -> None:
 def by_hand(method: Method, batch: Batch) -> dict[str, Tensor]:
     """The losses of a step with least squares, straight from the papers' formulas; no network is changed."""
     features, photo, cartoon = method.features, batch.photo, batch.cartoon
-    generators, judges = method.generators.network, method.discriminators.network
+    generators = method.generators.network
     assert features is not None
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -331,6 +344,13 @@ def by_hand(method: Method, batch: Batch) -> dict[str, Tensor]:
         said = judge(pictures)
         return sum(((scores - wanted) ** 2).mean() for scores in (said if isinstance(said, tuple) else (said,)))
 
+    if isinstance(method, Distill):
+        drawn = generators(photo)
+        slopes = [distance(drawn.diff(dim=dim), cartoon.diff(dim=dim)) for dim in (2, 3)]
+        pairs = zip(features(drawn), features(cartoon), strict=True)
+        content = sum(distance(one, other) / other.abs().mean() for one, other in pairs) / len(photo)
+        return {"l1": distance(drawn, cartoon), "gradient": sum(slopes) / 2, "content": content}
+    judges = method.discriminators.network
     if not isinstance(generators, nn.ModuleList):
         drawn = generators(photo)
         real, fake = (torch.cat([photo, x], 1) if method.paired else x for x in (cartoon, drawn))
@@ -368,12 +388,14 @@ WEIGHTS = {  # of the generators' losses, with a content weight of 10 where the 
     "cyclegan": {"content": 10, "adversarial": 1, "cycle": 10, "identity": 5},
     "ugatit": {"content": 10, "adversarial": 1, "cycle": 10, "identity": 10, "cam": 1000},
     "pix2pix": {"content": 10, "adversarial": 1, "l1": 100},
+    "distill": {"content": 10, "l1": 1, "gradient": 1},
 }
 
 
 @pytest.mark.parametrize("arch", METHODS)
 def test_losses_and_their_weights_are_the_papers(arch: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    method, other = (calm(make(arch, "lsgan", content_weight=10, edge_promoting=False)) for _ in range(2))
+    own = {"objective": "lsgan", "edge_promoting": False} if arch in GAMES else {}
+    method, other = (calm(make(arch, content_weight=10, **own)) for _ in range(2))
     totals: list[float] = []
     backward = method.generators.backward
 
@@ -383,7 +405,7 @@ def test_losses_and_their_weights_are_the_papers(arch: str, make: Make, monkeypa
 
     monkeypatch.setattr(method.generators, "backward", see)
     batch = batch_for(method)
-    losses = {name: loss.item() for name, loss in method.step(batch, ADVERSARIAL, 0).items()}
+    losses = {name: loss.item() for name, loss in method.step(batch, phase(method), 0).items()}
     with torch.no_grad():
         expected = {name: loss.item() for name, loss in by_hand(other, batch).items()}
     assert {name for name in losses if not name.startswith("score")} == expected.keys()
@@ -399,11 +421,12 @@ def test_fresh_weights_follow_from_the_seed(make: Make) -> None:
 @pytest.mark.parametrize("arch", METHODS)
 def test_parts_make_no_difference(arch: str, make: Make) -> None:
     """With norms that are a picture's own, and three pictures in parts of two and one."""
-    whole, parts = (calm(make(arch, "lsgan", norm="instance", edge_promoting=True)) for _ in range(2))
+    own = {"norm": "instance", "edge_promoting": True} if arch in GAMES else {}
+    whole, parts = (calm(make(arch, **own)) for _ in range(2))
     batch = batch_for(whole, 3)
     assert [len(part) for part in batch.split(2)] == [2, 1] and [len(part) for part in batch.split(7)] == [1, 1, 1]
-    expected = whole.step(batch, ADVERSARIAL, 0)
-    found = parts.step(batch, ADVERSARIAL, 0, parts=2)
+    expected = whole.step(batch, phase(whole), 0)
+    found = parts.step(batch, phase(parts), 0, parts=2)
     assert found.keys() == expected.keys()
     for name in expected:
         assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-5), name
@@ -416,15 +439,15 @@ def test_what_is_kept_is_the_moving_average(arch: str, make: Make) -> None:
     method = make(arch, ema=0.75)
     batch = batch_for(method)
     assert method.kept_generator is not method.generator
-    method.step(batch, ADVERSARIAL, 0)
+    method.step(batch, phase(method), 0)
     kept = {name: tensor.clone() for name, tensor in method.kept_generator.state_dict().items()}
     assert_same(kept, method.generator.state_dict())  # the average starts with the first update
-    method.step(batch, ADVERSARIAL, 0)
+    method.step(batch, phase(method), 0)
     for name, tensor in method.generator.state_dict().items():
         if tensor.is_floating_point():  # running statistics, too
             expected = 0.75 * kept[name] + 0.25 * tensor
             assert torch.allclose(method.kept_generator.state_dict()[name], expected, atol=1e-6), name
-    plain = make(arch)
+    plain = make(arch, ema=0)
     assert plain.kept_generator is plain.generator
 
 
@@ -434,7 +457,7 @@ def test_the_config_is_that_of_the_generator_which_is_exported_as_it_draws(
 ) -> None:
     shallow = {"depth": 2} if arch == "pix2pix" else {}  # exports take seconds, the more layers the more
     method = make(arch, ema=0.5, learning_rate=0.01, **shallow)
-    method.step(batch_for(method), ADVERSARIAL, 0)
+    method.step(batch_for(method), phase(method), 0)
     architecture = ARCHITECTURES[method.architecture]
     network = architecture.build(method.config)
     network.load_state_dict(method.kept_generator.state_dict())
@@ -459,9 +482,10 @@ def test_the_config_is_that_of_the_generator_which_is_exported_as_it_draws(
 def test_bfloat16_comes_near_float32(arch: str, make: Make) -> None:
     results = []
     for dtype in (torch.float32, torch.bfloat16):
-        method = make(arch, "wgan-gp", dtype, edge_promoting=True, content_weight=1)
+        own = {"objective": "wgan-gp", "edge_promoting": True} if arch in GAMES else {}
+        method = make(arch, dtype=dtype, content_weight=1, **own)
         torch.manual_seed(0)
-        results.append(method.step(batch_for(method), ADVERSARIAL, last(method)))
+        results.append(method.step(batch_for(method), phase(method), last(method)))
         for player in method.players:
             for parameter in parameters(method, player).values():
                 assert parameter.dtype == torch.float32 and torch.isfinite(parameter).all()
@@ -473,7 +497,7 @@ def test_bfloat16_comes_near_float32(arch: str, make: Make) -> None:
         assert short[name].item() == pytest.approx(exact[name].item(), rel=rel, abs=0.05), name
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", GAMES)
 def test_wgan_clips_the_critics_weights_and_no_others(arch: str, make: Make) -> None:
     method = make(arch, "wgan")
     method.step(batch_for(method), ADVERSARIAL, last(method))
@@ -510,7 +534,7 @@ def test_a_penalised_critic_has_no_batch_norm(arch: str, make: Make) -> None:
         assert has_batch_norm(method, DISCRIMINATOR) == (objective != "wgan-gp")
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", GAMES)
 def test_spectral_norm_is_for_all_layers_of_the_discriminators(arch: str, make: Make) -> None:
     method = make(arch, spectral_norm=True)
     for _ in range(2):
@@ -541,7 +565,7 @@ def test_rho_stays_between_instance_norm_and_layer_norm(make: Make) -> None:
     assert rhos.min() == 0 and rhos.max() == 1
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", GAMES)
 def test_edge_smoothed_cartoons_are_shown_as_fakes(arch: str, make: Make) -> None:
     def step(shown: Tensor | None) -> dict[str, Tensor]:
         torch.manual_seed(0)
@@ -572,7 +596,7 @@ def test_edge_smoothed_cartoons_are_shown_as_fakes(arch: str, make: Make) -> Non
 def test_the_learning_rate_follows_the_schedule(arch: str, make: Make) -> None:
     method = make(arch)
     before = copy.deepcopy(method.state_dict())
-    method.step(batch_for(method), ADVERSARIAL, 0, rate_factor=0)
+    method.step(batch_for(method), phase(method), 0, rate_factor=0)
     for player in method.players:
         for name, parameter in parameters(method, player).items():
             assert torch.equal(parameter, before[player]["network"][name]), name
@@ -596,17 +620,20 @@ def test_turns_of_the_critic_come_before_one_of_the_generator(make: Make) -> Non
 
 def test_without_content_no_network_is_loaded(make: Make) -> None:
     for arch in METHODS:
-        settings = replace(make(arch).settings, init_epochs=0, content_weight=0, content_weights="nowhere.pth")
+        without = {"init_epochs": 0} if arch in GAMES else {}
+        settings = replace(make(arch).settings, **without, content_weight=0, content_weights="nowhere.pth")
         method = METHODS[arch](settings, Precision("cpu"), quiet=True)
         assert method.features is None
-        assert "content" not in method.step(batch_for(method), ADVERSARIAL, 0)
+        assert "content" not in method.step(batch_for(method), phase(method), 0)
 
 
 # Settings
 
 
-def settings_of(**values: Any) -> Settings:
-    return method_settings(make_options(values))
+def settings_of(arch: str, **values: Any) -> Settings:
+    if arch == "distill":
+        return method_settings(make_options({"teacher": "shinkai", "output": "x", **values}, DistillOptions))
+    return method_settings(make_options({"arch": arch, **values}))
 
 
 def test_defaults_are_the_papers() -> None:
@@ -631,7 +658,7 @@ def test_defaults_are_the_papers() -> None:
         "ugatit": {**cyclic, "blocks": 4, "identity_weight": 1, "cam_weight": 1000, "learning_rate": 1e-4},
         "pix2pix": {"depth": 8, "norm": "batch", "objective": "gan", "l1_weight": 100, "learning_rate": 2e-4},
     }
-    assert paper.keys() == METHODS.keys()
+    assert paper.keys() == set(GAMES)
     for arch, wanted in paper.items():
         values = asdict(settings_of(arch=arch))
         assert {name: values[name] for name in common | wanted} == common | wanted, arch
@@ -642,6 +669,13 @@ def differences(one: Settings, other: Settings) -> dict[str, Any]:
     a, b = asdict(one), asdict(other)
     assert a.keys() == b.keys()
     return {name: b[name] for name in a if a[name] != b[name]}
+
+
+def test_distill_is_for_pairs_without_discriminators(make: Make) -> None:
+    method = make("distill", content_weight=0, content=None, content_weights=None)
+    assert method.players.keys() == {GENERATOR} and method.paired and not method.scaled
+    assert [(each.name, each.epochs) for each in method.phases] == [(DISTILLATION, 100)]
+    assert method.features is None and method.step(batch_for(method), DISTILLATION, 0).keys() == {"l1", "gradient"}
 
 
 def test_the_four_models_of_the_study_are_combinations_of_options() -> None:
@@ -686,10 +720,12 @@ def test_the_objectives_defaults_give_way_to_what_is_asked_for() -> None:
 
 
 def test_every_setting_is_an_option_and_every_choice_is_one_that_there_is() -> None:
-    kinds = {name: bare_type(hint)[0] for name, hint in Options.__annotations__.items()}
-    for method in METHODS.values():
-        assert {field.name for field in fields(method.settings_type)} <= kinds.keys()
-    assert get_args(Arch) == tuple(METHODS)
+    known = {kind: {field.name: bare_type(field.type)[0] for field in msgspec.structs.fields(kind)} for kind in KINDS}
+    kinds = known[Options]
+    for arch, method in METHODS.items():
+        of_method = known[Options if arch in GAMES else DistillOptions]
+        assert {field.name for field in fields(method.settings_type)} <= of_method.keys()
+    assert get_args(Arch) == tuple(GAMES)
     assert get_args(kinds["objective"]) == get_args(ObjectiveName) == tuple(OBJECTIVES)
     assert get_args(kinds["norm"]) == get_args(Norm)
     assert get_args(kinds["schedule"]) == get_args(Schedule)
@@ -708,8 +744,9 @@ OF_SOME = {  # options that some methods know, with a value each
 
 def test_options_of_other_methods_are_refused_by_name() -> None:
     known = {arch: {field.name for field in fields(method.settings_type)} for arch, method in METHODS.items()}
+    del known["distill"]  # whose options are of another command
     assert OF_SOME.keys() == set().union(*known.values()) - set.intersection(*known.values())
-    for arch in METHODS:
+    for arch in known:
         for name, value in OF_SOME.items():
             if name in known[arch]:
                 assert getattr(settings_of(arch=arch, **{name: value}), name) == value
@@ -728,6 +765,7 @@ def test_options_of_other_methods_are_refused_by_name() -> None:
         ("ugatit", {"size": 50}, "--size 50: U-GAT-IT needs a multiple of 4"),
         ("ugatit", {"norm": "batch"}, "--norm batch: U-GAT-IT has norms of its own"),
         ("pix2pix", {"size": 16, "depth": 3}, "--size 16: a U-Net of --depth 3 needs a multiple of 8, at least 24"),
+        ("distill", {"size": 50}, "--size 50: the student needs a multiple of 4, at least 16"),
         ("pix2pix", {"size": 96, "depth": 6}, "--size 96: a U-Net of --depth 6 needs a multiple of 64$"),
     ],
 )

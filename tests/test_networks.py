@@ -49,6 +49,7 @@ TINY: dict[str, dict[str, Any]] = {  # a small network of each architecture, by 
     "ugatit": {"width": 4, "blocks": 1, "size": 16},
     "ugatit light": {"width": 4, "blocks": 1, "light": True},
     "pix2pix": {"width": 4, "depth": 3},
+    "lite": {"width": 4, "blocks": 1},
 }
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
     "cartoongan": lambda: CartoonGANDiscriminator(4),

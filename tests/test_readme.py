@@ -70,6 +70,14 @@ def test_every_option_of_convert_is_told_of(option: str) -> None:
     assert f"`{option}" in README or f" {option}" in README
 
 
+@pytest.mark.parametrize(
+    "option", ["teacher", "photos", "output", "sizes", "start-from", "lpips-weights", "eval-metric", "gradient-weight"]
+)
+def test_what_only_distill_has_is_told_of(option: str) -> None:
+    section = README.partition("## distill\n")[2].partition("\n## ")[0]
+    assert f"--{option}" in section and f"--{option}" in COMMANDS["distill",]
+
+
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?://|#)([^)]+)\)", README))
 def test_every_link_into_the_repository_leads_somewhere(target: str) -> None:
     assert (ROOT / target.partition("#")[0]).exists()

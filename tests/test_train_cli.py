@@ -196,7 +196,7 @@ def test_a_dry_run_tells_all_and_writes_nothing(training_data: Path, capsys: pyt
         "epochs of 2 steps: initialization 1, adversarial 1000; 2002 steps of 2",
         "on cpu, fp32; output in runs/cartoongan",
     ]
-    assert told[7].startswith("settings: objective gan, ") and "batch size 2" in told[7]
+    assert told[7].startswith("settings: epochs 1000, ") and "objective gan" in told[7] and "batch size 2" in told[7]
     assert told[8].startswith("a trial step took ") and "memory at most; 2002 steps take about" in told[8]
     assert told[9].startswith("a checkpoint takes ") and len(told) == 10
     assert train(*options, "--dry-run", "--quiet") == 0  # nothing else would be the use of it

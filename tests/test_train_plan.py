@@ -55,3 +55,10 @@ def test_cosine(step: int) -> None:
 def test_a_schedule_falls_and_never_reaches_zero_before_the_end(schedule: Schedule) -> None:
     factors = [plan(schedule).rate_factor(step) for step in range(36)]
     assert factors[0] == factors[6] == 1 and factors == sorted(factors, reverse=True) and 0 < factors[-1] < 0.1
+
+
+def test_a_rate_warms_up_to_its_schedule() -> None:
+    phases = (Phase("only", 10),)
+    warm, cold = (Plan(phases, 3, "cosine", warm_up=steps) for steps in (4, 0))
+    shares = [warm.rate_factor(step) / cold.rate_factor(step) for step in range(8)]
+    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1])

@@ -635,18 +635,18 @@ def test_a_dead_discriminator_stops_the_run(
 def test_the_best_checkpoint_is_kept_beside_the_last(
     training_data: Path, inception: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from toonify.train.evaluation import Evaluation, Verdict
+    from toonify.train.evaluation import Distances, Verdict
 
     kids = iter([0.3, 0.1, 0.2, 0.05])
     measured = []
-    measure = Evaluation.measure
+    measure = Distances.measure
 
-    def measuring(self: Evaluation, *arguments: object) -> Verdict:
+    def measuring(self: Distances, *arguments: object) -> Verdict:
         verdict = measure(self, *arguments)
         measured.append(verdict.scores)
         return Verdict(verdict.scores | {"kid": next(kids)}, verdict.problems)
 
-    monkeypatch.setattr(Evaluation, "measure", measuring)
+    monkeypatch.setattr(Distances, "measure", measuring)
     evaluated = {"eval_photos": training_data / "photos", "eval_cartoons": training_data / "cartoons"}
     options = flags(training_data, output=RUN, eval_weights=inception, eval_every=1, keep=1, draw_size=48, **evaluated)
     assert train(*options) == 0

@@ -8,20 +8,23 @@ from toonify.resize import resize
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first outside
 
 
-def centre_box(height: int, width: int) -> Box:
-    """The largest square in the middle."""
-    side = min(height, width)
+def centre_box(height: int, width: int, size: int | None = None) -> Box:
+    """The largest square in the middle, of at most `size`."""
+    side = min(height, width) if size is None else min(height, width, size)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
 
 
-def random_boxes(height: int, width: int, size: int, count: int, random: np.random.Generator) -> list[Box]:
+def random_boxes(
+    height: int, width: int, size: int, count: int, random: np.random.Generator, *, scaled: bool = True
+) -> list[Box]:
     """Squares anywhere in the picture.
 
     Their sides are spread evenly between half and all of the shorter side, so that things come in sizes that are
     natural in a picture, but none is less than `size`, so that none is enlarged unless the picture itself is smaller.
+    If they are not `scaled`, all are of `size`, or of the picture's where it is smaller.
     """
-    longest = min(height, width)
+    longest = min(height, width) if scaled else min(height, width, size)
     shortest = min(longest, max(size, longest // 2))
     boxes = []
     for _ in range(count):

@@ -104,6 +104,26 @@ def content_loss(features: nn.Module, drawn: Tensor, photo: Tensor) -> Tensor:
     return F.l1_loss(features(drawn).float(), wanted.float())
 
 
+def relative_content_loss(features: nn.Module, drawn: Tensor, wanted: Tensor) -> Tensor:
+    """The content loss relative to the mean size of each wanted picture's features, so that no layer has its own scale.
+
+    Two pictures of which nothing is alike come to about 1.
+    """
+    with torch.no_grad():
+        goal = features(wanted).float()
+        size = goal.abs().mean(dim=(1, 2, 3)).clamp(min=1e-6)
+    distances = (features(drawn).float() - goal).abs().mean(dim=(1, 2, 3))
+    relative: Tensor = (distances / size).mean()
+    return relative
+
+
+def gradient_loss(difference: Tensor) -> Tensor:
+    """Mean size of the slopes, across and down, of the difference of two pictures: N x C x H x W."""
+    across = difference[..., :, 1:] - difference[..., :, :-1]
+    down = difference[..., 1:, :] - difference[..., :-1, :]
+    return (across.abs().mean() + down.abs().mean()) / 2
+
+
 def cam_loss(of_source: Tensor, of_target: Tensor) -> Tensor:
     """The auxiliary classifier of U-GAT-IT's generator is to tell photos (1) from cartoons (0): logits, N x k each.
 

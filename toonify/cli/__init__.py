@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli import convert, doctor, evaluate, export, fid, prepare, smooth_edges, study, styles, train
+from toonify.cli import convert, distill, doctor, evaluate, export, fid, prepare, smooth_edges, study, styles, train
 
 EXIT_CODES = (
     "Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; "
@@ -30,6 +30,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("prepare")(prepare.prepare)
 app.command("smooth-edges")(smooth_edges.smooth_edges)
 app.command("train")(train.train)
+app.command("distill")(distill.distill)
 app.command("export")(export.export)
 app.add_typer(study.app, name="study")
 app.command("doctor")(doctor.doctor)

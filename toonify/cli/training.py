@@ -10,6 +10,7 @@ from rich.live import Live as Screen
 from rich.table import Table
 
 from toonify.train.check import duration
+from toonify.train.curves import tell_scores
 
 if TYPE_CHECKING:
     from toonify.train.plan import Plan
@@ -56,8 +57,7 @@ class Live:
 
     def on_scores(self, entry: "Scores") -> None:
         """Show an evaluation."""
-        figures = entry.evaluation
-        self._scores = f"FID {figures['fid']:.2f}, KID {figures['kid']:.4f} ± {figures['kid_spread']:.4f}"
+        self._scores = tell_scores(entry.evaluation)
         if self._screen is None and not self._quiet:
             self._say(f"step {entry.step}: {self._scores}")
         self._scores += f" (step {entry.step})"

@@ -1,7 +1,8 @@
-"""The training methods, and the table by which `--arch` names them."""
+"""The training methods by name; `train --arch` takes the games, and `distill` the other one."""
 
 from toonify.methods.cartoongan import CartoonGAN, ImprovedCartoonGAN
 from toonify.methods.cyclegan import CycleGAN
+from toonify.methods.distill import Distill
 from toonify.methods.method import Method
 from toonify.methods.pix2pix import Pix2Pix
 from toonify.methods.ugatit import UGATIT
@@ -12,4 +13,5 @@ METHODS: dict[str, type[Method]] = {
     "cyclegan": CycleGAN,
     "ugatit": UGATIT,
     "pix2pix": Pix2Pix,
+    "distill": Distill,
 }

@@ -12,17 +12,9 @@ import torch
 from torch import Tensor
 
 from toonify.losses import ObjectiveName
+from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, Game, GameSettings
 from toonify.methods.batch import Batch
-from toonify.methods.method import (
-    DISCRIMINATOR,
-    GENERATOR,
-    INITIALIZATION,
-    Method,
-    Schedule,
-    Settings,
-    Turn,
-    check_size,
-)
+from toonify.methods.method import GENERATOR, Schedule, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
 from toonify.models.discriminators import CartoonGANDiscriminator
@@ -30,7 +22,7 @@ from toonify.models.layers import Activation, Norm, initialise
 
 
 @dataclass(frozen=True, kw_only=True)
-class CartoonGANSettings(Settings):
+class CartoonGANSettings(GameSettings):
     """The paper's settings (sections 3 and 4)."""
 
     objective: ObjectiveName = "gan"
@@ -53,7 +45,7 @@ class ImprovedSettings(CartoonGANSettings):
     content: str = "resnet101:layer2"
 
 
-class CartoonGAN(Method):
+class CartoonGAN(Game):
     """One generator, one discriminator."""
 
     settings_type = CartoonGANSettings

@@ -13,17 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, PATCH_MINIMUM, Game, GameSettings
 from toonify.methods.batch import Batch
-from toonify.methods.method import (
-    DISCRIMINATOR,
-    GENERATOR,
-    INITIALIZATION,
-    PATCH_MINIMUM,
-    Method,
-    Settings,
-    Turn,
-    check_size,
-)
+from toonify.methods.method import GENERATOR, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.methods.pool import ImagePool
 from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
@@ -32,7 +24,7 @@ from toonify.models.layers import initialise
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGANSettings(Settings):
+class CycleGANSettings(GameSettings):
     """The paper's settings (sections 4 and 5.2)."""
 
     blocks: int = 9  # residual blocks of each generator
@@ -40,7 +32,7 @@ class CycleGANSettings(Settings):
     identity_weight: float = 0.5  # as a part of the cycle's weight
 
 
-class CycleGAN(Method):
+class CycleGAN(Game):
     """Two generators, two discriminators."""
 
     settings_type = CycleGANSettings

@@ -1,7 +1,7 @@
 """What every training method is: settings, players, phases, and a step that updates the players from a batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,17 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.losses import GRADIENT_PENALTY, OBJECTIVES, ObjectiveName, content_loss, gradient_penalty
+from toonify.losses import content_loss
 from toonify.methods.batch import Batch
 from toonify.methods.player import Learning, Player, Precision
-from toonify.models.discriminators import spectrally_normalise
 from toonify.models.features import load_features
-from toonify.models.layers import Norm
 
-INITIALIZATION, ADVERSARIAL = "initialization", "adversarial"
-GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+GENERATOR = "generator"
 Schedule = Literal["constant", "linear", "cosine"]
-PATCH_MINIMUM = 24  # pixels: smaller squares leave a PatchDiscriminator no place to judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +26,12 @@ class Settings:
     A field has the name of the option that sets it.
     """
 
-    objective: ObjectiveName = "lsgan"
-    critic_steps: int = 1  # of the discriminators for one of the generators
-    edge_promoting: bool = False  # edge-smoothed cartoons are fakes, too (CartoonGAN, section 3.2.1)
-    init_epochs: int = 0  # on content alone (CartoonGAN, section 3.3)
-    epochs: int = 100  # after these
+    epochs: int = 100  # of the last phase
     size: int = 256  # of the squares that are trained on, in pixels
     width: int = 64  # channels of the generator's first layer
-    discriminator_width: int = 64
-    norm: Norm = "instance"
-    spectral_norm: bool = False
     content: str = "vgg19:conv4_4"  # network and layer of the content loss
     content_weights: str | None = None  # their file; None: torchvision's
-    content_weight: float = 0.0  # after the initialization
-    adversarial_weight: float = 1.0
+    content_weight: float = 0.0
     batch_size: int = 1
     learning_rate: float = 2e-4
     beta1: float = 0.5
@@ -78,25 +66,30 @@ class Method(ABC):
     settings_type: ClassVar[type[Settings]]  # whose defaults are the method's
     architecture: ClassVar[str]  # of the generator: a name in `models.ARCHITECTURES`
     paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
+    scaled: ClassVar[bool] = True  # whether squares are cut in several sizes and brought to one; else as they are
     weight_decay: ClassVar[float] = 0.0
+    warm_up: ClassVar[int] = 0  # steps in which the learning rate rises
     config: Mapping[str, Any]  # the generator's, as a style card has it
     generators: Player
-    discriminators: Player
 
     def __init__(self, settings: Settings, precision: Precision, *, quiet: bool = False) -> None:
         self.settings = settings
         self.precision = precision
-        self.objective = OBJECTIVES[settings.objective]
         self.phases = self.phases_of(settings)
         self.features: nn.Module | None = None
-        if settings.init_epochs or settings.content_weight:
+        if self.needs_features(settings):
             path = None if settings.content_weights is None else Path(settings.content_weights)
             self.features = precision.place(load_features(settings.content, path, quiet=quiet))
 
-    @staticmethod
-    def phases_of(settings: Settings) -> tuple[Phase, ...]:
+    @classmethod
+    @abstractmethod
+    def phases_of(cls, settings: Settings) -> tuple[Phase, ...]:
         """The phases of a run, in order."""
-        return Phase(INITIALIZATION, settings.init_epochs), Phase(ADVERSARIAL, settings.epochs)
+
+    @classmethod
+    def needs_features(cls, settings: Settings) -> bool:
+        """Whether a run has a content loss at any time."""
+        return settings.content_weight > 0
 
     @property
     def generator(self) -> nn.Module:
@@ -110,22 +103,21 @@ class Method(ABC):
 
     @abstractmethod
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
-        """Add the gradients of the turn's players, and return the losses (scalars, not weighted by the share).
-
-        `score_real` and `score_drawn` among them are means of a discriminator's scores, by which a run is watched.
-        """
+        """Add the gradients of the turn's players, and return the losses (scalars, not weighted by the share)."""
 
     @property
     def players(self) -> dict[str, Player]:
-        """The sides of the game by name."""
-        return {GENERATOR: self.generators, DISCRIMINATOR: self.discriminators}
+        """All that is trained, by name."""
+        return {GENERATOR: self.generators}
+
+    @property
+    def full_step(self) -> int:
+        """The number of a step that updates all players."""
+        return 0
 
     def due(self, phase: str, number: int) -> frozenset[str]:
         """The players that step `number` of the run (from 0) updates."""
-        if phase == INITIALIZATION:
-            return frozenset({GENERATOR})
-        last_of_critic = (number + 1) % self.settings.critic_steps == 0
-        return frozenset({GENERATOR, DISCRIMINATOR} if last_of_critic else {DISCRIMINATOR})
+        return frozenset(self.players)
 
     def step(
         self, batch: Batch, phase: str, number: int, *, parts: int = 1, rate_factor: float = 1.0
@@ -155,34 +147,13 @@ class Method(ABC):
         learning = Learning(**self._learning(), ema=self.settings.ema)
         return Player(networks, learning, self.precision, **options)
 
-    def discriminating(self, networks: nn.Module) -> Player:
-        """The player of the discriminators."""
-        if self.settings.spectral_norm:
-            spectrally_normalise(networks)
-        return Player(networks, Learning(**self._learning(), weight_limit=self.objective.weight_limit), self.precision)
-
     def _learning(self) -> dict[str, Any]:
         return {
-            "optimiser": self.objective.optimiser,
             "rate": self.settings.learning_rate,
-            "betas": (self.settings.beta1, self.objective.beta2),
+            "betas": (self.settings.beta1, 0.999),
             "weight_decay": self.weight_decay,
             "clip": self.settings.clip,
         }
-
-    @property
-    def discriminator_norm(self) -> Norm:
-        """The norm of the discriminators: a gradient penalty is of one picture, and batch norm would mix them."""
-        no_batches = self.objective.penalises_gradient and self.settings.norm == "batch"
-        return "layer" if no_batches else self.settings.norm
-
-    def wants_content(self, phase: str) -> bool:
-        """Whether the content loss counts in a phase."""
-        return self.content_weight(phase) > 0
-
-    def content_weight(self, phase: str) -> float:
-        """The weight of the content loss; in the initialization it is alone, so that any weight will do."""
-        return self.settings.content_weight or (1.0 if phase == INITIALIZATION else 0.0)
 
     @staticmethod
     def backward(player: Player, losses: Mapping[str, Tensor], weights: Mapping[str, float], share: float) -> None:
@@ -194,29 +165,6 @@ class Method(ABC):
         """The content loss, within autocast. Only where `settings` ask for one."""
         assert self.features is not None  # noqa: S101 - loaded above
         return content_loss(self.features, drawn, photo)
-
-    def judge(
-        self, discriminator: nn.Module, real: Tensor, fakes: Sequence[Tensor], share: float, suffix: str = ""
-    ) -> dict[str, Tensor]:
-        """Add the gradients of one of the discriminators, and return its loss and mean scores.
-
-        `fakes` are drawings, and edge-smoothed cartoons where they count as fakes; none has a gradient. Each kind goes
-        through the discriminator by itself, so that a batch norm never mixes them.
-
-        CycleGAN and pix2pix halve this loss. Adam and RMSProp take the same steps with and without a factor.
-        """
-        with self.precision.autocast():
-            of_real = discriminator(real).float()
-            of_fakes = [discriminator(fake).float() for fake in fakes]
-        loss = self.objective.of_discriminator(of_real, of_fakes)
-        if self.objective.penalises_gradient:
-            loss = loss + GRADIENT_PENALTY * gradient_penalty(discriminator, real, fakes[0])
-        self.discriminators.backward(share * loss)
-        return {
-            f"discriminator{suffix}": loss,
-            f"score_real{suffix}": of_real.mean(),
-            f"score_drawn{suffix}": of_fakes[0].mean(),
-        }
 
     def compile(self) -> None:
         """Have torch.compile make quicker code of the generators and the content network, when each is first called.

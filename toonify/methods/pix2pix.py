@@ -11,17 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.losses import ObjectiveName
+from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, PATCH_MINIMUM, Game, GameSettings
 from toonify.methods.batch import Batch
-from toonify.methods.method import (
-    DISCRIMINATOR,
-    GENERATOR,
-    INITIALIZATION,
-    PATCH_MINIMUM,
-    Method,
-    Settings,
-    Turn,
-    check_size,
-)
+from toonify.methods.method import GENERATOR, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.discriminators import PatchDiscriminator
 from toonify.models.layers import Norm, initialise
@@ -29,7 +21,7 @@ from toonify.models.pix2pix import Pix2PixConfig, UNetGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixSettings(Settings):
+class Pix2PixSettings(GameSettings):
     """The paper's settings (sections 3.3 and 6.1)."""
 
     objective: ObjectiveName = "gan"
@@ -38,7 +30,7 @@ class Pix2PixSettings(Settings):
     l1_weight: float = 100.0
 
 
-class Pix2Pix(Method):
+class Pix2Pix(Game):
     """One generator, one discriminator of pairs."""
 
     settings_type = Pix2PixSettings

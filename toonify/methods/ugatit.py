@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from toonify.errors import UsageError
 from toonify.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
+from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, Game, GameSettings
 from toonify.methods.batch import Batch
-from toonify.methods.method import DISCRIMINATOR, GENERATOR, INITIALIZATION, Method, Settings, Turn, check_size
+from toonify.methods.method import GENERATOR, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.discriminators import UGATITDiscriminator
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator, clip_rho
 
 
 @dataclass(frozen=True, kw_only=True)
-class UGATITSettings(Settings):
+class UGATITSettings(GameSettings):
     """The paper's settings (section 2.2, appendix B)."""
 
     blocks: int = 4  # residual blocks before the attention, and as many adaptive ones after it
@@ -33,7 +34,7 @@ class UGATITSettings(Settings):
     learning_rate: float = 1e-4
 
 
-class UGATIT(Method):
+class UGATIT(Game):
     """Two generators, and for each side a global and a local discriminator."""
 
     settings_type = UGATITSettings

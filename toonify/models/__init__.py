@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator, rename_released_keys
 from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
+from toonify.models.lite import LiteConfig, LiteGenerator
 from toonify.models.pix2pix import Pix2PixConfig, UNetGenerator
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 
@@ -16,12 +17,13 @@ from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 class Architecture:
     """How to build a generator from a card's config, which sizes it takes, how its published files name its tensors.
 
-    `multiple` and `minimum` are what a card says under these names of a network with this config.
+    `multiple`, `minimum` and `reach` are what a card says under these names of a network with this config.
     """
 
     build: Callable[[Mapping[str, Any]], nn.Module]
     multiple: Callable[[Mapping[str, Any]], int] = lambda config: 4
     minimum: Callable[[Mapping[str, Any]], int] = lambda config: 8
+    reach: Callable[[Mapping[str, Any]], int | None] = lambda config: None
     rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
@@ -36,5 +38,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         build=lambda config: UNetGenerator(Pix2PixConfig(**config)),
         multiple=lambda config: 2 ** Pix2PixConfig(**config).depth,
         minimum=lambda config: 2 ** Pix2PixConfig(**config).depth,
+    ),
+    "lite": Architecture(
+        build=lambda config: LiteGenerator(LiteConfig(**config)),
+        minimum=lambda config: 4,
+        reach=lambda config: LiteConfig(**config).reach,
     ),
 }

@@ -66,11 +66,10 @@ def try_step(method: Method, batch: Batch, *, parts: int) -> Trial:
     device = method.precision.device
     batch = batch.to(device)
     last = method.phases[-1].name
-    number = method.settings.critic_steps - 1  # a step that updates all players
     for _ in range(2):
         started = time.perf_counter()
         try:
-            method.step(batch, last, number, parts=parts)
+            method.step(batch, last, method.full_step, parts=parts)
             if device == "cuda":
                 torch.cuda.synchronize()
         except (RuntimeError, MemoryError) as error:

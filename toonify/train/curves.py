@@ -14,7 +14,16 @@ from toonify.train.record import Entry, Losses, Number, Scores
 
 _ROWS = 200  # of evaluations in the table, at most
 _SPREAD = "_spread"  # ends the name of a deviation
-_LOWER_IS_BETTER = {"fid": ("FID", 2), "kid": ("KID", 4)}  # and what `toonify fid` gives them: title, decimals
+# What scores are called, and with how many decimals; the first two as `toonify fid` has them.
+_TITLES = {
+    "fid": ("FID", 2),
+    "kid": ("KID", 4),
+    "psnr": ("PSNR", 2),
+    "lpips": ("LPIPS", 3),
+    "psnr_photo": ("PSNR of the photo", 2),
+    "lpips_photo": ("LPIPS of the photo", 3),
+}
+_LOWER_IS_BETTER = ("fid", "kid", "lpips")
 _LOWER = '<span class="arrow" aria-hidden="true">&nbsp;↓</span><span class="unseen">, lower is better</span>'
 
 
@@ -63,6 +72,19 @@ def score_charts(scores: Sequence[Scores], course: Course) -> str:
         drawing = chart([curve], course, _label(title, keys, course), best=lowest)
         charts.append(_chart(title, keys, drawing, _LOWER if lowest >= 0 else ""))
     return f"{_together(charts, 'charts')}\n{_score_table(scores, shown, best)}" if charts else ""
+
+
+def tell_scores(scores: Mapping[str, Number]) -> str:
+    """An evaluation in a line: each score, with its spread if it has one."""
+    told = []
+    for name, number in scores.items():
+        if name.endswith(_SPREAD):
+            continue
+        spread = scores.get(name + _SPREAD)
+        decimals = _TITLES[name][1] if name in _TITLES else 4
+        said = f"{_score_title(name)} {_score(name, number)}"
+        told.append(said if spread is None else f"{said} ± {spread:.{decimals}f}")
+    return ", ".join(told)
 
 
 def pace_charts(losses: Sequence[Losses], course: Course) -> str:
@@ -173,10 +195,10 @@ def _score_table(scores: Sequence[Scores], shown: Sequence[str], best: Mapping[s
 
 
 def _score_title(name: str) -> str:
-    return _LOWER_IS_BETTER[name][0] if name in _LOWER_IS_BETTER else _words(name)
+    return _TITLES[name][0] if name in _TITLES else _words(name)
 
 
 def _score(name: str, number: Number) -> str:
     if number is None or not math.isfinite(number):
         return "none"
-    return f"{number:.{_LOWER_IS_BETTER[name][1]}f}" if name in _LOWER_IS_BETTER else figure(number, 4)
+    return f"{number:.{_TITLES[name][1]}f}" if name in _TITLES else figure(number, 4)

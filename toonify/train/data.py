@@ -32,7 +32,7 @@ from toonify.errors import ImageError, TrainingError, UsageError, display
 from toonify.images import opaque
 from toonify.methods.batch import Batch
 from toonify.resize import resize
-from toonify.train.options import Options
+from toonify.train.options import Options, RunOptions
 
 Smoothing = Literal["no", "folder", "fly"]
 _TRIES = 50  # other pictures that are tried in place of a broken one
@@ -63,6 +63,7 @@ class Folders:
     smooth: Folder | None  # None: not wanted, or made on the fly
     smoothing: Smoothing
     paired: bool
+    scaled: bool = True  # squares are cut in several sizes and brought to one; else they are cut as they are
 
     def counts(self) -> dict[str, int]:
         """Pictures by folder."""
@@ -182,12 +183,13 @@ class Squares(Dataset[dict[str, Any]]):
 
     def _square(self, folder: Folder, stream: int, place: int, problems: list[str]) -> Pixels:
         (pixels,) = self._read((folder,), stream, place, problems)
-        return _cut(pixels, self._size, self._random(stream, place))
+        return _cut(pixels, self._size, self._random(stream, place), scaled=self._folders.scaled)
 
     def _pair_at(self, folders: Sequence[Folder], place: int, problems: list[str]) -> list[Pixels]:
         photo, *others = self._read(folders, 0, place, problems)
         whole = [photo, *(resize(other, photo.shape[:2]) for other in others)]
-        return [_cut(pixels, self._size, self._random(0, place)) for pixels in whole]
+        scaled = self._folders.scaled
+        return [_cut(pixels, self._size, self._random(0, place), scaled=scaled) for pixels in whole]
 
     def _read(self, folders: Sequence[Folder], stream: int, place: int, problems: list[str]) -> list[Pixels]:
         """The pictures of the folders at a place in the stream; a broken one is left out, and the next serves."""
@@ -219,10 +221,10 @@ def read_picture(found: Found) -> Pixels:
     return opaque(embed.read_picture(found.path))
 
 
-def _cut(pixels: Pixels, size: int, random: np.random.Generator) -> Pixels:
+def _cut(pixels: Pixels, size: int, random: np.random.Generator, *, scaled: bool) -> Pixels:
     """A square of `size` anywhere in the picture, mirrored half of the time; a smaller picture is enlarged."""
     height, width = pixels.shape[:2]
-    (box,) = random_boxes(height, width, size, 1, random)
+    (box,) = random_boxes(height, width, size, 1, random, scaled=scaled)
     square = cut(pixels, box, size)
     return np.ascontiguousarray(square[:, ::-1]) if random.random() < 0.5 else square
 
@@ -286,7 +288,7 @@ def _start_worker(_number: int) -> None:
 
 def batches(
     folders: Folders,
-    options: Options,
+    options: RunOptions,
     *,
     batch_size: int,
     first_step: int,

@@ -1,7 +1,9 @@
 """How near a run has come: test photos drawn as convert draws them, and measured against cartoons."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from torch import nn
 
@@ -34,8 +36,26 @@ class Verdict:
     problems: list[str]  # the pictures that were left out, and why
 
 
-class Evaluation:
-    """Measures FID and KID of a run's drawings. Call `open` before `measure`.
+class Evaluation(Protocol):
+    """Measures what a run's generator draws. Call `open` before `measure`."""
+
+    photos: tuple[Found, ...]  # that are drawn
+
+    def open(self, *, quiet: bool) -> None:
+        """Fetch what it needs."""
+
+    def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
+        """Measure a generator (a module) with the card's only variant; `folder` takes drawings.
+
+        Raises UsageError if too few pictures can be read, OSError.
+        """
+
+    def rank(self, scores: Mapping[str, float]) -> float:
+        """What decides which checkpoint is best: the lowest."""
+
+
+class Distances:
+    """An `Evaluation` by FID and KID of the drawings to cartoons.
 
     Raises UsageError if there are too few pictures, WeightsError if a file of weights is not there.
     """
@@ -55,6 +75,7 @@ class Evaluation:
             raise UsageError(
                 f"--eval-weights {display(self._weights)}: no such file; leave it out to fetch the network"
             )
+        self._metric = options.eval_metric
         self._network: Inception | None = None
         self._reference: Measured | None = None
 
@@ -80,6 +101,10 @@ class Evaluation:
         found = compare(judged, self._reference, ["fid", "kid"], kid_subset=None, classes=None, seed=2020)
         assert found.fid is not None and found.kid is not None and found.kid_spread is not None  # noqa: S101
         return Verdict({"fid": found.fid, "kid": found.kid, "kid_spread": found.kid_spread}, problems)
+
+    def rank(self, scores: Mapping[str, float]) -> float:
+        """FID or KID."""
+        return scores[self._metric]
 
     def _draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
         ((name, variant),) = card.variants.items()

@@ -3,7 +3,7 @@
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from toonify.files import remove_parts, replacing, write_atomically
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.styles import Card, FileWeights, Training, Variant, parse_card
-from toonify.train.options import Options
+from toonify.train.options import Options, RunOptions
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
 _PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
@@ -45,11 +45,11 @@ class RunFolder:
         """The id of the style: the folder's name, as far as ids allow."""
         return re.sub(r"[^a-z0-9_-]+", "-", self.path.resolve().name.lower()).strip("-_") or "run"
 
-    def check(self, resumed: Path | None) -> None:
+    def check(self, resumed: Path | None, *, prepared: Collection[str] = ()) -> None:
         """Raise UsageError unless a run can be written here; nothing is.
 
-        A new run wants a folder that is not there, or an empty one; so does one that goes on from a checkpoint
-        (`resumed`) of another folder.
+        A new run wants a folder that is not there, or an empty one but for the folders that it has `prepared`; so does
+        one that goes on from a checkpoint (`resumed`) of another folder.
         """
         name = f"--output {display(self.path)}"
         try:
@@ -61,7 +61,7 @@ class RunFolder:
             if not os.access(above, os.W_OK | os.X_OK):
                 raise UsageError(f"{name}: no permission to write in {display(above)}; choose another place")
             is_own = resumed is not None and resumed.resolve().parent == self._checkpoints.resolve()
-            if is_own or not (self.path.is_dir() and any(self.path.iterdir())):
+            if is_own or not (self.path.is_dir() and any(one.name not in prepared for one in self.path.iterdir())):
                 return
         except OSError as error:
             raise UsageError(f"{name}: {describe(error)}") from error
@@ -219,7 +219,7 @@ def versions() -> dict[str, str]:
     return {"toonify": toonify.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
-def plain(options: Options) -> dict[str, Any]:
+def plain(options: RunOptions) -> dict[str, Any]:
     """The options that differ from the defaults, as a config file or a checkpoint holds them."""
     values: Mapping[str, Any] = msgspec.to_builtins(options)
     return dict(values)

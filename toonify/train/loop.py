@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,18 +18,19 @@ from toonify import distributed
 from toonify.errors import ToonifyError, TrainingError, UsageError, describe, display, one_line
 from toonify.files import write_atomically
 from toonify.memory import give_back_freed_memory
+from toonify.methods.adversarial import GameSettings
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method
 from toonify.styles import Card, Training
 from toonify.train.check import is_out_of_memory
 from toonify.train.data import Folders, batches, is_of_worker, reader_ended
 from toonify.train.evaluation import Evaluation
-from toonify.train.folder import FORMAT, RunFolder, plain, style_card, versions
-from toonify.train.options import PATHS, Options, flag
+from toonify.train.folder import FORMAT, RunFolder, plain, versions
+from toonify.train.options import RunOptions, flag
 from toonify.train.page import render_page
 from toonify.train.plan import Plan
 from toonify.train.record import Losses, Note, Record, Scores, read
-from toonify.train.samples import draw_squares, write_sheet
+from toonify.train.samples import Samples, draw_squares, write_sheet
 from toonify.train.watch import Watch
 
 ANCHORS = ("content_weight", "cycle_weight", "l1_weight")  # settings of the losses that hold a drawing to its photo
@@ -88,14 +89,17 @@ class Tally:
 class Run:
     """A run, wherever it stands."""
 
-    options: Options
+    options: RunOptions
     folder: RunFolder
     folders: Folders
     method: Method
     plan: Plan
     workers: int
-    samples: np.ndarray[Any, np.dtype[np.uint8]]
+    samples: Samples
     evaluation: Evaluation | None
+    card: Callable[[Training], Card]  # of the style, with one variant whose weights are still to be written
+    best_variant: str = "best"  # of the style: what was best so far
+    last_variant: str | None = "last"  # None: only the best is kept, the last where there is no better
     features: str | None = None  # fingerprint of the weights of the content loss
     parts: int = 1  # in which a batch goes through the networks
     step: int = 0  # the next
@@ -103,6 +107,11 @@ class Run:
     tally: Tally = field(default_factory=Tally)
     best: dict[str, Any] | None = None  # {"step": ..., "scores": ...}
     scores: dict[str, float] = field(default_factory=dict)  # of the last evaluation, if it was of this very step
+
+    def variants(self, improved: bool) -> list[str]:
+        """The variants of the style that are written now; `improved`: an evaluation found it the best so far."""
+        best = improved or (self.last_variant is None and self.best is None)
+        return [self.best_variant] * best + ([] if self.last_variant is None else [self.last_variant])
 
     @property
     def finished(self) -> bool:
@@ -197,7 +206,8 @@ class _Loop:
         self._record = record  # None: another process leads
         settings, precision = run.method.settings, run.method.precision
         anchors = [flag(name) for name in ANCHORS if hasattr(settings, name)]
-        self._watch = Watch(settings.objective, anchors=anchors, shortened=precision.dtype != torch.float32)
+        objective = settings.objective if isinstance(settings, GameSettings) else None
+        self._watch = Watch(objective, anchors=anchors, shortened=precision.dtype != torch.float32)
         self._device = precision.device
         self._told: set[str] = set()  # pictures that cannot be read, so that each is named once
         self._problems: list[str] = []
@@ -308,13 +318,15 @@ class _Loop:
     def _sample(self) -> None:
         run = self._run
         problem = None
-        if self._record is not None and len(run.samples):
+        photos, wanted = run.samples.photos, run.samples.wanted
+        if self._record is not None and len(photos):
             try:
-                drawings = draw_squares(run.method.kept_generator, run.samples, self._device)
-                write_sheet(run.folder.samples / f"step-{run.step:08d}.png", run.samples, drawings)
+                drawings = draw_squares(run.method.kept_generator, photos, self._device)
+                shown = [drawings] if wanted is None else [wanted, drawings]
+                write_sheet(run.folder.samples / f"step-{run.step:08d}.png", photos, *shown)
                 if run.method.kept_generator is not run.method.generator:  # an average lags far behind
-                    drawings = draw_squares(run.method.generator, run.samples, self._device)
-                self._watch.see_drawings(run.step, run.samples, drawings)
+                    drawings = draw_squares(run.method.generator, photos, self._device)
+                self._watch.see_drawings(run.step, photos, drawings)
             except TrainingError as error:
                 problem = error
             except OSError as error:
@@ -366,8 +378,8 @@ class _Loop:
                 entry = Scores(step=run.step, epoch=self._epoch(), evaluation=run.scores)
                 self._record.add(entry)
                 self._reporter.on_scores(entry)
-                metric = run.options.eval_metric
-                improved = run.best is None or run.scores[metric] < run.best["scores"][metric]
+                rank = run.evaluation.rank
+                improved = run.best is None or rank(run.scores) < rank(run.best["scores"])
             except OSError as error:
                 problem = self.no_file(error)
             except (ToonifyError, MemoryError) as error:  # no reason to lose the run
@@ -391,7 +403,7 @@ class _Loop:
                 run.folder.save(checkpoint, run.options.keep)
                 if improved:
                     run.folder.save_best(checkpoint)
-                for variant in ("best", "last") if improved else ("last",):
+                for variant in run.variants(improved):
                     run.folder.write_style(run.method.kept_generator, self._card(), variant)
                 self._reporter.on_saved(run.step)
             except OSError as error:
@@ -417,9 +429,9 @@ class _Loop:
 
     def _card(self) -> Card:
         run = self._run
-        options = {name: value for name, value in plain(run.options).items() if name not in PATHS}
+        options = {name: value for name, value in plain(run.options).items() if name not in run.options.paths}
         training = Training(
-            method=run.options.arch,
+            method=run.options.method,
             options=options,
             steps=run.step,
             epochs=self._epoch(),
@@ -429,7 +441,7 @@ class _Loop:
             hours=round(run.seconds / 3600, 3),
             scores=run.scores,
         )
-        return style_card(run.folder, run.method, run.options, training)
+        return run.card(training)
 
     def _write_page(self, state: str) -> None:
         run = self._run
@@ -438,7 +450,7 @@ class _Loop:
         options = plain(run.options).items()
         facts = [
             ("state", f"{state}, {run.step} of {run.plan.steps} steps"),
-            ("method", run.options.arch),
+            ("method", run.options.method),
             ("pictures", ", ".join(f"{count} {what}" for what, count in run.folders.counts().items())),
             ("device", f"{self._device}, {run.method.precision.name}"),
             ("seed", str(run.options.seed)),

@@ -7,7 +7,7 @@ has it": `toonify.methods` says what each method fills in, and which fields it d
 import difflib
 from pathlib import PurePath
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -29,127 +29,170 @@ Steps = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
-def _say(text: str, panel: str) -> msgspec.Meta:
+def say(text: str, panel: str) -> msgspec.Meta:
+    """The help of an option, and the panel that it stands in."""
     return msgspec.Meta(description=text, extra={"panel": panel})
 
 
-_DATA, _METHOD, _NETWORKS, _LOSSES = "Data", "Method", "Networks", "Losses"
-_LEARNING, _RUN, _SHOWN, _CARD = "Learning", "Run", "Samples and evaluation", "Style card"
+# The panels of `--help`, in its order
+PANELS = METHOD, DATA, NETWORKS, LOSSES, LEARNING, RUN, SHOWN, CARD = (
+    "Method",
+    "Data",
+    "Networks",
+    "Losses",
+    "Learning",
+    "Run",
+    "Samples and evaluation",
+    "Style card",
+)
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """The options of a training run. Lengths are in pixels, paths are relative to the working folder."""
+class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What every training run is told. Lengths are in pixels, paths are relative to the working folder."""
 
-    arch: Annotated[Arch, _say("How it is trained. Needed, but for --resume.", _METHOD)]
-    objective: Annotated[
-        Literal["gan", "lsgan", "wgan", "wgan-gp", "hinge"] | None, _say("The adversarial objective.", _METHOD)
-    ] = None
-    edge_promoting: Annotated[
-        bool | None, _say("The discriminator sees edge-smoothed cartoons as fakes, too.", _METHOD)
-    ] = None
-    init_epochs: Annotated[CountOrZero | None, _say("Epochs of initialization, on content alone.", _METHOD)] = None
-    critic_steps: Annotated[Count | None, _say("Steps of the discriminator for one of the generator.", _METHOD)] = None
+    command: ClassVar[str]  # that takes these options
+    needed: ClassVar[dict[str, str]] = {}  # fields without a default, and what to give
 
-    photos: Annotated[str, _say("Folder of photos.", _DATA)] = "data/photo"
-    cartoons: Annotated[str, _say("Folder of cartoons.", _DATA)] = "data/anime"
-    smooth: Annotated[
-        str | None,
-        _say("Folder of edge-smoothed cartoons. Default: data/smooth if it is there, else smoothed on the fly.", _DATA),
-    ] = None
-    size: Annotated[Side, _say("Side of the squares that are trained on, cut anywhere in a picture.", _DATA)] = 256
+    # Where a resumed run finds what it had before; that it is the same is checked.
+    places: ClassVar[frozenset[str]] = frozenset({"content_weights"})
+    # Folders and files of the user's machine, which are no business of those who get the style.
+    paths: ClassVar[frozenset[str]] = frozenset({"photos", "content_weights", "output", "sample_photos", "eval_photos"})
+    # What may be given anew to a run that goes on: nothing of it decides what the networks learn from a step.
+    changeable: ClassVar[frozenset[str]] = frozenset(
+        field
+        for line in (
+            "content_weights epochs steps workers accumulate output device compile log_every save_every keep",
+            "sample_every sample_photos eval_photos eval_every title licence attribution",
+        )
+        for field in line.split()
+    )
+
+    photos: Annotated[str, say("Folder of photos.", DATA)] = "data/photo"
+    size: Annotated[Side, say("Side of the squares that are trained on, cut anywhere in a picture.", DATA)] = 256
     workers: Annotated[
         Processes | None,
-        _say("Processes that read pictures; 0: none of their own. Default: one less than cores.", _DATA),
+        say("Processes that read pictures; 0: none of their own. Default: one less than cores.", DATA),
     ] = None
 
-    width: Annotated[Channels | None, _say("Channels of the generator's first layer.", _NETWORKS)] = None
-    blocks: Annotated[Count | None, _say("Residual blocks of the generator.", _NETWORKS)] = None
-    depth: Annotated[Count | None, _say("Times that a U-Net halves its picture.", _NETWORKS)] = None
-    discriminator_width: Annotated[Channels | None, _say("Channels of the discriminator's first layer.", _NETWORKS)] = (
-        None
-    )
-    norm: Annotated[Literal["batch", "instance", "layer"] | None, _say("Normalisation.", _NETWORKS)] = None
-    spectral_norm: Annotated[bool, _say("Spectral normalisation of the discriminators.", _NETWORKS)] = False
-    light: Annotated[bool | None, _say("The light form of U-GAT-IT.", _NETWORKS)] = None
+    width: Annotated[Channels | None, say("Channels of the generator's first layer.", NETWORKS)] = None
+    blocks: Annotated[Count | None, say("Residual blocks of the generator.", NETWORKS)] = None
 
     content: Annotated[
         str | None,
-        _say("Network of the content loss: vgg19, vgg16, resnet50 or resnet101, with :layer if you like.", _LOSSES),
+        say("Network of the content loss: vgg19, vgg16, resnet50 or resnet101, with :layer if you like.", LOSSES),
     ] = None
     content_weights: Annotated[
-        str | None, _say("Its weights, a local file. Default: torchvision's, fetched once.", _LOSSES)
+        str | None, say("Its weights, a local file. Default: torchvision's, fetched once.", LOSSES)
     ] = None
-    content_weight: Annotated[Weight | None, _say("Weight of the content loss (omega).", _LOSSES)] = None
-    adversarial_weight: Annotated[Weight | None, _say("Weight of the adversarial loss.", _LOSSES)] = None
-    cycle_weight: Annotated[Weight | None, _say("Weight of the cycle loss.", _LOSSES)] = None
-    identity_weight: Annotated[Weight | None, _say("Weight of the identity loss.", _LOSSES)] = None
-    cam_weight: Annotated[Weight | None, _say("Weight of U-GAT-IT's CAM losses.", _LOSSES)] = None
-    l1_weight: Annotated[Weight | None, _say("Weight of the distance to the pair's cartoon.", _LOSSES)] = None
+    content_weight: Annotated[Weight | None, say("Weight of the content loss (omega).", LOSSES)] = None
+    l1_weight: Annotated[Weight | None, say("Weight of the distance to the pair's cartoon.", LOSSES)] = None
 
-    epochs: Annotated[Count, _say("Epochs after the initialization.", _LEARNING)] = 100
-    steps: Annotated[Steps | None, _say("Stop after so many steps in all, whatever the epochs.", _LEARNING)] = None
-    batch_size: Annotated[Count | None, _say("Pictures in a step, over all processes.", _LEARNING)] = None
+    epochs: Annotated[Count, say("Epochs of the last phase.", LEARNING)] = 100
+    steps: Annotated[Steps | None, say("Stop after so many steps in all, whatever the epochs.", LEARNING)] = None
+    batch_size: Annotated[Count | None, say("Pictures in a step, over all processes.", LEARNING)] = None
     accumulate: Annotated[
-        Count, _say("Parts in which a step's pictures go through the networks, to save memory.", _LEARNING)
+        Count, say("Parts in which a step's pictures go through the networks, to save memory.", LEARNING)
     ] = 1
-    learning_rate: Annotated[Rate | None, _say("Learning rate.", _LEARNING)] = None
-    beta1: Annotated[Decay | None, _say("Adam's first beta.", _LEARNING)] = None
+    learning_rate: Annotated[Rate | None, say("Learning rate.", LEARNING)] = None
+    beta1: Annotated[Decay | None, say("Adam's first beta.", LEARNING)] = None
     schedule: Annotated[
         Literal["constant", "linear", "cosine"] | None,
-        _say("Learning rate after the initialization; linear: falls to 0 from the middle on.", _LEARNING),
+        say("How the learning rate falls in the last phase; linear: to 0 from the middle on.", LEARNING),
     ] = None
-    clip: Annotated[Norm | None, _say("Clip gradients to this norm.", _LEARNING)] = None
+    clip: Annotated[Norm | None, say("Clip gradients to this norm.", LEARNING)] = None
     ema: Annotated[
-        Decay, _say("Decay of the generator's moving average, which is what is kept; 0: none.", _LEARNING)
-    ] = 0.0
-    seed: Annotated[Seed, _say("Of weights, order and crops.", _LEARNING)] = 0
+        Decay | None, say("Decay of the generator's moving average, which is what is kept; 0: none.", LEARNING)
+    ] = None
+    seed: Annotated[Seed, say("Of weights, order and crops.", LEARNING)] = 0
 
-    output: Annotated[str | None, _say("The run's folder. Default: runs/ARCH.", _RUN)] = None
-    device: Annotated[Literal["auto", "cpu", "cuda"], _say("auto takes CUDA where it can run.", _RUN)] = "auto"
+    output: Annotated[str | None, say("The run's folder. Default: runs/ARCH.", RUN)] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], say("auto takes CUDA where it can run.", RUN)] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], _say("auto: bf16 where the device has it, else fp32.", _RUN)
+        Literal["auto", "fp32", "bf16", "fp16"], say("auto: bf16 where the device has it, else fp32.", RUN)
     ] = "auto"
-    compile: Annotated[bool, _say("torch.compile: quicker steps after minutes of preparation.", _RUN)] = False
-    log_every: Annotated[Steps, _say("Steps between two lines of the log.", _RUN)] = 10
-    save_every: Annotated[Count, _say("Epochs between two checkpoints.", _RUN)] = 1
-    keep: Annotated[Count, _say("Checkpoints that are kept, beside the best.", _RUN)] = 2
+    compile: Annotated[bool, say("torch.compile: quicker steps after minutes of preparation.", RUN)] = False
+    log_every: Annotated[Steps, say("Steps between two lines of the log.", RUN)] = 10
+    save_every: Annotated[Count, say("Epochs between two checkpoints.", RUN)] = 1
+    keep: Annotated[Count, say("Checkpoints that are kept, beside the best.", RUN)] = 2
 
-    sample_every: Annotated[Steps, _say("Steps between two sheets of samples.", _SHOWN)] = 500
+    sample_every: Annotated[Steps, say("Steps between two sheets of samples.", SHOWN)] = 500
     sample_photos: Annotated[
-        str | None, _say("Folder of photos for the samples. Default: --eval-photos, else --photos.", _SHOWN)
+        str | None, say("Folder of photos for the samples. Default: --eval-photos, else --photos.", SHOWN)
     ] = None
-    eval_photos: Annotated[str | None, _say("Folder of photos that are drawn to measure the style.", _SHOWN)] = None
-    eval_cartoons: Annotated[str | None, _say("Folder of cartoons that they are compared with.", _SHOWN)] = None
-    eval_every: Annotated[Count, _say("Epochs between two evaluations.", _SHOWN)] = 10
-    eval_metric: Annotated[Literal["fid", "kid"], _say("Decides which checkpoint is best.", _SHOWN)] = "kid"
-    eval_weights: Annotated[
-        str | None, _say("FID's Inception network. Default: the published file, fetched once.", _SHOWN)
-    ] = None
+    eval_photos: Annotated[str | None, say("Folder of photos that are drawn to measure the style.", SHOWN)] = None
+    eval_every: Annotated[Count, say("Epochs between two evaluations.", SHOWN)] = 10
 
-    title: Annotated[str | None, _say("What the style is called. Default: the output's name.", _CARD)] = None
-    licence: Annotated[str, _say("SPDX name of the licence of the weights, as that of the data allows.", _CARD)] = (
+    title: Annotated[str | None, say("What the style is called. Default: the output's name.", CARD)] = None
+    licence: Annotated[str, say("SPDX name of the licence of the weights, as that of the data allows.", CARD)] = (
         "NOASSERTION"
     )
-    attribution: Annotated[str, _say("Whose pictures it was trained on.", _CARD)] = ""
-    draw_size: Annotated[
-        Side | None, _say("Long side at which convert draws the style. Default: three times --size.", _CARD)
+    attribution: Annotated[str, say("Whose pictures it was trained on.", CARD)] = ""
+
+    @property
+    def method(self) -> str:
+        """A name in `methods.METHODS`."""
+        raise NotImplementedError
+
+    @property
+    def folder(self) -> str:
+        """The run's folder."""
+        return self.output or f"runs/{self.method}"
+
+
+class Options(RunOptions, frozen=True, kw_only=True):
+    """The options of `train`."""
+
+    command = "train"
+    needed: ClassVar[dict[str, str]] = {"arch": f"choose one of {', '.join(get_args(Arch))}"}
+    places: ClassVar[frozenset[str]] = RunOptions.places | {"photos", "cartoons", "smooth"}
+    paths: ClassVar[frozenset[str]] = RunOptions.paths | {"cartoons", "smooth", "eval_cartoons", "eval_weights"}
+    changeable: ClassVar[frozenset[str]] = (
+        RunOptions.changeable | places | {"eval_cartoons", "eval_metric", "eval_weights", "draw_size"}
+    )
+
+    arch: Annotated[Arch, say("How it is trained. Needed, but for --resume.", METHOD)]
+    objective: Annotated[
+        Literal["gan", "lsgan", "wgan", "wgan-gp", "hinge"] | None, say("The adversarial objective.", METHOD)
+    ] = None
+    edge_promoting: Annotated[
+        bool | None, say("The discriminator sees edge-smoothed cartoons as fakes, too.", METHOD)
+    ] = None
+    init_epochs: Annotated[CountOrZero | None, say("Epochs of initialization, on content alone.", METHOD)] = None
+    critic_steps: Annotated[Count | None, say("Steps of the discriminator for one of the generator.", METHOD)] = None
+
+    cartoons: Annotated[str, say("Folder of cartoons.", DATA)] = "data/anime"
+    smooth: Annotated[
+        str | None,
+        say("Folder of edge-smoothed cartoons. Default: data/smooth if it is there, else smoothed on the fly.", DATA),
     ] = None
 
-
-# Where a resumed run finds what it had before; that it is the same is checked.
-PLACES = frozenset({"photos", "cartoons", "smooth", "content_weights"})
-# Folders and files of the user's machine, which are no business of those who get the style.
-PATHS = PLACES | frozenset({"output", "sample_photos", "eval_photos", "eval_cartoons", "eval_weights"})
-# What else may change then: nothing of it decides what the networks learn from a step.
-CHANGEABLE = PLACES | frozenset(
-    field
-    for line in (
-        "epochs steps workers accumulate output device compile log_every save_every keep",
-        "sample_every sample_photos eval_photos eval_cartoons eval_every eval_metric eval_weights",
-        "title licence attribution draw_size",
+    depth: Annotated[Count | None, say("Times that a U-Net halves its picture.", NETWORKS)] = None
+    discriminator_width: Annotated[Channels | None, say("Channels of the discriminator's first layer.", NETWORKS)] = (
+        None
     )
-    for field in line.split()
-)
+    norm: Annotated[Literal["batch", "instance", "layer"] | None, say("Normalisation.", NETWORKS)] = None
+    spectral_norm: Annotated[bool, say("Spectral normalisation of the discriminators.", NETWORKS)] = False
+    light: Annotated[bool | None, say("The light form of U-GAT-IT.", NETWORKS)] = None
+
+    adversarial_weight: Annotated[Weight | None, say("Weight of the adversarial loss.", LOSSES)] = None
+    cycle_weight: Annotated[Weight | None, say("Weight of the cycle loss.", LOSSES)] = None
+    identity_weight: Annotated[Weight | None, say("Weight of the identity loss.", LOSSES)] = None
+    cam_weight: Annotated[Weight | None, say("Weight of U-GAT-IT's CAM losses.", LOSSES)] = None
+
+    eval_cartoons: Annotated[str | None, say("Folder of cartoons that they are compared with.", SHOWN)] = None
+    eval_metric: Annotated[Literal["fid", "kid"], say("Decides which checkpoint is best.", SHOWN)] = "kid"
+    eval_weights: Annotated[
+        str | None, say("FID's Inception network. Default: the published file, fetched once.", SHOWN)
+    ] = None
+
+    draw_size: Annotated[
+        Side | None, say("Long side at which convert draws the style. Default: three times --size.", CARD)
+    ] = None
+
+    @property
+    def method(self) -> str:
+        """A name in `methods.METHODS`."""
+        return self.arch
 
 
 def flag(field: str) -> str:
@@ -157,17 +200,16 @@ def flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def make_options(values: dict[str, Any], *, where: str = "") -> Options:
-    """Options from plain values by field name; `where` names the file that they come from.
-
-    Raises UsageError for an unknown field, and for a value outside its limits.
-    """
+def check_values(values: dict[str, Any], kind: type[RunOptions], *, where: str = "") -> None:
+    """Raise UsageError for an unknown field, and for a value outside its limits; some may be missing."""
     prefix = f"{where}: " if where else ""
-    known = {field.name: field for field in msgspec.structs.fields(Options)}
+    known = {field.name: field for field in msgspec.structs.fields(kind)}
     for name, value in values.items():
         if name not in known:
-            near = _nearest(name, list(known))
-            raise UsageError(f"{prefix}{display(name)} is no option of train{near}; `toonify train --help` lists them")
+            near, command = _nearest(name, list(known)), kind.command
+            raise UsageError(
+                f"{prefix}{display(name)} is no option of {command}{near}; `toonify {command} --help` lists them"
+            )
         try:
             # Not strict: YAML takes 1e-4 for text.
             msgspec.convert(value, known[name].type, strict=False)
@@ -175,9 +217,21 @@ def make_options(values: dict[str, Any], *, where: str = "") -> Options:
             shown = name if where else flag(name)
             wanted = describe_limits(known[name].type)
             raise UsageError(f"{prefix}{shown} {display(str(value))}: give {wanted}") from error
-    if "arch" not in values:
-        raise UsageError(f"{prefix}--arch is missing; choose one of {', '.join(get_args(Arch))}")
-    return msgspec.convert(values, Options, strict=False)
+
+
+Kind = TypeVar("Kind", bound=RunOptions)
+
+
+def make_options(values: dict[str, Any], kind: type[Kind] = Options, *, where: str = "") -> Kind:  # type: ignore[assignment]
+    """Options from plain values by field name; `where` names the file that they come from.
+
+    Raises UsageError for an unknown field, for a value outside its limits, and for what is missing.
+    """
+    check_values(values, kind, where=where)
+    for name, hint in kind.needed.items():
+        if name not in values:
+            raise UsageError(f"{where}{': ' if where else ''}{flag(name)} is missing; {hint}")
+    return msgspec.convert(values, kind, strict=False)
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -200,7 +254,7 @@ def bare_type(kind: Any) -> tuple[Any, dict[str, int | float]]:
 
 
 _LIMITS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
-_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list[str]: "a list of texts"}
 
 
 def describe_limits(kind: Any) -> str:

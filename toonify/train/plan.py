@@ -15,6 +15,7 @@ class Plan:
     steps_per_epoch: int
     schedule: Schedule
     limit: int | None = None  # of steps in all
+    warm_up: int = 0  # first steps of the last phase, in which the rate rises to what the schedule says
 
     @property
     def steps(self) -> int:
@@ -38,12 +39,15 @@ class Plan:
     def rate_factor(self, step: int) -> float:
         """What the learning rate is multiplied with: 1 in all phases but the last, over which the schedule runs."""
         phase, into = self._locate(step)
-        if phase is not self.phases[-1] or self.schedule == "constant":
+        if phase is not self.phases[-1]:
             return 1.0
         progress = into / (phase.epochs * self.steps_per_epoch)
+        warm = min(1.0, (into + 1) / (self.warm_up + 1))
+        if self.schedule == "constant":
+            return warm
         if self.schedule == "cosine":
-            return (1 + math.cos(math.pi * progress)) / 2
-        return min(1.0, 2 * (1 - progress))  # linear: CycleGAN, section 7.2, from the middle on to 0
+            return warm * (1 + math.cos(math.pi * progress)) / 2
+        return warm * min(1.0, 2 * (1 - progress))  # linear: CycleGAN, section 7.2, from the middle on to 0
 
     def _locate(self, step: int) -> tuple[Phase, int]:
         """The phase of a step, and the steps of that phase before it."""

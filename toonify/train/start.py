@@ -1,5 +1,6 @@
 """From options to a run that can start: everything that can be wrong is found here, before a step is taken."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,22 @@ import torch
 
 from toonify import distributed
 from toonify.checkpoint import fingerprint
-from toonify.discover import Found
 from toonify.errors import DeviceError, UsageError, display
 from toonify.memory import keep_freed_memory
 from toonify.methods import METHODS
-from toonify.methods.method import Settings
+from toonify.methods.adversarial import GameSettings
+from toonify.methods.method import Method, Settings
 from toonify.methods.player import Precision
 from toonify.runtime import available_cores, choose_device
+from toonify.styles import Card, Training
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
-from toonify.train.data import Folders, batches, find_folders, find_pictures, steps_per_epoch
-from toonify.train.evaluation import Evaluation
-from toonify.train.folder import RunFolder, read_checkpoint
+from toonify.train.data import Folder, Folders, batches, find_folders, find_pictures, steps_per_epoch
+from toonify.train.evaluation import Distances, Evaluation
+from toonify.train.folder import RunFolder, read_checkpoint, style_card
 from toonify.train.loop import Run, set_seed
-from toonify.train.options import PLACES, Options, make_options
+from toonify.train.options import Kind, Options, RunOptions, make_options
 from toonify.train.plan import Plan
-from toonify.train.samples import choose_samples
+from toonify.train.samples import Samples, choose_pairs, choose_samples
 from toonify.train.settings import forbidden_changes, method_settings
 
 _NAMED = 3  # files of a kind that are named in a plan
@@ -35,7 +37,7 @@ class Resumed:
 
     path: Path  # of its checkpoint
     checkpoint: dict[str, Any]
-    moved: frozenset[str]  # the options in PLACES that were given anew
+    moved: frozenset[str]  # the options that name places and were given anew
 
     @property
     def output(self) -> Path:
@@ -47,18 +49,20 @@ class Resumed:
 class Outline:
     """A run before its networks are built."""
 
-    options: Options
+    options: RunOptions
     settings: Settings
     folder: RunFolder
     folders: Folders
     precision: Precision
     plan: Plan
-    sample_photos: tuple[Found, ...]
+    samples: Callable[[], Samples]
     evaluation: Evaluation | None
     resumed: Resumed | None
+    card: Callable[[Method, Training], Card]
+    variants: tuple[str, str | None] = ("best", "last")  # of the style: see `Run`
 
 
-def find_resumed(which: str, asked: dict[str, Any]) -> tuple[Options, Resumed]:
+def find_resumed(which: str, asked: dict[str, Any], kind: type[Kind]) -> tuple[Kind, Resumed]:
     """The options of the run that goes on, and its checkpoint; `asked` are those given anew.
 
     What would change what the networks learn from a step cannot be given anew. Raises UsageError.
@@ -71,42 +75,59 @@ def find_resumed(which: str, asked: dict[str, Any]) -> tuple[Options, Resumed]:
     else:
         path = RunFolder(Path()).find_checkpoint(which)
     checkpoint = read_checkpoint(path)
-    resumed = Resumed(path, checkpoint, frozenset(asked) & PLACES)
+    resumed = Resumed(path, checkpoint, frozenset(asked) & kind.places)
     if asked_output is None:
         if path.resolve().parent.name != RunFolder.CHECKPOINTS:
             raise UsageError(f"--resume {display(path)} lies in no run's folder; say where it goes on with --output")
         asked = {**asked, "output": str(resumed.output)}
-    made = make_options(checkpoint["options"], where=f"--resume {display(path)}")
-    whole = make_options({**checkpoint["options"], **asked})
+    made = make_options(checkpoint["options"], kind, where=f"--resume {display(path)}")
+    whole = make_options({**checkpoint["options"], **asked}, kind)
     if changed := forbidden_changes(made, asked, whole):
         raise UsageError(f"--resume: a run that goes on cannot take {', '.join(changed)}; start a new one, or drop it")
     return whole, resumed
 
 
 def outline(options: Options, resumed: Resumed | None = None) -> Outline:
-    """Find and check what a run needs. Raises UsageError, DeviceError."""
+    """Find and check what a run of `train` needs. Raises UsageError, DeviceError."""
+    kind = METHODS[options.arch]
     settings = method_settings(options)
     precision = choose_precision(options)
-    folder = RunFolder(Path(options.output or f"runs/{options.arch}"))
+    folder = RunFolder(Path(options.folder))
     if distributed.rank() == 0:  # which may have made it when another process looks
         folder.check(None if resumed is None else resumed.path)
-    folders = find_folders(options, smoothing=settings.edge_promoting, paired=METHODS[options.arch].paired)
+    smoothing = isinstance(settings, GameSettings) and settings.edge_promoting
+    folders = find_folders(options, smoothing=smoothing, paired=kind.paired)
     if resumed is not None:
         _check_moved(folders, resumed)
-    per_epoch = steps_per_epoch(folders, settings.batch_size)
-    plan = Plan(METHODS[options.arch].phases_of(settings), per_epoch, settings.schedule, options.steps)
-    world = distributed.world_size()
-    if settings.batch_size % world:
-        raise UsageError(f"--batch-size {settings.batch_size} cannot be shared by {world} processes; give a multiple")
+    plan = make_plan(options, settings, folders)
     if (options.eval_photos is None) != (options.eval_cartoons is None):
         raise UsageError("--eval-photos and --eval-cartoons go together; give both, or neither")
     if options.eval_photos is None and options.eval_weights is not None:
         raise UsageError("--eval-weights is for --eval-photos and --eval-cartoons; give them, or drop it")
-    evaluation = None if options.eval_photos is None else Evaluation(options)
+    evaluation = None if options.eval_photos is None else Distances(options)
     photos = folders.photos.pictures if evaluation is None else evaluation.photos
     if options.sample_photos is not None:
         photos = find_pictures(options.sample_photos, "--sample-photos")
-    return Outline(options, settings, folder, folders, precision, plan, photos, evaluation, resumed)
+
+    def samples() -> Samples:
+        if kind.paired and photos is folders.photos.pictures:
+            return Samples(*choose_pairs(photos, folders.cartoons.pictures, options.size))
+        return Samples(choose_samples(photos, options.size))
+
+    def card(method: Method, training: Training) -> Card:
+        return style_card(folder, method, options, training)
+
+    return Outline(options, settings, folder, folders, precision, plan, samples, evaluation, resumed, card)
+
+
+def make_plan(options: RunOptions, settings: Settings, folders: Folders) -> Plan:
+    """The course of a run. Raises UsageError if the folders do not fill a batch, or processes cannot share one."""
+    per_epoch = steps_per_epoch(folders, settings.batch_size)
+    world = distributed.world_size()
+    if settings.batch_size % world:
+        raise UsageError(f"--batch-size {settings.batch_size} cannot be shared by {world} processes; give a multiple")
+    method = METHODS[options.method]
+    return Plan(method.phases_of(settings), per_epoch, settings.schedule, options.steps, method.warm_up)
 
 
 def _check_moved(folders: Folders, resumed: Resumed) -> None:
@@ -117,7 +138,7 @@ def _check_moved(folders: Folders, resumed: Resumed) -> None:
             raise UsageError(f"--resume: the pictures of --{title} are others than the run has; start a new one")
 
 
-def choose_precision(options: Options) -> Precision:
+def choose_precision(options: RunOptions) -> Precision:
     """Device and precision of a run, with `auto` decided. Raises DeviceError if what was asked for cannot run."""
     device = choose_device(options.device, "torch")
     if options.precision == "auto":
@@ -144,7 +165,7 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     options = lined.options
     tune(lined.precision.device)
     set_seed(options.seed)
-    method = METHODS[options.arch](lined.settings, lined.precision, quiet=quiet)
+    method = METHODS[options.method](lined.settings, lined.precision, quiet=quiet)
     set_seed(options.seed + distributed.rank())  # from here on each process draws its own numbers
     if options.compile:
         method.compile()
@@ -156,8 +177,11 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
         method=method,
         plan=lined.plan,
         workers=_workers(options),
-        samples=choose_samples(lined.sample_photos, options.size) if leads else np.empty((0, 1, 1, 3), np.uint8),
+        samples=lined.samples() if leads else Samples(np.empty((0, 1, 1, 3), np.uint8)),
         evaluation=lined.evaluation,
+        card=lambda training: lined.card(method, training),
+        best_variant=lined.variants[0],
+        last_variant=lined.variants[1],
         features=None if method.features is None else fingerprint(method.features.state_dict()),
         parts=options.accumulate,
     )
@@ -180,7 +204,7 @@ def tune(device: str) -> None:
         keep_freed_memory()
 
 
-def _workers(options: Options) -> int:
+def _workers(options: RunOptions) -> int:
     if options.workers is not None:
         return options.workers
     share = available_cores() // distributed.world_size()
@@ -188,18 +212,29 @@ def _workers(options: Options) -> int:
 
 
 def describe(lined: Outline) -> list[str]:
-    """The plan of a run in lines, with what its folders' files say. Raises UsageError if a folder is of no use."""
-    folders, plan, options = lined.folders, lined.plan, lined.options
+    """The plan of a run of `train`, with what its folders' files say. Raises UsageError if a folder is of no use."""
+    folders = lined.folders
     lines = []
     for title, folder in (("photos", folders.photos), ("cartoons", folders.cartoons), ("smooth", folders.smooth)):
         if folder is not None:
-            heads = read_heads(folder, options.size)
-            if not heads.readable:
-                raise UsageError(f"--{title} {display(folder.name)}: none of its pictures can be read")
-            lines.append(f"{title}: {heads.readable} in {display(folder.name)}")
-            lines += _remarks(heads, options.size)
+            lines += describe_folder(title, folder, lined.options.size)
     if folders.smoothing == "fly":
         lines.append("smooth: made of the cartoons on the fly")
+    return lines + describe_plan(lined)
+
+
+def describe_folder(title: str, folder: Folder, size: int) -> list[str]:
+    """What the heads of a folder's files say, which `--title` named. Raises UsageError if none can be read."""
+    heads = read_heads(folder, size)
+    if not heads.readable:
+        raise UsageError(f"--{title} {display(folder.name)}: none of its pictures can be read")
+    return [f"{title}: {heads.readable} in {display(folder.name)}", *_remarks(heads, size)]
+
+
+def describe_plan(lined: Outline) -> list[str]:
+    """How long a run goes, and where."""
+    plan = lined.plan
+    lines = []
     phases = ", ".join(f"{phase.name} {phase.epochs}" for phase in plan.phases if phase.epochs)
     lines.append(f"epochs of {plan.steps_per_epoch} steps: {phases}; {plan.steps} steps of {lined.settings.batch_size}")
     processes = distributed.world_size()

@@ -22,8 +22,11 @@ _WON = 1e-3  # loss of a discriminator that is never wrong; of the objectives th
 class Watch:
     """Sees every line of the log, the drawings of the samples, and what is to be saved."""
 
-    def __init__(self, objective: str, *, anchors: Sequence[str] = (), shortened: bool = False) -> None:
-        """`anchors` are the options of the losses that hold a drawing to its photo; `shortened`: less than float32."""
+    def __init__(self, objective: str | None, *, anchors: Sequence[str] = (), shortened: bool = False) -> None:
+        """`objective` is that of the discriminators, if there are any.
+
+        `anchors` are the options of the losses that hold a drawing to its photo; `shortened`: less than float32.
+        """
         self._bounded = objective in ("gan", "lsgan", "hinge")
         self._anchors = f"raise {' or '.join(anchors)}, or " if anchors else ""
         self._calmer = f"lower --learning-rate, or give --clip 1{' or --precision fp32' * shortened}, in a new run"

@@ -1,0 +1,438 @@
+"""`toonify distill`: pairs as convert draws them, a student that comes nearer to its teacher, what is left of it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training import SIZE, at_step, checkpoint, entries, flags, interrupt, losses, pictures, read_rgb, same, snapshot
+from training import train as run_train
+from videos import scene
+
+from toonify import load_style
+from toonify.batch import Outcome
+from toonify.cli import main
+from toonify.distill.options import DistillOptions, parse_sizes
+from toonify.distill.targets import Manifest
+from toonify.distill.teacher import choose_teacher, open_teacher
+from toonify.errors import UsageError
+from toonify.images import encode_picture
+from toonify.methods.player import Precision
+from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
+from toonify.styles import Variant, find_style
+from toonify.train.record import Scores
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+RUN = Path("runs/small")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def teacher(tiny_onnx: Path) -> Path:
+    """A style that is ready to draw: a checkpoint would be converted anew for each test."""
+    return tiny_onnx
+
+
+@pytest.fixture
+def photos() -> Path:
+    """Six photos of several sizes, two of them in a folder."""
+    folder = Path("photos")
+    (folder / "more").mkdir(parents=True)
+    for number in range(6):
+        height, width = ((96, 128), (48, 64), (70, 61))[number % 3]
+        path = folder / ("more" if number > 3 else "") / f"{number}.png"
+        path.write_bytes(encode_picture(scene(number, height, width), format="png"))
+    return folder
+
+
+def options(teacher: Path | str, photos: Path, **changed: object) -> list[str]:
+    """A tiny run's."""
+    values: dict[str, object] = {
+        "teacher": teacher,
+        "photos": photos,
+        "output": RUN,
+        "width": 8,
+        "blocks": 1,
+        "size": SIZE,
+        "batch_size": 2,
+        "epochs": 2,
+        "workers": 0,
+        "device": "cpu",
+        "precision": "fp32",
+        "log_every": 1,
+        "eval_metric": "psnr",
+    } | changed
+    return [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def distill(*arguments: object) -> int:
+    return main(["distill", *map(str, arguments)])
+
+
+def manifest(folder: Path) -> Manifest:
+    return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
+
+
+# The student
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_the_reach_is_that_of_the_gradient(blocks: int) -> None:
+    """No pixel depends on one beyond it; one 4 pixels nearer somewhere does."""
+    config = LiteConfig(width=4, blocks=blocks)
+    torch.manual_seed(0)
+    network = LiteGenerator(config).double()
+    for parameter in network.parameters():  # positive, so that no gradient cancels out or is cut off by a ReLU
+        parameter.data = parameter.data.abs() + 0.01
+    side = 2 * config.reach + 24
+    farthest = 0
+    for place in range(side // 2 - 4, side // 2):  # one of each phase
+        x = torch.rand(1, 3, side, side, dtype=torch.double, requires_grad=True)
+        network(x)[0, :, place, place].sum().backward()
+        seen = x.grad.abs().sum((0, 1)).nonzero()
+        farthest = max(farthest, int((seen - place).abs().max()))
+    assert config.reach - 4 < farthest <= config.reach
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 8), st.integers(0, 8))
+def test_a_tile_with_its_reach_around_it_is_drawn_as_in_the_whole(top: int, left: int) -> None:
+    config = LiteConfig(width=4, blocks=1)
+    torch.manual_seed(0)
+    network = LiteGenerator(config).eval()
+    reach, tile = config.reach, 16
+    x = torch.rand(1, 3, 100, 100) * 2 - 1
+    y, x0 = 4 * top, 4 * left
+    with torch.inference_mode():
+        whole = network(x)[..., y + reach : y + reach + tile, x0 + reach : x0 + reach + tile]
+        alone = network(x[..., y : y + tile + 2 * reach, x0 : x0 + tile + 2 * reach])
+    inner = alone[..., reach : reach + whole.shape[-2], reach : reach + whole.shape[-1]]
+    assert torch.allclose(whole, inner, atol=1e-5)
+
+
+def test_the_student_is_small() -> None:
+    network = LiteGenerator()
+    multiplications = [0.0]
+
+    def count(module: torch.nn.Conv2d, inputs: tuple[torch.Tensor], y: torch.Tensor) -> None:
+        multiplications[0] += module.weight.numel() * y.shape[2] * y.shape[3]
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, 64, 64))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    assert round(parameters / 1e6, 2) == 0.49 and round(multiplications[0] / 64**2 / 1e3, 1) == 33.3  # as its doc says
+
+
+def test_a_fresh_student_draws_nearly_the_photo() -> None:
+    torch.manual_seed(0)
+    network = LiteGenerator()
+    initialise_lite(network)
+    x = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        assert 0 < (network(x) - x).abs().mean() < 0.1
+
+
+# Pairs
+
+
+def test_pairs_are_what_convert_shows(teacher: Path, photos: Path) -> None:
+    assert distill(*options(teacher, photos, steps=1)) == 0
+    made = manifest(RUN / "pairs")
+    assert made.teacher == "tiny (original)" and len(made.pairs) == 6 and made.failed == {}
+    style = load_style(str(teacher), output_size="drawn", device="cpu")
+    for pair in made.pairs:
+        photo, drawing = (read_rgb(RUN / "pairs" / kind / pair.name) for kind in ("photo", "drawing"))
+        source = read_rgb(photos / pair.source)
+        sketch = style.prepare(source)
+        assert np.array_equal(photo, sketch.small) and max(photo.shape) == min(64, max(source.shape))
+        assert np.abs(drawing.astype(int) - style(source)).max() <= 1
+        assert not np.array_equal(photo, drawing)
+
+
+def test_sizes_come_in_turn_and_never_enlarge(teacher: Path, photos: Path) -> None:
+    assert distill(*options(teacher, photos, steps=1, sizes="64,96")) == 0
+    made = manifest(RUN / "pairs")
+    assert [pair.size for pair in made.pairs] == [64, 96] * 3
+    for pair in made.pairs:
+        longest = max(read_rgb(photos / pair.source).shape[:2])
+        assert max(read_rgb(RUN / "pairs" / "drawing" / pair.name).shape[:2]) == min(longest, pair.size)
+
+
+def test_a_photo_that_cannot_be_read_is_named_and_left_out(
+    teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.png").write_bytes(b"no picture")
+    assert distill(*options(teacher, photos, steps=1), "--quiet") == 0
+    assert "failed: photos/broken.png: not a picture" in capsys.readouterr().err
+    made = manifest(RUN / "pairs")
+    assert list(made.failed) == ["broken.png"] and len(made.pairs) == 6
+    assert (photos / "broken.png").read_bytes() == b"no picture"
+
+
+def test_no_photo_at_all_is_an_error(teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad").mkdir()
+    Path("bad/a.png").write_bytes(b"no picture")
+    assert distill(*options(teacher, Path("bad"))) == 2
+    assert "--photos bad: none of its pictures can be read" in capsys.readouterr().err
+    assert not RUN.exists()
+
+
+def test_an_interrupted_drawing_goes_on(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toonify.distill import start
+
+    draw_pairs = start.draw_pairs
+
+    def cut_off(*arguments: object):
+        for number, outcome in enumerate(draw_pairs(*arguments)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(start, "draw_pairs", cut_off)
+        assert distill(*options(teacher, photos, steps=1)) == 130
+    there = snapshot(RUN)
+    assert not (RUN / "pairs" / "manifest.json").exists()
+    assert 2 <= sum("drawing" in name for name in there) < 6
+
+    outcomes: list[Outcome] = []
+
+    def watching(*arguments: object):
+        for outcome in draw_pairs(*arguments):
+            outcomes.append(outcome)
+            yield outcome
+
+    monkeypatch.setattr(start, "draw_pairs", watching)
+    assert distill(*options(teacher, photos, steps=1)) == 0
+    results = [outcome.result for outcome in outcomes]
+    assert results.count("drawn") + results.count("skipped") == 6 and results.count("skipped") >= 2
+    assert {name: data for name, data in snapshot(RUN).items() if name in there} == there
+
+
+def test_pairs_of_another_teacher_are_drawn_anew_and_other_files_are_left_alone(
+    teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert distill(*options(teacher, photos, steps=1)) == 0
+    name = manifest(RUN / "pairs").pairs[0].name
+    for other in set(RUN.iterdir()) - {RUN / "pairs"}:  # as if it had been interrupted before the first step
+        shutil.rmtree(other) if other.is_dir() else other.unlink()
+    before = (RUN / "pairs" / "drawing" / name).read_bytes()
+    of_mine = RUN / "pairs" / "drawing" / manifest(RUN / "pairs").pairs[1].name
+    of_mine.write_bytes(encode_picture(scene(99, 8, 8), format="png"))
+    mine = of_mine.read_bytes()
+    assert distill(*options(teacher, photos, steps=1, sizes="64,64")) == 0  # the same, in other words
+    assert (RUN / "pairs" / "drawing" / name).read_bytes() == before
+    assert of_mine.read_bytes() == mine and len(manifest(RUN / "pairs").failed) == 1
+    assert "is another picture; give another --output" in capsys.readouterr().err
+
+
+def test_the_teacher_is_run_in_the_faster_way_that_agrees(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = choose_teacher(str(tiny_run))
+    bf16 = Precision("cpu", torch.bfloat16)
+    teacher = open_teacher(look, bf16, device="cpu", quiet=True)
+    assert "dB between them" in teacher.remark and "bf16" in teacher.remark
+    monkeypatch.setattr("toonify.distill.teacher.MIN_PSNR", 1e9)
+    teacher = open_teacher(look, bf16, device="cpu", quiet=True)
+    assert teacher.generator.engine.startswith("ONNX Runtime") and teacher.remark.endswith("the first draws")
+
+
+def test_a_teacher_is_no_student_if_it_has_another_variant(tmp_path: Path) -> None:
+    shinkai = find_style("shinkai").card
+    lite = msgspec.structs.replace(shinkai.variants["original"], architecture="lite")
+    card = msgspec.structs.replace(shinkai, variants={"lite": lite, **shinkai.variants})
+    (tmp_path / "two.json").write_bytes(msgspec.json.encode(card))
+    assert choose_teacher(str(tmp_path / "two.json")).variant_name == "original"
+
+
+# Runs
+
+
+def test_a_student_comes_nearer_to_its_teacher_and_is_a_style(
+    teacher: Path, photos: Path, training_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = options(teacher, photos, epochs=40, learning_rate=0.003, ema=0.9, eval_photos=photos / "more", eval_every=20)
+    content = ["--content", "vgg19:conv1_2", "--content-weights", training_data / "vgg.pth", "--content-weight", 0.1]
+    own = ["--licence", "CC0-1.0", "--attribution", "photos by the tests", "--id", "tiny-lite"]
+    assert distill(*run, *content, *own) == 0
+    said = capsys.readouterr().err
+    assert "drawings of --photos: 6" in said and "finished: 120 steps" in said and "PSNR of the photo" in said
+    found = losses(RUN)
+    assert found[1].keys() == {"l1", "gradient", "content"}
+    assert all(found[120][name] < found[1][name] for name in found[1])
+    first, last = (entry.evaluation for entry in entries(RUN) if isinstance(entry, Scores))
+    assert last["psnr"] > first["psnr"] and last["psnr"] > last["psnr_photo"] == first["psnr_photo"]
+
+    card = find_style(str(RUN)).card
+    ((name, variant),) = card.variants.items()
+    assert (card.id, name, card.licence) == ("tiny-lite", "lite", "CC0-1.0")
+    assert (
+        card.attribution == "the tests; photos by the tests" and "Distilled by toonify from tiny" in card.licence_note
+    )
+    assert variant == Variant(
+        weights=variant.weights,
+        architecture="lite",
+        config={"width": 8, "blocks": 1},
+        multiple=4,
+        minimum=4,
+        reach=20,
+        padding=variant.padding,
+        size=64,
+        bytes_per_pixel=variant.bytes_per_pixel,
+        training=variant.training,
+    )
+    training = variant.training
+    assert training is not None and training.method == "distill" and training.teacher == "tiny (original)"
+    assert training.scores == last and training.pictures == {"photos": 6} and training.steps == 120
+    assert training.options.keys().isdisjoint({"teacher", "photos", "output", "eval_photos", "content_weights"})
+
+    sheet = read_rgb(pictures(RUN / "samples")[-1])  # photo, target and student, one below the other
+    assert sheet.shape[0] > 3 * 250
+    assert main(["convert", str(photos), "--style", str(RUN), "--output", "out", "--quiet", "--device", "cpu"]) == 0
+    assert len(list(Path("out").rglob("*.png"))) == 6
+    drawing, photo = read_rgb(Path("out/1.png")), read_rgb(photos / "1.png")
+    assert drawing.shape == photo.shape and not np.array_equal(drawing, photo)
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = Path("runs/whole"), Path("runs/cut")
+    assert distill(*options(teacher, photos, output=whole, eval_photos=photos / "more")) == 0
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, interrupt)
+        assert distill(*options(teacher, photos, output=cut, eval_photos=photos / "more")) == 130
+    shutil.rmtree(photos)  # what is drawn is drawn
+    assert distill("--resume", "last", "--output", cut, "--quiet") == 0
+    assert same(checkpoint(whole)["method"], checkpoint(cut)["method"])
+    assert losses(whole) == losses(cut)
+
+
+def test_a_resumed_run_keeps_its_teacher_and_photos(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert distill(*options(teacher, photos, steps=2)) == 0
+    for name, value in (("--photos", "other"), ("--sizes", "96"), ("--teacher", "shinkai")):
+        assert distill("--resume", "last", "--output", RUN, name, value) == 2
+        assert f"a run that goes on cannot take {name} {value}" in capsys.readouterr().err
+    assert distill("--resume", "last", "--output", RUN) == 2
+    assert "is finished (2 steps)" in capsys.readouterr().err
+    assert distill("--resume", "last", "--output", RUN, "--steps", 3, "--quiet") == 0
+    assert distill(*options(teacher, photos)) == 2
+    assert "has a run or other files in it; go on with --resume last" in capsys.readouterr().err
+
+
+def test_a_run_of_train_can_teach(training_data: Path, photos: Path) -> None:
+    assert run_train(*flags(training_data, "cyclegan", output="runs/own", steps=1), "--quiet") == 0
+    assert distill(*options("runs/own", photos, steps=1), "--quiet") == 0
+    card = find_style(str(RUN)).card
+    assert card.variants["lite"].training.teacher == "own (last)"
+    assert card.variants["lite"].size == find_style("runs/own").card.variants["last"].size
+
+
+def test_an_onnx_network_can_teach_and_the_student_becomes_one(tiny_onnx: Path, photos: Path) -> None:
+    assert distill(*options(tiny_onnx, photos, steps=1), "--quiet") == 0
+    assert manifest(RUN / "pairs").drawn_with.startswith("ONNX Runtime")
+    assert main(["export", str(RUN), "small.onnx"]) == 0
+    assert main(["convert", str(photos / "0.png"), "--style", "small.onnx", "--output", "a.png", "--quiet"]) == 0
+    assert find_style("small.onnx").card.variants["lite"].reach == 20
+
+
+def test_a_student_may_begin_with_anothers_weights(
+    teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert distill(*options(teacher, photos, output="runs/first", epochs=30, learning_rate=0.003, ema=0)) == 0
+    after = losses(Path("runs/first"))
+    assert distill(*options(teacher, photos, start_from="runs/first", steps=2)) == 0
+    assert "begins with the weights of first (lite)" in capsys.readouterr().err
+    assert losses(RUN)[1]["l1"] < 0.9 * after[1]["l1"]
+    assert distill(*options(teacher, photos, output="runs/c", start_from="runs/first", blocks=2)) == 2
+    assert "--start-from runs/first has --width 8 and --blocks 1; give the same" in capsys.readouterr().err
+    assert distill(*options(teacher, photos, output="runs/c", start_from=teacher)) == 2
+    assert "no student's checkpoint" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(
+    teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(Path())
+    assert distill(*options(teacher, photos, eval_photos=photos / "more"), "--dry-run") == 0
+    said = capsys.readouterr().err
+    assert snapshot(Path()) == before and not RUN.exists()
+    for part in (
+        "teacher: tiny (original) drawn at 64 px",
+        "photos: 6 in photos",
+        "eval-photos: 2 in photos/more",
+        "epochs of 3 steps: distillation 2; 6 steps of 2",
+        "8 drawings take at most about",
+        "a trial step took",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--output", "x"], "--teacher is missing; give a style, the folder of a run or an ONNX file"),
+        (["--teacher", "shinkai"], "--output is missing; give the run's folder, such as runs/NAME"),
+        (["--teacher", "nobody", "--output", "x"], "no such style"),
+        (["--teacher", "shinkai", "--output", "x"], "--photos data/photo: no such folder"),
+        (["--teacher", "shinkai", "--output", "x", "--sizes", "big"], "--sizes big: give long sides from 64 to 8192"),
+        (["--teacher", "shinkai", "--output", "x", "--content", "vgg19"], "--content is for --content-weight"),
+        (["--teacher", "shinkai", "--output", "x", "--lpips-weights", "y"], "--lpips-weights is for --eval-photos"),
+        (["--teacher", "shinkai", "--output", "x", "--arch", "lite"], "--arch"),
+        (["--resume", "last"], "--resume last: of which run?"),
+    ],
+)
+def test_what_cannot_be_right_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert distill(*arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not Path("x").exists()
+
+
+def test_networks_are_looked_at_before_anything_is_drawn(
+    teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for changed, said in (
+        ({"size": 50}, "--size 50: the student needs a multiple of 4, at least 16"),
+        ({"content_weight": 1, "content_weights": "gone.pth"}, "gone.pth"),
+        ({"batch_size": 9}, "--batch-size 9: photos has 6 pictures"),
+        ({"eval_photos": photos, "lpips_weights": "gone.pth"}, "--lpips-weights gone.pth: no such file"),
+    ):
+        assert distill(*options(teacher, photos, **changed), "--quiet") in (2, 3)
+        assert said in capsys.readouterr().err and not RUN.exists()
+
+
+@given(st.text(max_size=12))
+def test_sizes_are_taken_or_refused_in_one_line(text: str) -> None:
+    try:
+        assert all(64 <= size <= 8192 for size in parse_sizes(text))
+    except UsageError as error:
+        assert str(error).startswith("--sizes ")
+
+
+def test_options_are_in_config_files_too(teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{word[2:]} = {json.dumps(value)}" for word, value in _pairwise(options(teacher, photos, steps=1))]
+    Path("a.toml").write_text("\n".join(lines), encoding="utf-8")
+    assert distill("--config", "a.toml", "--quiet") == 0
+    Path("b.toml").write_text('techer = "shinkai"\n', encoding="utf-8")
+    assert distill("--config", "b.toml") == 2
+    assert "--config b.toml: techer is no option of distill (is it teacher?)" in capsys.readouterr().err
+    assert DistillOptions.changeable.isdisjoint({"teacher", "photos", "sizes", "size", "eval_photos"})
+
+
+def _pairwise(words: list[str]) -> list[tuple[str, str]]:
+    return list(zip(words[::2], words[1::2], strict=True))

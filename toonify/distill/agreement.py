@@ -1,0 +1,98 @@
+"""How near a student has come to its teacher on photos that it never learns from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from toonify.arrays import Pixels
+from toonify.discover import Found
+from toonify.distill.options import DistillOptions
+from toonify.drawer import Drawer
+from toonify.drawing import Look, Style, draw_options
+from toonify.errors import DownloadError, ImageError, UsageError, display
+from toonify.files import write_atomically
+from toonify.images import encode_picture
+from toonify.metrics.lpips import Lpips, find_lpips_weights
+from toonify.resize import resize
+from toonify.runtime import TorchGenerator
+from toonify.styles import Card, LocatedStyle
+from toonify.train.data import Folders, read_picture
+from toonify.train.evaluation import Verdict
+from toonify.train.samples import evaluating
+
+_LEAST = 16  # pixels that LPIPS needs on a side
+
+
+class Agreement:
+    """An `Evaluation` by PSNR and LPIPS of the student's drawings to the teacher's, means over the photos.
+
+    Beside them stand those of the untouched photos (`psnr_photo`, `lpips_photo`): what a student that draws nothing
+    would get. Raises WeightsError if a file of weights is not there.
+    """
+
+    def __init__(self, options: DistillOptions, held_out: Folders) -> None:
+        self.photos: tuple[Found, ...] = held_out.photos.pictures
+        self._drawings = held_out.cartoons.pictures
+        self._metric = options.eval_metric
+        self._weights = [Path(path) for path in options.lpips_weights or ()]
+        self._lpips: Lpips | None = None
+        self._of_photos: dict[Path, dict[str, float]] = {}
+
+    def open(self, *, quiet: bool) -> None:
+        """Fetch LPIPS' network, if it is wanted. Raises DownloadError, UsageError, WeightsError."""
+        for path in self._weights:
+            if not path.is_file():
+                raise UsageError(f"--lpips-weights {display(path)}: no such file; leave it out to fetch the network")
+        if self._metric == "lpips" or self._weights:
+            try:
+                weights = find_lpips_weights(self._weights, quiet=quiet)
+            except DownloadError as error:
+                raise DownloadError(f"{error}; or do without, with --eval-metric psnr") from error
+            self._lpips = Lpips(weights, device="auto", quiet=quiet)
+            self._lpips.prepare()
+
+    def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
+        """Draw the photos into `folder` and compare them with the teacher's drawings. Raises UsageError, OSError."""
+        ((name, variant),) = card.variants.items()
+        # At the size of the pair: it has been brought there already.
+        look = Look(LocatedStyle(card, folder), name, variant, "", draw_options(variant, size="full"))
+        folder.mkdir(parents=True, exist_ok=True)
+        found: list[dict[str, float]] = []
+        problems: list[str] = []
+        with evaluating(network):
+            style = Style(look, Drawer(TorchGenerator(network, device), variant, padding=variant.padding))
+            for number, (photo, drawing) in enumerate(zip(self.photos, self._drawings, strict=True)):
+                try:
+                    pixels, wanted = read_picture(photo), read_picture(drawing)
+                except ImageError as error:
+                    problems.append(f"{display(photo.path)}: {error}")
+                    continue
+                drawn = style(pixels)
+                path = folder / f"{number:05d}_{photo.path.stem[:40]}.png"
+                write_atomically(path, encode_picture(drawn, format="png", compression=1), overwrite=True)
+                if photo.path not in self._of_photos:
+                    of_photo = self._compare(pixels, wanted)
+                    self._of_photos[photo.path] = {f"{name}_photo": value for name, value in of_photo.items()}
+                found.append(self._compare(drawn, wanted) | self._of_photos[photo.path])
+        if not found:
+            raise UsageError(f"none of --eval-photos can be compared; the first: {problems[0]}")
+        return Verdict({name: float(np.mean([each[name] for each in found])) for name in found[0]}, problems)
+
+    def rank(self, scores: Mapping[str, float]) -> float:
+        """LPIPS, or PSNR upside down."""
+        return scores["lpips"] if self._metric == "lpips" else -scores["psnr"]
+
+    def _compare(self, picture: Pixels, wanted: Pixels) -> dict[str, float]:
+        scores = {"psnr": _psnr(picture, wanted)}
+        if self._lpips is not None:
+            height, width = (max(side, _LEAST) for side in wanted.shape[:2])
+            scores["lpips"] = self._lpips.distance(resize(picture, (height, width)), resize(wanted, (height, width)))
+        return scores
+
+
+def _psnr(picture: Pixels, wanted: Pixels) -> float:
+    """Peak signal-to-noise ratio in dB; of equal pictures 100, so that a mean stays finite."""
+    error = float(np.mean((picture.astype(np.float64) - wanted) ** 2))
+    return 100.0 if error == 0 else min(100.0, 10 * float(np.log10(255**2 / error)))

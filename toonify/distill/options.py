@@ -1,0 +1,62 @@
+"""All that `distill` is told, beside what every training run is."""
+
+from typing import Annotated, ClassVar, Literal
+
+from toonify.errors import UsageError
+from toonify.train.options import CARD, DATA, LOSSES, METHOD, NETWORKS, SHOWN, RunOptions, Side, Weight, say
+
+
+class DistillOptions(RunOptions, frozen=True, kw_only=True):
+    """The options of `distill`. Lengths are in pixels, paths are relative to the working folder."""
+
+    command = "distill"
+    needed: ClassVar[dict[str, str]] = {
+        "teacher": "give a style, the folder of a run or an ONNX file",
+        "output": "give the run's folder, such as runs/NAME",
+    }
+    paths: ClassVar[frozenset[str]] = RunOptions.paths | {"teacher", "start_from", "lpips_weights"}
+    # Not --eval-photos: they were drawn by the teacher when the run began.
+    changeable: ClassVar[frozenset[str]] = (RunOptions.changeable - {"eval_photos"}) | {
+        "eval_metric",
+        "lpips_weights",
+        "id",
+    }
+
+    teacher: Annotated[str, say("The style to learn from: a name, a card, an ONNX file, a run's folder.", METHOD)]
+    variant: Annotated[str, say("Variant of the teacher: auto takes the first that is not small itself.", METHOD)] = (
+        "auto"
+    )
+    start_from: Annotated[
+        str | None, say("A run or style whose weights the student begins with; it has the same layers.", NETWORKS)
+    ] = None
+    sizes: Annotated[
+        str | None,
+        say("Long sides at which photos are drawn, in turn, such as 512,768. Default: the teacher's own.", DATA),
+    ] = None
+    size: Annotated[Side, say("Side of the squares that are trained on, cut anywhere and never scaled.", DATA)] = 128
+    gradient_weight: Annotated[
+        Weight | None, say("Weight of the distance of slopes to those of the pair's drawing.", LOSSES)
+    ] = None
+    eval_metric: Annotated[Literal["lpips", "psnr"], say("Decides which checkpoint is best.", SHOWN)] = "lpips"
+    lpips_weights: Annotated[
+        list[str] | None,
+        say("LPIPS' network, of one file or two (VGG-16, heads). Default: the published files, fetched once.", SHOWN),
+    ] = None
+    licence: Annotated[str, say("SPDX name of the licence of the weights. Default: the teacher's.", CARD)] = ""
+    attribution: Annotated[str, say("Who is named beside the teacher's makers.", CARD)] = ""
+    id: Annotated[str | None, say("What --style names it by. Default: the output's name.", CARD)] = None
+
+    @property
+    def method(self) -> str:
+        """A name in `methods.METHODS`."""
+        return "distill"
+
+
+def parse_sizes(text: str | None) -> tuple[int, ...]:
+    """The long sides that `--sizes` names; none if it was not given. Raises UsageError."""
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 64 <= int(part) <= 8192 for part in parts):
+        raise UsageError(f"--sizes {text}: give long sides from 64 to 8192, as in 512,768")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,263 @@
+"""From options to a student that can be taught: everything that can be wrong is found here, before it takes time."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from toonify.distill.agreement import Agreement
+from toonify.distill.options import DistillOptions, parse_sizes
+from toonify.distill.targets import (
+    Manifest,
+    Task,
+    draw_pairs,
+    missing,
+    pairs_of,
+    plan_pairs,
+    read_manifest,
+    teacher_name,
+    write_manifest,
+)
+from toonify.distill.teacher import Teacher, choose_teacher, open_teacher
+from toonify.drawing import Look
+from toonify.errors import UsageError, display
+from toonify.generators import load_module
+from toonify.methods.distill import DistillSettings
+from toonify.methods.method import Method
+from toonify.methods.player import Precision
+from toonify.models import ARCHITECTURES
+from toonify.models.lite import LiteConfig
+from toonify.styles import Card, FileWeights, LocatedStyle, Training, Variant, find_style
+from toonify.train.check import duration
+from toonify.train.data import Folder, Folders, find_pictures
+from toonify.train.folder import RunFolder
+from toonify.train.loop import Run
+from toonify.train.samples import Samples, choose_pairs, choose_samples
+from toonify.train.settings import method_settings
+from toonify.train.start import (
+    Outline,
+    Resumed,
+    choose_precision,
+    describe_folder,
+    describe_plan,
+    make_plan,
+    make_run,
+)
+
+VARIANT = "lite"  # what the student is called on its card
+PAIRS, HELD_OUT = "pairs", "held-out"  # folders of the run
+PADDING = 16  # pixels of reflected border: beyond them the zeros that convolutions are padded with hardly show
+BYTES_PER_PIXEL = 140  # of memory that a student of 64 channels takes on a CPU, measured
+_SAMPLE_SIZE = 256  # of the samples, at least: in smaller squares one sees no lines
+Bar = Callable[[str, int], AbstractContextManager[Callable[[float], None]]]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Photos of which the teacher's drawings are wanted."""
+
+    flag: str  # that named the photos
+    folder: Path  # of the pairs
+    photos: Folder
+    tasks: list[Task]
+    manifest: Manifest | None  # of pairs that are all there
+
+    @property
+    def pairs(self) -> Folders:
+        """The pairs; before they are drawn the photos stand for their drawings, so that a rehearsal has both."""
+        if self.manifest is not None:
+            return pairs_of(self.folder, self.manifest)
+        return Folders(self.photos, self.photos, None, "no", paired=True, scaled=False)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A run before its pairs are drawn."""
+
+    options: DistillOptions
+    settings: DistillSettings
+    precision: Precision
+    folder: RunFolder
+    look: Look
+    pairs: Targets
+    held_out: Targets | None
+    resumed: Resumed | None
+
+    @property
+    def all_targets(self) -> list[Targets]:
+        """What is to be drawn."""
+        return [self.pairs] if self.held_out is None else [self.pairs, self.held_out]
+
+
+def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
+    """Find and check what a run needs; nothing is written or fetched. Raises UsageError, StyleError, DeviceError."""
+    settings = method_settings(options)
+    assert isinstance(settings, DistillSettings)  # noqa: S101
+    precision = choose_precision(options)
+    folder = RunFolder(Path(options.folder))
+    folder.check(None if resumed is None else resumed.path, prepared=(PAIRS, HELD_OUT))
+    if options.eval_photos is None and options.lpips_weights:
+        raise UsageError("--lpips-weights is for --eval-photos; give them, or drop it")
+    look = choose_teacher(options.teacher, options.variant)
+    sizes = parse_sizes(options.sizes)
+    pairs = _targets("--photos", options.photos, folder.path / PAIRS, look, sizes, resumed)
+    held_out = None
+    if options.eval_photos is not None:  # at the style's own size, at which convert draws
+        held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, look, (), resumed)
+    if options.start_from is not None and resumed is None:
+        _find_start(options.start_from, LiteConfig(settings.width, settings.blocks))
+    return Preparation(options, settings, precision, folder, look, pairs, held_out, resumed)
+
+
+def _targets(
+    flag: str, name: str, folder: Path, look: Look, sizes: tuple[int, ...], resumed: Resumed | None
+) -> Targets:
+    manifest = None if resumed is None else read_manifest(folder)
+    if manifest is None:
+        pictures = find_pictures(name, flag)
+        return Targets(flag, folder, Folder(name, pictures), plan_pairs(pictures, folder, look, sizes), None)
+    if manifest.weights != look.weights_digest:
+        raise UsageError(f"--teacher has other weights than {display(folder)} was drawn with; start a new run")
+    pairs = pairs_of(folder, manifest)
+    return Targets(flag, folder, pairs.photos, [], manifest)
+
+
+def describe(prepared: Preparation) -> list[str]:
+    """The plan of a run in lines. Raises UsageError if none of the photos can be read."""
+    lines = [f"teacher: {prepared.look}"]
+    for targets in prepared.all_targets:
+        if targets.manifest is not None:
+            lines.append(f"{targets.flag[2:]}: {len(targets.manifest.pairs)} are drawn")
+            continue
+        lines += describe_folder(targets.flag[2:], targets.photos, prepared.options.size)
+    return lines + describe_plan(outline(prepared))
+
+
+def open_needed(prepared: Preparation, *, quiet: bool) -> Teacher | None:
+    """The teacher, if it is still needed. Raises StyleError, DownloadError, DeviceError."""
+    if not any(missing(targets.tasks, prepared.look) for targets in prepared.all_targets if targets.manifest is None):
+        return None
+    return open_teacher(prepared.look, prepared.precision, device=prepared.options.device, quiet=quiet)
+
+
+def estimate(prepared: Preparation, teacher: Teacher) -> str:
+    """How long the drawings will take, about: as if all photos were as large as they may be, three by four."""
+    sides = [task.pair.size for targets in prepared.all_targets for task in targets.tasks]
+    megapixels = sum(0.75 * side * side / 1e6 for side in sides if side is not None)
+    return f"{len(sides)} drawings take at most about {duration(megapixels * teacher.seconds_per_megapixel)}"
+
+
+def draw_targets(prepared: Preparation, *, quiet: bool, bar: Bar, tell: Callable[[str], None]) -> Preparation:
+    """Draw what is not there yet. Photos that cannot be drawn are named by `tell`, and left out.
+
+    Raises ToonifyError if none can be drawn, StyleError, DownloadError, DeviceError, OSError.
+    """
+    if all(targets.manifest is not None for targets in prepared.all_targets):
+        return prepared
+    teacher = open_needed(prepared, quiet=quiet)
+    if teacher is not None and not quiet:
+        tell(f"drawings: {teacher.remark}")
+    made = {}
+    for targets in prepared.all_targets:
+        if targets.manifest is not None:
+            made[targets.flag] = targets
+            continue
+        outcomes = []
+        with bar(f"drawings of {targets.flag}", len(targets.tasks)) as advance:
+            for outcome in draw_pairs(targets.tasks, prepared.look, teacher):
+                outcomes.append(outcome)
+                advance(1)
+        for outcome in outcomes:
+            if outcome.result == "failed":
+                tell(f"failed: {display(outcome.source)}: {outcome.reason}")
+        remark = "" if teacher is None else teacher.remark
+        manifest = write_manifest(targets.folder, targets.tasks, outcomes, prepared.look, remark)
+        made[targets.flag] = replace(targets, manifest=manifest)
+    return replace(prepared, pairs=made[prepared.pairs.flag], held_out=made.get("--eval-photos"))
+
+
+def outline(prepared: Preparation) -> Outline:
+    """The run, whose pairs are drawn or still to be. Raises UsageError if they do not fill a batch."""
+    options, held_out = prepared.options, prepared.held_out
+    folders = prepared.pairs.pairs
+    size = max(options.size, _SAMPLE_SIZE)
+
+    def samples() -> Samples:
+        if options.sample_photos is not None:
+            return Samples(choose_samples(find_pictures(options.sample_photos, "--sample-photos"), size, scaled=False))
+        shown = folders if held_out is None else held_out.pairs
+        return Samples(*choose_pairs(shown.photos.pictures, shown.cartoons.pictures, size, scaled=False))
+
+    return Outline(
+        options,
+        prepared.settings,
+        prepared.folder,
+        folders,
+        prepared.precision,
+        make_plan(options, prepared.settings, folders),
+        samples,
+        None if held_out is None else Agreement(options, held_out.pairs),
+        prepared.resumed,
+        lambda method, training: student_card(prepared, method, training),
+        variants=(VARIANT, None),
+    )
+
+
+def make_student(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
+    """The run, with the weights of `--start-from` if there are any. Raises what `make_run` does, and StyleError."""
+    run, remarks = make_run(lined, quiet=quiet)
+    assert isinstance(lined.options, DistillOptions)  # noqa: S101
+    start = lined.options.start_from
+    if start is not None and lined.resumed is None:
+        config = LiteConfig(**run.method.config)
+        located, name = _find_start(start, config)
+        run.method.generators.begin_with(load_module(located, name, quiet=quiet).state_dict())
+        remarks.append(f"begins with the weights of {located.card.id} ({name})")
+    return run, remarks
+
+
+def _find_start(name: str, config: LiteConfig) -> tuple[LocatedStyle, str]:
+    """The style that `--start-from` names, and which variant is a student's. Raises UsageError, StyleError."""
+    located = find_style(name)
+    for variant, each in located.card.variants.items():
+        if each.architecture != "lite" or (isinstance(each.weights, FileWeights) and each.weights.is_onnx):
+            continue
+        if LiteConfig(**each.config) != config:  # type: ignore[arg-type]
+            there = LiteConfig(**each.config)  # type: ignore[arg-type]
+            raise UsageError(
+                f"--start-from {display(name)} has --width {there.width} and --blocks {there.blocks}; give the same"
+            )
+        return located, variant
+    raise UsageError(f"--start-from {display(name)}: no student's checkpoint; give the folder of a run of distill")
+
+
+def student_card(prepared: Preparation, method: Method, training: Training) -> Card:
+    """The card of the student: the teacher's, but for what is its own."""
+    options, look = prepared.options, prepared.look
+    teacher = look.style.card
+    architecture = ARCHITECTURES[method.architecture]
+    count = len(prepared.pairs.pairs.photos)
+    variant = Variant(
+        weights=FileWeights(file=""),
+        architecture=method.architecture,
+        config=dict(method.config),
+        multiple=architecture.multiple(method.config),
+        minimum=architecture.minimum(method.config),
+        reach=architecture.reach(method.config),
+        padding=PADDING,
+        size=look.options.size,
+        bytes_per_pixel=max(1, BYTES_PER_PIXEL * method.config["width"] // 64),
+        training=msgspec.structs.replace(training, teacher=teacher_name(look), pictures={"photos": count}),
+    )
+    note = f"Distilled by toonify from {teacher.id}'s drawings of {count} photos."
+    return Card(
+        id=options.id or prepared.folder.name,
+        title=options.title or teacher.title,
+        licence=options.licence or teacher.licence,
+        licence_note=f"{teacher.licence_note} {note}".strip(),
+        attribution="; ".join(filter(None, [teacher.attribution, options.attribution])),
+        source=teacher.source,
+        variants={VARIANT: variant},
+    )

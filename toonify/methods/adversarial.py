@@ -1,0 +1,122 @@
+"""What the methods have in common that are games: discriminators, an objective, an initialization before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from toonify.losses import GRADIENT_PENALTY, OBJECTIVES, ObjectiveName, gradient_penalty
+from toonify.methods.method import GENERATOR, Method, Phase, Settings
+from toonify.methods.player import Learning, Player, Precision
+from toonify.models.discriminators import spectrally_normalise
+from toonify.models.layers import Norm
+
+INITIALIZATION, ADVERSARIAL = "initialization", "adversarial"
+DISCRIMINATOR = "discriminator"
+PATCH_MINIMUM = 24  # pixels: smaller squares leave a PatchDiscriminator no place to judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameSettings(Settings):
+    """What all games can be told beside."""
+
+    objective: ObjectiveName = "lsgan"
+    critic_steps: int = 1  # of the discriminators for one of the generators
+    edge_promoting: bool = False  # edge-smoothed cartoons are fakes, too (CartoonGAN, section 3.2.1)
+    init_epochs: int = 0  # on content alone, before the others (CartoonGAN, section 3.3)
+    discriminator_width: int = 64
+    norm: Norm = "instance"
+    spectral_norm: bool = False
+    adversarial_weight: float = 1.0
+
+
+class Game(Method):
+    """A method that plays generators against discriminators.
+
+    `score_real` and `score_drawn` among its losses are means of a discriminator's scores, by which a run is watched.
+    """
+
+    settings_type: ClassVar[type[GameSettings]]
+    settings: GameSettings
+    discriminators: Player
+
+    def __init__(self, settings: GameSettings, precision: Precision, *, quiet: bool = False) -> None:
+        self.objective = OBJECTIVES[settings.objective]
+        super().__init__(settings, precision, quiet=quiet)
+
+    @classmethod
+    def phases_of(cls, settings: Settings) -> tuple[Phase, ...]:
+        """The initialization, perhaps of no epochs, and the game."""
+        assert isinstance(settings, GameSettings)  # noqa: S101
+        return Phase(INITIALIZATION, settings.init_epochs), Phase(ADVERSARIAL, settings.epochs)
+
+    @classmethod
+    def needs_features(cls, settings: Settings) -> bool:
+        """An initialization is on content."""
+        assert isinstance(settings, GameSettings)  # noqa: S101
+        return bool(settings.init_epochs or settings.content_weight)
+
+    @property
+    def players(self) -> dict[str, Player]:
+        """The sides of the game by name."""
+        return {GENERATOR: self.generators, DISCRIMINATOR: self.discriminators}
+
+    @property
+    def full_step(self) -> int:
+        """The last step of a critic's turns."""
+        return self.settings.critic_steps - 1
+
+    def due(self, phase: str, number: int) -> frozenset[str]:
+        """The players that step `number` of the run (from 0) updates."""
+        if phase == INITIALIZATION:
+            return frozenset({GENERATOR})
+        last_of_critic = (number + 1) % self.settings.critic_steps == 0
+        return frozenset({GENERATOR, DISCRIMINATOR} if last_of_critic else {DISCRIMINATOR})
+
+    def discriminating(self, networks: nn.Module) -> Player:
+        """The player of the discriminators."""
+        if self.settings.spectral_norm:
+            spectrally_normalise(networks)
+        return Player(networks, Learning(**self._learning(), weight_limit=self.objective.weight_limit), self.precision)
+
+    def _learning(self) -> dict[str, Any]:
+        betas = (self.settings.beta1, self.objective.beta2)
+        return super()._learning() | {"optimiser": self.objective.optimiser, "betas": betas}
+
+    @property
+    def discriminator_norm(self) -> Norm:
+        """The norm of the discriminators: a gradient penalty is of one picture, and batch norm would mix them."""
+        no_batches = self.objective.penalises_gradient and self.settings.norm == "batch"
+        return "layer" if no_batches else self.settings.norm
+
+    def wants_content(self, phase: str) -> bool:
+        """Whether the content loss counts in a phase."""
+        return self.content_weight(phase) > 0
+
+    def content_weight(self, phase: str) -> float:
+        """The weight of the content loss; in the initialization it is alone, so that any weight will do."""
+        return self.settings.content_weight or (1.0 if phase == INITIALIZATION else 0.0)
+
+    def judge(
+        self, discriminator: nn.Module, real: Tensor, fakes: Sequence[Tensor], share: float, suffix: str = ""
+    ) -> dict[str, Tensor]:
+        """Add the gradients of one of the discriminators, and return its loss and mean scores.
+
+        `fakes` are drawings, and edge-smoothed cartoons where they count as fakes; none has a gradient. Each kind goes
+        through the discriminator by itself, so that a batch norm never mixes them.
+
+        CycleGAN and pix2pix halve this loss. Adam and RMSProp take the same steps with and without a factor.
+        """
+        with self.precision.autocast():
+            of_real = discriminator(real).float()
+            of_fakes = [discriminator(fake).float() for fake in fakes]
+        loss = self.objective.of_discriminator(of_real, of_fakes)
+        if self.objective.penalises_gradient:
+            loss = loss + GRADIENT_PENALTY * gradient_penalty(discriminator, real, fakes[0])
+        self.discriminators.backward(share * loss)
+        return {
+            f"discriminator{suffix}": loss,
+            f"score_real{suffix}": of_real.mean(),
+            f"score_drawn{suffix}": of_fakes[0].mean(),
+        }
