@@ -4,8 +4,8 @@ No norm, no attention, no vector of the whole picture: a pixel depends on those 
 a picture is drawn exactly as it is drawn in the whole. Nothing global is missing, because what the student is to draw
 has the photo's own low-frequency colours already (`convert` keeps them).
 
-It works where convolutions are cheap: pixel-unshuffle to half the size (Shi et al., CVPR 2016, the other way round), a
-strided convolution to a quarter, residual blocks of plain 3x3 convolutions there, and back by pixel-shuffle. What comes
+It works where convolutions are cheap: strided convolutions to half the size and to a quarter, residual blocks of plain
+3x3 convolutions there, and back by pixel-shuffle (Shi et al., CVPR 2016). What comes
 out is added to the photo, so that a fresh network draws nearly the photo itself. Padding is with zeros, which costs
 nothing; the card's reflected border keeps most of what that does at the frame's edge outside the picture.
 """
@@ -60,7 +60,7 @@ class LiteGenerator(nn.Module):
         config = config or LiteConfig()
         self.config = config
         wide, narrow = config.width, max(1, config.width // 2)
-        self.head = nn.Conv2d(12, narrow, 3, padding=1)
+        self.head = nn.Conv2d(3, narrow, 6, stride=2, padding=2)  # as 3x3 after a pixel-unshuffle, in one operator
         self.down = nn.Conv2d(narrow, wide, 3, stride=2, padding=1)
         self.blocks = nn.Sequential(*(LiteBlock(wide) for _ in range(config.blocks)))
         self.up = nn.Conv2d(wide, 4 * narrow, 1)
@@ -69,7 +69,7 @@ class LiteGenerator(nn.Module):
         self.act = activation("leaky")
 
     def forward(self, x: Tensor) -> Tensor:
-        half = self.act(self.head(F.pixel_unshuffle(x, 2)))  # N x W/2 x H/2 x W/2
+        half = self.act(self.head(x))  # N x W/2 x H/2 x W/2
         y = self.blocks(self.act(self.down(half)))  # N x W x H/4 x W/4
         y = self.act(half + F.pixel_shuffle(self.up(y), 2))  # H/2 x W/2
         y = self.tail(self.act(self.merge(y)))
