@@ -142,9 +142,10 @@ def test_tiles_of_no_use_are_refused(tile: int, tiny_onnx: Path) -> None:
         load_style(str(tiny_onnx), tile=tile)
 
 
-def test_tiles_are_for_onnx_runtime(tiny_run: Path) -> None:
-    with pytest.raises(UsageError, match="--backend torch"):
-        load_style(str(tiny_run), tile=64, backend="torch")
+@pytest.mark.parametrize("backend", ["torch", "openvino", "coreml"])
+def test_tiles_are_for_onnx_runtime(backend: str, tiny_run: Path) -> None:
+    with pytest.raises(UsageError, match=f"--backend {backend}"):
+        load_style(str(tiny_run), tile=64, backend=backend)
 
 
 @pytest.mark.parametrize("size", [(150, 210), (2, 3), (1, 200), (130, 3), (64, 64)])

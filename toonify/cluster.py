@@ -133,7 +133,8 @@ class ClusterRun:
 
         resources = ray.cluster_resources()
         self._jobs = jobs
-        self._gpus = 1 if device == "cuda" or (device == "auto" and resources.get("GPU", 0) >= 1) else 0
+        takes_gpus = device == "auto" and backend != "openvino" and resources.get("GPU", 0) >= 1
+        self._gpus = 1 if device == "cuda" or takes_gpus else 0
         self.workers = int(resources.get("GPU" if self._gpus else "CPU", 0))
         if self.workers == 0:
             raise ClusterError(

@@ -18,7 +18,11 @@ def missing_for_onnx() -> str | None:
             "the onnxruntime that is installed has no CUDA in it; "
             "type `pip uninstall -y onnxruntime onnxruntime-gpu` and `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
         )
-    return missing_driver() or _missing_library()
+    driver = missing_driver()
+    if driver is not None:
+        return driver
+    library = missing_library("cuda")
+    return library and f"a library is missing ({library}); type `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
 
 
 @cache
@@ -47,8 +51,8 @@ def missing_driver() -> str | None:
     return None
 
 
-def _missing_library() -> str | None:
-    """Which library of CUDA ONNX Runtime cannot load. It would run on the CPU instead, without a word."""
+def missing_library(provider: str) -> str | None:
+    """What of "cuda" or "tensorrt" ONNX Runtime cannot load. It would run on the CPU instead, without a word."""
     import onnxruntime as ort
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
@@ -56,8 +60,8 @@ def _missing_library() -> str | None:
     name = "onnxruntime_providers_{}.dll" if sys.platform == "win32" else "libonnxruntime_providers_{}.so"
     folder = Path(ort.__file__).parent / "capi"
     try:
-        for part in ("shared", "cuda"):
+        for part in ("shared", provider):
             ctypes.CDLL(str(folder / name.format(part)), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        return f"a library is missing ({error}); type `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
+        return str(error)
     return None

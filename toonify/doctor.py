@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toonify import cuda
+from toonify import cuda, engines
 from toonify.runtime import available_cores
 
 
@@ -24,7 +24,7 @@ class Finding:
 
 def examine_installation() -> Iterator[Finding]:
     """Everything that has ever kept toonify from running, one after the other."""
-    for look in (_python, _torch, _onnxruntime, _cuda, _caches, _styles, _hub):
+    for look in (_python, _torch, _onnxruntime, _cuda, _engines, _caches, _styles, _hub):
         yield from look()
 
 
@@ -44,13 +44,13 @@ def _torch() -> Iterator[Finding]:
 
 
 def _onnxruntime() -> Iterator[Finding]:
-    wheels = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
+    wheels = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")}
     there = [f"{name} {version}" for name, version in wheels.items() if version]
-    if len(there) == 2:
+    if len(there) > 1:
         yield Finding(
             "ONNX Runtime",
             f"{' and '.join(there)} are both installed and overwrite each other",
-            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[cuda,cudnn]'",
+            f"pip uninstall -y {' '.join(wheels)} && pip install 'onnxruntime-gpu[cuda,cudnn]'",
         )
     elif not there:
         yield Finding("ONNX Runtime", "is not installed", "pip install onnxruntime-gpu (onnxruntime without a GPU)")
@@ -101,6 +101,23 @@ def _try_cuda_session() -> str | None:
         except ToonifyError as error:
             return str(error)
     return None
+
+
+def _engines() -> Iterator[Finding]:
+    """What each --backend would run on."""
+    from toonify.openvino import native_precision
+    from toonify.runtime import choose_device
+
+    try:
+        there = [f"onnx on {choose_device('auto', 'onnx')}", f"torch on {choose_device('auto', 'torch')}"]
+        missing = [name for name in ("openvino", *engines.ACCELERATORS) if engines.missing(name) is not None]
+        if "openvino" not in missing:
+            there.append(f"openvino {_version('openvino')} on cpu in {native_precision()}")
+    except ImportError:  # which was said above
+        return
+    there += [f"{name} on {it.device}" for name, it in engines.ACCELERATORS.items() if name not in missing]
+    absent = f"; not {', '.join(missing)}: --backend NAME says what they need" if missing else ""
+    yield Finding("backends", ", ".join(there) + absent)
 
 
 def _caches() -> Iterator[Finding]:

@@ -200,8 +200,8 @@ def load_look(
     What comes out is the same. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     check_tile(tile)
-    if backend == "torch" and isinstance(tile, int):
-        raise UsageError(f"--tile {tile} is for ONNX Runtime; drop it, or --backend torch")
+    if backend != "onnx" and isinstance(tile, int):
+        raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")
     place = look.style, look.variant_name
     generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
@@ -211,7 +211,7 @@ def load_look(
         generator,
         look.variant,
         padding=look.options.padding,
-        tile="off" if backend == "torch" else tile,
+        tile=tile if backend == "onnx" else "off",
         open_tiled=lambda: open_tiled(*place, device=place_of_tiles, quiet=quiet),
     )
     return Style(look, drawer)

@@ -32,19 +32,28 @@ def open_generator(
     chosen = choose_device(device, backend)
     if backend == "torch":
         return TorchGenerator(load_module(style, variant, quiet=quiet), chosen)
-    path = onnx_file(style, variant, chosen, quiet=quiet)
+    made_for = "cpu" if (backend, chosen) == ("onnx", "cpu") else "cuda"  # other engines take the plain network
+    path = onnx_file(style, variant, made_for, quiet=quiet)
     try:
-        return OnnxGenerator(path, chosen)
+        return _open(path, chosen, backend)
     except DeviceError as error:
-        if device != "auto":
+        if (backend, device) != ("onnx", "auto"):
             raise
         print(f"CUDA left aside: {error}", file=sys.stderr)
         return open_generator(style, variant, backend=backend, device="cpu", quiet=quiet)
     except StyleError:
-        if path != cached_onnx(style, variant, chosen):
+        if path != cached_onnx(style, variant, made_for):
             raise
     path.unlink(missing_ok=True)  # the disk spoilt what we had made ourselves: make it again
-    return OnnxGenerator(onnx_file(style, variant, chosen, quiet=quiet), chosen)
+    return _open(onnx_file(style, variant, made_for, quiet=quiet), chosen, backend)
+
+
+def _open(path: Path, device: str, backend: Backend) -> Generator:
+    if backend == "openvino":
+        from toonify.openvino import OpenVinoGenerator
+
+        return OpenVinoGenerator(path)
+    return OnnxGenerator(path, device)
 
 
 def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "nn.Module":

@@ -1,6 +1,7 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify import cuda
+from toonify import cuda, engines
 from toonify.arrays import Floats
 from toonify.errors import DeviceError, StyleError, one_line
 from toonify.memory import give_back_freed_memory
 
 Device = Literal["auto", "cpu", "cuda"]
-Backend = Literal["onnx", "torch"]
+Backend = Literal["onnx", "torch", "openvino", "coreml", "directml", "tensorrt"]
 Array = NDArray[Any]
 
 
@@ -36,7 +37,7 @@ class Engine(Protocol):
 
     engine: str  # such as "ONNX Runtime 1.31.1"
     provider: str  # what runs inside it, such as "CPUExecutionProvider"
-    device: str  # "cpu" or "cuda"
+    device: str  # "cpu", "cuda", or what an accelerator of `engines` runs on
 
 
 class Generator(Engine, Protocol):
@@ -70,11 +71,11 @@ class OnnxNetwork:
         self.outputs = [value.name for value in self._session.get_outputs()]
         self.engine = f"ONNX Runtime {ort.__version__}"
         self.provider = self._session.get_providers()[0]
-        self.device = device
-        if device == "cuda" and self.provider != "CUDAExecutionProvider":  # it falls back without a word
-            raise DeviceError(
-                "--device cuda cannot run: ONNX Runtime refuses the device; update the driver, or type --device cpu"
-            )
+        self.device = engines.ACCELERATORS[device].device if device in engines.ACCELERATORS else device
+        if self.provider != _providers(device)[0]:  # it falls back without a word
+            raise DeviceError(f"{_flag(device)} cannot run: ONNX Runtime takes {self.provider}; {_way_out(device)}")
+        if device in engines.ACCELERATORS:
+            self.provider += _share(self._session, self.provider, device)
 
     def run(self, inputs: Mapping[str, Array], *, last: bool = True) -> dict[str, Array]:
         """The outputs by name. After the `last` of several runs of a kind the memory for them is given back.
@@ -139,10 +140,19 @@ def ran_on(engine: Engine) -> RanOn:
 
 
 def choose_device(device: Device, backend: Backend) -> str:
-    """Where a network will run: "auto" takes CUDA where nothing speaks against it.
+    """Where a network will run: "cpu", "cuda" or the accelerator's name. "auto" takes CUDA where nothing speaks
+    against it.
 
-    Raises DeviceError, saying why and what to type, if CUDA was asked for and cannot run.
+    Raises DeviceError, saying why and what to type, if what was asked for cannot run.
     """
+    if backend not in ("onnx", "torch"):
+        runs_on = "cpu" if backend == "openvino" else engines.ACCELERATORS[backend].device
+        if device not in ("auto", runs_on):
+            raise DeviceError(f"--backend {backend} does not run on {device}; drop --device {device}")
+        missing = engines.missing(backend)
+        if missing is not None:
+            raise DeviceError(f"--backend {backend} cannot run: {missing}")
+        return "cpu" if backend == "openvino" else backend
     if device == "cpu":
         return "cpu"
     missing = cuda.missing_for_onnx() if backend == "onnx" else cuda.missing_for_torch()
@@ -167,16 +177,47 @@ def _open_session(source: Path | bytes, device: str) -> Any:
     options.enable_mem_pattern = False  # photos differ in size, and a plan of memory holds for one
     # Between drawings idle threads must not spin: they would take the cores from decoding and encoding.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    providers = ["CPUExecutionProvider"]
-    if device == "cuda":
-        providers.insert(0, "CUDAExecutionProvider")
-    try:
-        return ort.InferenceSession(source, options, providers=providers)
+    if device in engines.ACCELERATORS:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    try:  # without its own fallback, which prints
+        return ort.InferenceSession(source, options, providers=_providers(device), enable_fallback=0)
     except Exception as error:  # onnxruntime's errors have no public base class
-        if device == "cuda":
-            raise DeviceError(f"--device cuda cannot run: {one_line(error)[:200]}; type --device cpu") from error
+        if device != "cpu":
+            raise DeviceError(f"{_flag(device)} cannot run: {one_line(error)[:200]}; {_way_out(device)}") from error
         where = source if isinstance(source, Path) else "the network"
         raise StyleError(f"{where} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+
+
+def _providers(device: str) -> list[str]:
+    """The execution providers of a device, the first for all that it can run."""
+    if device in engines.ACCELERATORS:
+        return [*engines.ACCELERATORS[device].providers, "CPUExecutionProvider"]
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+
+
+def _share(session: Any, provider: str, device: str) -> str:
+    """How many operators of a network the provider takes, where ONNX Runtime says so: the others are not its own.
+
+    Raises DeviceError if it takes none.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):  # older versions do not say
+        return ""
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    if not counts[provider]:
+        raise DeviceError(
+            f"{_flag(device)} cannot run: {provider} takes no operator of this network; {_way_out(device)}"
+        )
+    return f" ({counts[provider]} of {counts.total()} operators)"
+
+
+def _flag(device: str) -> str:
+    return f"--backend {device}" if device in engines.ACCELERATORS else f"--device {device}"
+
+
+def _way_out(device: str) -> str:
+    return f"drop --backend {device}" if device in engines.ACCELERATORS else "update the driver, or type --device cpu"
 
 
 def network_threads() -> int:

@@ -7,6 +7,7 @@ Markdown table.
 """
 
 import argparse
+import importlib.util
 import platform
 import resource
 import subprocess
@@ -52,6 +53,34 @@ def network_against_eager(style: str) -> list[tuple[str, str]]:
         ("512 x 512, plain ONNX export", f"{seconds[1]:.2f} s, {seconds[1] / seconds[0]:.2f} times as long"),
         ("512 x 512, PyTorch eager float32", f"{seconds[2]:.2f} s, {seconds[2] / seconds[0]:.2f} times as long"),
     ]
+
+
+def network_against_openvino(style: str) -> list[tuple[str, str]]:
+    """One 512 x 512 photo: what `convert` runs on the CPU, and OpenVINO in the precisions that the CPU has."""
+    if importlib.util.find_spec("openvino") is None:
+        return []
+    from toonify.export import psnr
+    from toonify.generators import onnx_file, open_generator
+    from toonify.network import to_batch
+    from toonify.openvino import OpenVinoGenerator, native_precision
+    from toonify.styles import find_style
+
+    located = find_style(style)
+    _, variant = located.variant("auto")
+    with Image.open(SAMPLES / "colosseum.jpg") as image:
+        batch = to_batch(np.asarray(image.convert("RGB").crop((0, 0, 512, 512))), variant)
+    fast = open_generator(located, "auto", device="cpu")
+    path = onnx_file(located, "auto", "cuda")
+    others = [OpenVinoGenerator(path, precision) for precision in dict.fromkeys((native_precision(), "f32"))]
+    seconds = interleaved(3, *(lambda g=g: g(batch) for g in (fast, *others)))
+    low, high = variant.value_range
+    expected = fast(batch)
+    rows = [("512 x 512 photo, convert's network", f"{seconds[0]:.2f} s")]
+    for other, taken in zip(others, seconds[1:], strict=True):
+        agreement = psnr(other(batch), expected, peak=high - low)
+        what = f"{taken:.2f} s, {taken / seconds[0]:.2f} times as long, agrees to {agreement:.0f} dB"
+        rows.append((f"the same on {other.engine}, {other.provider}", what))
+    return rows
 
 
 def folder_against_network(style: str, photos: Path) -> list[tuple[str, str]]:
@@ -121,6 +150,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = memory_and_start(options.style)  # first: the peak counts all children
     rows += network_against_eager(options.style)
+    rows += network_against_openvino(options.style)
     if not options.skip_folder:
         rows += folder_against_network(options.style, options.photos)
     print("| measured | result |\n| --- | --- |")

@@ -20,6 +20,10 @@ class BackendName(StrEnum):
 
     onnx = "onnx"
     torch = "torch"
+    openvino = "openvino"
+    coreml = "coreml"
+    directml = "directml"
+    tensorrt = "tensorrt"
 
 
 class ModeName(StrEnum):
