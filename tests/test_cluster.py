@@ -189,7 +189,7 @@ class FakeLedger:
 
 @pytest.fixture
 def work(photos: Path, tiny_onnx: Path, tmp_path: Path) -> cluster.Work:
-    return cluster.Work(choose_look(str(tiny_onnx)), SaveOptions(), "cpu", "onnx", 1, tmp_path, (photos,))
+    return cluster.Work(choose_look(str(tiny_onnx)), SaveOptions(), "cpu", "onnx", "auto", 1, tmp_path, (photos,))
 
 
 @pytest.fixture

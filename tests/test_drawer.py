@@ -4,10 +4,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from toonify import drawer, load_style
 from toonify.arrays import Floats
 from toonify.boxes import Box
+from toonify.cli import main
 from toonify.drawer import Drawer, Tile
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
 from toonify.styles import FileWeights, Variant
@@ -167,3 +169,31 @@ def test_a_style_of_unknown_hunger_is_taken_for_a_hungry_one(free: Callable[[flo
     variant = msgspec.structs.replace(VARIANT, bytes_per_pixel=None)
     Drawer(Negative(10**9), variant, padding=0, tile="auto", open_tiled=lambda: tiled).draw(PHOTO)
     assert tiled.sides == [128]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tile", "many"], "--tile many: give a number of pixels, such as 512, or auto, or off"),
+        (["--tile", "8"], "--tile 8: give a side from 64 to 4096 pixels, or auto, or off"),
+        (["--size", "huge"], "--size huge: give a number of pixels, such as 1024, or full"),
+        (["--output-size", "-3"], "--output-size -3: give a number of pixels, such as 2048, or same, or drawn"),
+    ],
+)
+def test_a_size_that_is_none_is_refused_on_one_line(
+    words: list[str], said: str, tiny_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "a.png"
+    Image.fromarray(PHOTO).save(photo)
+    assert main(["convert", str(photo), "--style", str(tiny_onnx), *words]) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_convert_draws_the_same_files_in_tiles(tiny_onnx: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    Image.fromarray(PHOTO).save(photo)
+    for tile in ("off", "64"):
+        command = ["convert", str(photo), "--style", str(tiny_onnx), "--size", "full", "--tile", tile]
+        assert main([*command, "--output", str(tmp_path / f"{tile}.png"), "--quiet"]) == 0
+    whole, tiled = (np.asarray(Image.open(tmp_path / f"{tile}.png"), int) for tile in ("off", "64"))
+    assert np.abs(whole - tiled).max() <= 1

@@ -64,7 +64,6 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value_range: tuple[float, float] = (-1.0, 1.0)  # of the network's input and output
     multiple: Positive = 1  # of which height and width must be
     minimum: Positive = 1  # that height and width must reach
-    reach: Positive | None = None  # pixels beyond which nothing influences a pixel; None: the whole frame does
     padding: Annotated[int, msgspec.Meta(ge=0)] = 0  # pixels of reflected border that the network needs, cropped after
     size: Positive | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
     bytes_per_pixel: Positive | None = None  # of memory on a CPU while drawing, measured

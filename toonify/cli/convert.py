@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from toonify.convert import SaveOptions
     from toonify.discover import Job
     from toonify.drawer import Tile
-    from toonify.drawing import Look, OutputSize, Style
+    from toonify.drawing import Look, Style
     from toonify.runtime import RanOn
 
 
@@ -117,6 +117,7 @@ def convert(
     from toonify.convert import SaveOptions, check_report
     from toonify.convert import convert as draw_jobs
     from toonify.discover import find_photos, plan_jobs
+    from toonify.drawer import check_tile
     from toonify.drawing import choose_look, load_look
     from toonify.errors import UsageError
     from toonify.runtime import ran_on
@@ -128,7 +129,8 @@ def convert(
         raise UsageError("--dry-run does nothing that --report could tell; drop one of them")
     if report is not None:
         check_report(report)
-    sides = _tile(tile)
+    sides: Tile = _pixels("--tile", tile, "auto", "off", example=512)
+    check_tile(sides)  # before a plan is made or a network fetched
 
     def tell(line: str) -> None:
         if not quiet:
@@ -138,8 +140,8 @@ def convert(
     look = choose_look(
         style,
         variant=variant,
-        size=_size(size),
-        output_size=_output_size(output_size),
+        size=None if size is None else _pixels("--size", size, "full", example=1024),
+        output_size=_pixels("--output-size", output_size, "same", "drawn", example=2048),
         keep_color=keep_color,
         saturation=saturation,
         strength=strength,
@@ -179,41 +181,14 @@ def convert(
     return finish(lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
 
 
-def _size(text: str | None) -> int | Literal["full"] | None:
+def _pixels(flag: str, text: str, *words: str, example: int) -> Any:
+    """A number of pixels, or one of the words. Raises UsageError for anything else."""
     from toonify.errors import UsageError
 
-    if text is None:
-        return None
-    if text == "full":
-        return "full"
+    if text in words:
+        return text
     if not text.isdecimal():
-        raise UsageError(f"--size {text}: give a long side in pixels, such as 1024, or full")
-    return int(text)
-
-
-def _output_size(text: str) -> "OutputSize":
-    from toonify.errors import UsageError
-
-    if text == "same":
-        return "same"
-    if text == "drawn":
-        return "drawn"
-    if not text.isdecimal():
-        raise UsageError(f"--output-size {text}: give same, drawn, or a long side in pixels, such as 2048")
-    return int(text)
-
-
-def _tile(text: str) -> "Tile":
-    from toonify.drawer import check_tile
-    from toonify.errors import UsageError
-
-    if text == "auto":
-        return "auto"
-    if text == "off":
-        return "off"
-    if not text.isdecimal():
-        raise UsageError(f"--tile {text}: give auto, off, or a side in pixels, such as 512")
-    check_tile(int(text))
+        raise UsageError(f"{flag} {text}: give a number of pixels, such as {example}, or {', or '.join(words)}")
     return int(text)
 
 

@@ -245,7 +245,6 @@ def student_card(prepared: Preparation, method: Method, training: Training) -> C
         config=dict(method.config),
         multiple=architecture.multiple(method.config),
         minimum=architecture.minimum(method.config),
-        reach=architecture.reach(method.config),
         padding=PADDING,
         size=look.options.size,
         bytes_per_pixel=max(1, BYTES_PER_PIXEL * method.config["width"] // 64),

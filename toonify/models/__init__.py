@@ -17,13 +17,12 @@ from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 class Architecture:
     """How to build a generator from a card's config, which sizes it takes, how its published files name its tensors.
 
-    `multiple`, `minimum` and `reach` are what a card says under these names of a network with this config.
+    `multiple` and `minimum` are what a card says under these names of a network with this config.
     """
 
     build: Callable[[Mapping[str, Any]], nn.Module]
     multiple: Callable[[Mapping[str, Any]], int] = lambda config: 4
     minimum: Callable[[Mapping[str, Any]], int] = lambda config: 8
-    reach: Callable[[Mapping[str, Any]], int | None] = lambda config: None
     rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
@@ -42,6 +41,5 @@ ARCHITECTURES: dict[str, Architecture] = {
     "lite": Architecture(
         build=lambda config: LiteGenerator(LiteConfig(**config)),
         minimum=lambda config: 4,
-        reach=lambda config: LiteConfig(**config).reach,
     ),
 }

@@ -5,9 +5,9 @@ a picture is drawn exactly as it is drawn in the whole. Nothing global is missin
 has the photo's own low-frequency colours already (`convert` keeps them).
 
 It works where convolutions are cheap: strided convolutions to half the size and to a quarter, residual blocks of plain
-3x3 convolutions there, and back by pixel-shuffle (Shi et al., CVPR 2016). What comes
-out is added to the photo, so that a fresh network draws nearly the photo itself. Padding is with zeros, which costs
-nothing; the card's reflected border keeps most of what that does at the frame's edge outside the picture.
+3x3 convolutions there, and back by pixel-shuffle (Shi et al., CVPR 2016). What comes out is added to the photo, so that
+a fresh network draws nearly the photo itself. Padding is with zeros, which costs nothing; the card's reflected border
+keeps most of what that does at the frame's edge outside the picture.
 """
 
 from dataclasses import dataclass
