@@ -21,7 +21,7 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -32,10 +32,10 @@ from toonify import load_style
 from toonify.arrays import Floats, Pixels, to_floats, to_pixels
 from toonify.color import grey, guided_coefficients, keep_color, saturate
 from toonify.discover import find_photos
-from toonify.drawing import Style
+from toonify.drawing import Sketch, Style
 from toonify.images import read_photo
 from toonify.metrics.lpips import Lpips, find_lpips_weights
-from toonify.resize import upsample
+from toonify.resize import fit_long_side, resize, upsample
 
 SAMPLES = Path(__file__).parent.parent / "data" / "photos"
 Way = Callable[[Floats, Pixels, Pixels], Pixels]  # drawing, small photo, full photo
@@ -95,10 +95,12 @@ class Case:
 
 def drawn(style: Style, photo: Pixels, long_side: int) -> tuple[Floats, Pixels]:
     """A drawing with its colours corrected, as `convert` enlarges it, and the photo at its size."""
-    options = replace(style.look.options, size=long_side, output_size="drawn")
-    sketch = Style(replace(style.look, options=options), style.generator).prepare(photo)
-    colored = keep_color(style.draw(sketch), to_floats(sketch.small), options.keep_color)
-    return np.clip(saturate(colored, options.saturation), 0, 1), sketch.small
+    options = style.look.options
+    height, width = photo.shape[:2]
+    small = resize(photo, fit_long_side(height, width, long_side))
+    drawing = np.asarray(style.draw(Sketch(full=small, small=small)), np.float32)
+    colored = keep_color(drawing, to_floats(small), options.keep_color)
+    return np.clip(saturate(colored, options.saturation), 0, 1), small
 
 
 def figures(way: Way, case: Case, network: Lpips | None, crop: int) -> list[float]:
