@@ -9,12 +9,15 @@ photo at a time, and of the whole command; and the share of its time in which th
 
 import argparse
 import io
+import os
 import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
 
 from PIL import Image
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `toonify convert` does, before NumPy is loaded
 
 SAMPLES = Path(__file__).parent.parent / "data" / "photos"
 
