@@ -11,7 +11,7 @@ from toonify.discover import Found, Job, find_photos, plan_jobs
 from toonify.drawing import Look, Style, choose_look, load_look
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
-from toonify.runtime import Device
+from toonify.runtime import Device, ran_on
 from toonify.styles import shipped_styles
 
 _TIMED_PHOTOS = 5
@@ -89,8 +89,7 @@ def draw_candidate(
         else:
             failed.append((outcome.source, outcome.reason))
     speed = _speed(style, list(pictures)[:_TIMED_PHOTOS]) if measure_speed and pictures else None
-    generator = style.engine
-    return Drawn(pictures, failed, speed, f"{generator.device}, {generator.engine}, {generator.provider}")
+    return Drawn(pictures, failed, speed, str(ran_on(style.engine)))
 
 
 def _is_outdated(job: Job, look: Look) -> bool:

@@ -71,10 +71,11 @@ class Drawer:
         tile = self._first_tile(pixels)
         while True:
             try:
-                if tile is None and self._generator is not None:
+                if tile is None:
+                    assert self._generator is not None  # noqa: S101 - only with a number for the tile
                     return network.draw(pixels, self._generator, self._variant, padding=self._padding)
                 return network.draw_in_tiles(
-                    pixels, self._network(), self._variant, padding=self._padding, tile=self._whole(tile or SMALLEST)
+                    pixels, self._network(), self._variant, padding=self._padding, tile=self._whole(tile)
                 )
             except MemoryError:
                 tile = self._smaller(tile)

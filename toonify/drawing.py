@@ -13,7 +13,7 @@ from toonify.finish import Colors, finish
 from toonify.generators import open_generator, open_tiled, weights_digest
 from toonify.images import photo_from_image
 from toonify.resize import fit_long_side, resize
-from toonify.runtime import Backend, Device, Engine
+from toonify.runtime import Backend, Device, Engine, ran_on
 from toonify.styles import LocatedStyle, Variant, find_style
 
 OutputSize = Literal["same", "drawn"] | int
@@ -177,8 +177,7 @@ class Style:
         self._drawer.cancel()
 
     def __str__(self) -> str:
-        engine = self.engine
-        return f"{self.look} on {engine.device}, {engine.engine}, {engine.provider}"
+        return f"{self.look} on {ran_on(self.engine)}"
 
 
 def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:

@@ -15,7 +15,7 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from toonify.arrays import Floats
+from toonify.arrays import Floats, Pixels
 from toonify.errors import ExportError, one_line
 from toonify.files import write_atomically
 from toonify.onnx_format import CARD_KEY, OPSET
@@ -66,7 +66,7 @@ def export_onnx(
     return agreement
 
 
-def psnr(a: Floats, b: Floats, *, peak: float) -> float:
+def psnr(a: Floats | Pixels, b: Floats | Pixels, *, peak: float) -> float:
     """Peak signal-to-noise ratio of two arrays in dB; infinite if they are equal."""
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(peak**2 / error))

@@ -31,16 +31,15 @@ def finish(
     those of `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes differ.
     """
     height, width = full.shape[:2]
-    model = None if colors.keep == 0 else _model(drawing, small)
+    corrected_rows = _Correction(drawing, small, colors)
     if drawing.shape == full.shape:
         out = np.empty_like(full)
         for rows in strips(height, width):
-            strip = _correct(drawing, small, rows, model, colors)
-            out[rows] = to_pixels(blend(strip, full[rows], strength))
+            out[rows] = to_pixels(blend(corrected_rows(rows), full[rows], strength))
         return out
     corrected = np.empty(drawing.shape, np.float32)
     for rows in strips(*drawing.shape[:2]):
-        corrected[rows] = _correct(drawing, small, rows, model, colors)
+        corrected[rows] = corrected_rows(rows)
     return upsample(corrected, small, full, detail=detail, strength=strength)
 
 
@@ -59,16 +58,6 @@ def _model(drawing: Floats | Halves, small: Pixels) -> ColorModel:
     return color_model(_reduce(drawing, size), to_floats(resize(small, size)))
 
 
-def _at(model: ColorModel, rows: slice, height: int, width: int) -> ColorModel:
-    """The rows of a model that is enlarged to height x width."""
-    if model.gain.shape[:2] == (height, width):
-        return ColorModel(model.gain[rows], model.offset[rows], model.middle)
-    planes = np.concatenate([model.gain, model.offset], axis=2).transpose(2, 0, 1)
-    enlarged = enlarge(np.ascontiguousarray(planes), rows, height, width, cv2.INTER_LINEAR)
-    gain, offset = (np.asarray(cv2.merge(list(half)), np.float32) for half in (enlarged[:3], enlarged[3:]))
-    return ColorModel(gain, offset, model.middle)
-
-
 def _reduce(drawing: Floats | Halves, size: tuple[int, int]) -> Floats:
     """Area averages of a drawing: first along the rows, strip by strip, then along the columns."""
     height, width = size
@@ -79,8 +68,25 @@ def _reduce(drawing: Floats | Halves, size: tuple[int, int]) -> Floats:
     return np.asarray(cv2.resize(narrow, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _correct(drawing: Floats | Halves, small: Pixels, rows: slice, model: ColorModel | None, colors: Colors) -> Floats:
-    strip = np.asarray(drawing[rows], np.float32)
-    if model is not None:
-        strip = strip + np.float32(colors.keep) * _at(model, rows, *drawing.shape[:2]).lack(to_floats(small[rows]))
-    return saturate(strip, colors.saturation)
+class _Correction:
+    """Rows of a drawing with their colours corrected."""
+
+    def __init__(self, drawing: Floats | Halves, small: Pixels, colors: Colors) -> None:
+        self._drawing = drawing
+        self._small = small
+        self._colors = colors
+        if colors.keep:
+            model = _model(drawing, small)
+            self._middle = model.middle
+            both = np.concatenate([model.gain, model.offset], axis=2)
+            self._planes = np.ascontiguousarray(both.transpose(2, 0, 1))  # as `enlarge` takes them
+
+    def __call__(self, rows: slice) -> Floats:
+        strip = np.asarray(self._drawing[rows], np.float32)
+        if self._colors.keep:
+            height, width = self._drawing.shape[:2]
+            planes = enlarge(self._planes, rows, height, width, cv2.INTER_LINEAR)
+            gain, offset = (np.asarray(cv2.merge(list(half)), np.float32) for half in (planes[:3], planes[3:]))
+            lack = ColorModel(gain, offset, self._middle).lack(to_floats(self._small[rows]))
+            strip = strip + np.float32(self._colors.keep) * lack
+        return saturate(strip, self._colors.saturation)

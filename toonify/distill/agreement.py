@@ -12,6 +12,7 @@ from toonify.distill.options import DistillOptions
 from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, draw_options
 from toonify.errors import DownloadError, ImageError, UsageError, display
+from toonify.export import psnr
 from toonify.files import write_atomically
 from toonify.images import encode_picture
 from toonify.metrics.lpips import Lpips, find_lpips_weights
@@ -94,5 +95,4 @@ class Agreement:
 
 def _psnr(picture: Pixels, wanted: Pixels) -> float:
     """Peak signal-to-noise ratio in dB; of equal pictures 100, so that a mean stays finite."""
-    error = float(np.mean((picture.astype(np.float64) - wanted) ** 2))
-    return 100.0 if error == 0 else min(100.0, 10 * float(np.log10(255**2 / error)))
+    return min(100.0, psnr(picture, wanted, peak=255))

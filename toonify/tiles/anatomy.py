@@ -6,11 +6,11 @@ whole frame, so such a network is not cut into tiles.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 
 from toonify.errors import TilingError
+from toonify.speedup.match import attributes
 
 NORM = "InstanceNormalization"
 
@@ -83,11 +83,6 @@ def dissect(graph: GraphProto) -> Anatomy:
     if final is None or (final.value.unit, final.value.margin) != (1, 0):
         raise TilingError("its drawing is not of the photo's size")
     return anatomy
-
-
-def attributes(node: NodeProto) -> dict[str, Any]:
-    """Those that are there, by name."""
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _step(node: NodeProto, anatomy: Anatomy) -> Step:

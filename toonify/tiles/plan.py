@@ -29,9 +29,10 @@ class Sweep:
 
 def plan_sweeps(anatomy: Anatomy) -> list[Sweep]:
     """The sweeps of a network in order; one, if it has no norms."""
+    on_the_way = _needed(anatomy, [anatomy.drawing], stop=set())
     kept = _crossing(anatomy)
     last = anatomy.value(anatomy.drawing).level
-    return [_sweep(anatomy, level, kept) for level in range(last + 1)]
+    return [_sweep(anatomy, on_the_way, level, kept) for level in range(last + 1)]
 
 
 def _crossing(anatomy: Anatomy) -> set[str]:
@@ -47,8 +48,7 @@ def _crossing(anatomy: Anatomy) -> set[str]:
     }
 
 
-def _sweep(anatomy: Anatomy, level: int, kept: set[str]) -> Sweep:
-    on_the_way = _needed(anatomy, [anatomy.drawing], stop=set())
+def _sweep(anatomy: Anatomy, on_the_way: tuple[Step, ...], level: int, kept: set[str]) -> Sweep:
     here = [step for step in on_the_way if step.value.level == level]
     keeps = [step.name for step in here if step.name in kept or step.name == anatomy.drawing]
     measures = [

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from toonify.arrays import Floats
-from toonify.tiles.anatomy import NORM, Anatomy, Step, attributes
+from toonify.speedup.match import attributes
+from toonify.tiles.anatomy import NORM, Anatomy, Step
 from toonify.tiles.plan import Sweep
 
 KEPT, GAIN, SHIFT, FIRST, LAST, MEAN, SPREAD = "kept:", "gain:", "shift:", "first:", "last:", "mean:", "spread:"

@@ -39,6 +39,7 @@ class TiledNetwork:
             raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
         self._anatomy = dissect(self._model.graph)
         self.sweeps = plan_sweeps(self._anatomy)
+        self._units = {1, *(step.value.unit for step in self._anatomy.steps.values())}
         self.device = device
         self._network: OnnxNetwork | None = None  # of the sweep that is under way
         self._cancelled = False
@@ -49,11 +50,6 @@ class TiledNetwork:
     def multiple(self) -> int:
         """Of which the sides of pictures and tiles must be, in pixels."""
         return self._anatomy.multiple
-
-    @property
-    def halo(self) -> int:
-        """The widest border around a tile that is drawn for nothing, in pixels."""
-        return max(sweep.halo for sweep in self.sweeps)
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -119,7 +115,7 @@ class TiledNetwork:
     def _places(self, box: Box, outer: Box) -> dict[str, Array]:
         """Where the tile lies in what was read for it, for images of each unit."""
         places: dict[str, Array] = {}
-        for unit in {1, *(step.value.unit for step in self._anatomy.steps.values())}:
+        for unit in self._units:
             inside = box.relative_to(outer).at(unit)
             places[f"{FIRST}{unit}"] = np.array([inside.top, inside.left])
             places[f"{LAST}{unit}"] = np.array([inside.bottom, inside.right])
