@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,11 +19,13 @@ from PIL import Image
 from training import pictures
 from videos import scene
 
+from toonify.arrays import Pixels
 from toonify.crops import random_boxes
 from toonify.discover import Found
 from toonify.edges import smooth_edges
 from toonify.errors import ImageError, TrainingError, UsageError
 from toonify.methods.batch import Batch
+from toonify.train import data
 from toonify.train.check import read_heads
 from toonify.train.data import Folders, Squares, batches, find_folders, read_picture, steps_per_epoch
 from toonify.train.options import Options
@@ -365,6 +368,29 @@ def test_a_picture_that_goes_or_turns_to_garbage_during_the_run(tmp_path: Path) 
         "001.png: cannot be read: No such file or directory",
         "002.png: not a picture, or of a kind that is not read",
     }
+
+
+@pytest.mark.parametrize(
+    ("own", "memory", "kept"), [(False, 10**6, 0), (True, 0, 0), (True, 3 * 40 * 30 * 3, 3), (True, 10**6, 11)]
+)
+def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
+    folders: Folders, own: bool, memory: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eleven photos that are their own cartoons, in two epochs: each is wanted four times."""
+    paired = replace(folders, cartoons=folders.photos, paired=True, scaled=False)
+    count: list[Path] = []
+    real = data.read_picture
+
+    def reading(found: Found) -> Pixels:
+        count.append(found.path)
+        return real(found)
+
+    expected = [Squares(paired, size=SIZE, seed=1, epoch=11)[place]["photo"] for place in range(22)]
+    monkeypatch.setattr(data, "read_picture", reading)
+    squares = Squares(replace(paired, own=own), size=SIZE, seed=1, epoch=11, memory=memory)
+    for place, photo in enumerate(expected):
+        assert np.array_equal(squares[place]["photo"], photo)
+    assert len(count) == 2 * 2 * 11 - 3 * kept
 
 
 @pytest.mark.parametrize("workers", [0, 1])

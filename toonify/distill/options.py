@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 from toonify.errors import UsageError
-from toonify.train.options import CARD, DATA, LOSSES, METHOD, NETWORKS, SHOWN, RunOptions, Side, Weight, say
+from toonify.train.options import CARD, DATA, LEARNING, LOSSES, METHOD, NETWORKS, SHOWN, RunOptions, Side, Weight, say
 
 
 class DistillOptions(RunOptions, frozen=True, kw_only=True):
@@ -36,6 +36,9 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
     size: Annotated[Side, say("Side of the squares that are trained on, cut anywhere and never scaled.", DATA)] = 128
     gradient_weight: Annotated[
         Weight | None, say("Weight of the distance of slopes to those of the pair's drawing.", LOSSES)
+    ] = None
+    optimiser: Annotated[
+        Literal["adam", "muon"] | None, say("Of the student; muon is Adam, but for hidden convolutions.", LEARNING)
     ] = None
     eval_metric: Annotated[Literal["lpips", "psnr"], say("Decides which checkpoint is best.", SHOWN)] = "lpips"
     lpips_weights: Annotated[

@@ -7,6 +7,7 @@ is to be drawn is known for every pixel, so that no discriminator is needed: pix
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from toonify.methods.method import Method, Phase, Schedule, Settings, Turn, chec
 from toonify.methods.player import Precision
 from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
 
+Optimiser = Literal["adam", "muon"]
 DISTILLATION = "distillation"
 _WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG can judge
 
@@ -32,7 +34,8 @@ class DistillSettings(Settings):
     l1_weight: float = 1.0
     gradient_weight: float = 1.0
     batch_size: int = 4
-    learning_rate: float = 1e-3
+    optimiser: Optimiser = "muon"  # a third of Adam's steps to the same loss, each 1.1 times as long
+    learning_rate: float = 1.5e-3
     beta1: float = 0.9
     schedule: Schedule = "cosine"
     clip: float | None = 0.25  # about the median: without norms one bad step at a high rate throws all away
@@ -62,6 +65,9 @@ class Distill(Method):
     def phases_of(cls, settings: Settings) -> tuple[Phase, ...]:
         """One, in which all losses count."""
         return (Phase(DISTILLATION, settings.epochs),)
+
+    def _learning(self) -> dict[str, Any]:
+        return super()._learning() | {"optimiser": self.settings.optimiser}
 
     def _window(self) -> tuple[slice, slice]:
         """Where content is compared: half the side of a large square, anywhere, as VGG costs more than all else.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from toonify import distributed
+from toonify.methods.muon import Muon, hidden_kernels
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Precision:
 class Learning:
     """How a player's networks are updated."""
 
-    optimiser: str = "adam"  # or rmsprop
+    optimiser: str = "adam"  # or rmsprop, or muon: for hidden convolutions, and Adam for the rest
     rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 0.0
@@ -67,14 +68,7 @@ class Player:
         self.learning = learning
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._after_update = after_update
-        if learning.optimiser == "rmsprop":
-            self._optimiser: torch.optim.Optimizer = torch.optim.RMSprop(
-                self.parameters, lr=learning.rate, weight_decay=learning.weight_decay
-            )
-        else:
-            self._optimiser = torch.optim.Adam(
-                self.parameters, lr=learning.rate, betas=learning.betas, weight_decay=learning.weight_decay
-            )
+        self._optimisers = _make_optimisers(network, self.parameters, learning)
         # float16 has no room for small gradients: the loss is scaled up and the gradients down again.
         self._scaler = torch.amp.GradScaler(precision.device, enabled=precision.dtype == torch.float16)
         self.average = None
@@ -99,7 +93,8 @@ class Player:
 
     def zero(self) -> None:
         """Forget the gradients."""
-        self._optimiser.zero_grad(set_to_none=True)
+        for optimiser in self._optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss, those of this player's own parameters only."""
@@ -107,14 +102,17 @@ class Player:
 
     def update(self, rate_factor: float = 1.0) -> None:
         """Take a step along the gradients, at the learning rate times `rate_factor`."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.learning.rate * rate_factor
+        for optimiser in self._optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning.rate * rate_factor
         # First: the scaler looks for infinite gradients as it scales them down, and all processes must find the same.
         distributed.average_gradients(self.parameters)
-        self._scaler.unscale_(self._optimiser)
+        for optimiser in self._optimisers.values():
+            self._scaler.unscale_(optimiser)
         if self.learning.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.learning.clip)
-        self._scaler.step(self._optimiser)
+        for optimiser in self._optimisers.values():
+            self._scaler.step(optimiser)
         self._scaler.update()
         with torch.no_grad():
             if (limit := self.learning.weight_limit) is not None:
@@ -129,16 +127,30 @@ class Player:
         """All that an equal player needs to go on: plain containers of tensors and numbers."""
         state = {
             "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
+            **{name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
         }
         return state if self.average is None else {**state, "average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of another player."""
         self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        for name, optimiser in self._optimisers.items():
+            optimiser.load_state_dict(state[name])
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+
+def _make_optimisers(
+    network: nn.Module, parameters: list[nn.Parameter], learning: Learning
+) -> dict[str, torch.optim.Optimizer]:
+    """The optimisers of a network, by the names that their states have in a player's."""
+    if learning.optimiser == "rmsprop":
+        rmsprop = torch.optim.RMSprop(parameters, lr=learning.rate, weight_decay=learning.weight_decay)
+        return {"optimiser": rmsprop}
+    muons = hidden_kernels(network) if learning.optimiser == "muon" else []
+    adams = [each for each in parameters if not any(each is muon for muon in muons)]
+    adam = torch.optim.Adam(adams, lr=learning.rate, betas=learning.betas, weight_decay=learning.weight_decay)
+    return {"optimiser": adam, "muon": Muon(muons, lr=learning.rate)} if muons else {"optimiser": adam}

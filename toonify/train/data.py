@@ -30,11 +30,13 @@ from toonify.discover import Found, find_photos
 from toonify.edges import smooth_edges
 from toonify.errors import ImageError, TrainingError, UsageError, display
 from toonify.images import opaque
+from toonify.memory import available_memory
 from toonify.methods.batch import Batch
 from toonify.resize import resize
 from toonify.train.options import Options, RunOptions
 
 Smoothing = Literal["no", "folder", "fly"]
+_SHARE_KEPT = 8  # of the memory that is free, for pictures that are read again and again
 _TRIES = 50  # other pictures that are tried in place of a broken one
 
 
@@ -64,6 +66,7 @@ class Folders:
     smoothing: Smoothing
     paired: bool
     scaled: bool = True  # squares are cut in several sizes and brought to one; else they are cut as they are
+    own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
 
     def counts(self) -> dict[str, int]:
         """Pictures by folder."""
@@ -148,11 +151,14 @@ class Squares(Dataset[dict[str, Any]]):
     An epoch has `epoch` of them, no more than the smallest folder has pictures.
     """
 
-    def __init__(self, folders: Folders, *, size: int, seed: int, epoch: int) -> None:
+    def __init__(self, folders: Folders, *, size: int, seed: int, epoch: int, memory: int = 0) -> None:
+        """`memory` is how many bytes may be kept of pictures that have been read, if they are the run's own."""
         self._folders = folders
         self._epoch = epoch
         self._size = size
         self._seed = seed
+        self._room = memory if folders.own else 0
+        self._kept: dict[Path, Pixels] = {}
 
     def __getitem__(self, place: int) -> dict[str, Any]:
         """Squares `size` x `size` x 3 uint8 by stream, and `problems`, the pictures that could not be read, and why.
@@ -205,13 +211,23 @@ class Squares(Dataset[dict[str, Any]]):
                 read = []
                 for folder in folders:
                     found = folder.pictures[chosen]
-                    read.append(read_picture(found))
+                    read.append(self._read_picture(found))
             except ImageError as error:
                 problems.append(f"{display(found.path)}: {error}")
             else:
                 return read
         count = f"{min(length, _TRIES)} pictures in a row" if length > 1 else "the picture"
         raise TrainingError(f"{count} of {display(folders[0].name)} cannot be read; the last: {problems[-1]}")
+
+    def _read_picture(self, found: Found) -> Pixels:
+        """`read_picture`, or what it gave before: to read a whole pair takes half the time of a student's step."""
+        if found.path in self._kept:
+            return self._kept[found.path]
+        pixels = read_picture(found)
+        if pixels.nbytes <= self._room:
+            self._room -= pixels.nbytes
+            self._kept[found.path] = pixels
+        return pixels
 
 
 def read_picture(found: Found) -> Pixels:
@@ -306,8 +322,9 @@ def batches(
     wherever the process happens to be, with what `is_of_worker` knows.
     """
     epoch = steps_per_epoch(folders, batch_size) * batch_size
+    memory = available_memory() // _SHARE_KEPT // (max(1, workers) * world)
     loader: DataLoader[dict[str, Any]] = DataLoader(
-        Squares(folders, size=options.size, seed=options.seed, epoch=epoch),
+        Squares(folders, size=options.size, seed=options.seed, epoch=epoch, memory=memory),
         batch_sampler=_Places(batch_size, first_step, rank, world),
         num_workers=workers,
         collate_fn=_collate,
