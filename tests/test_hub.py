@@ -1,15 +1,19 @@
 """Downloads through the real client (huggingface_hub), from a small hub on loopback."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hub_server import HubHandler, serve
+from PIL import Image
 
 from toonify import hub
+from toonify.cli import main
+from toonify.drawing import choose_look, load_look
 from toonify.errors import DownloadError, WeightsError
 from toonify.generators import is_cached, load_module
-from toonify.styles import Card, HubWeights, LocatedStyle, find_style
+from toonify.styles import Card, FileWeights, HubWeights, LocatedStyle, find_style, parse_card
 
 WEIGHTS = HubWeights("tests/tiny", "tiny.pth", fingerprint="", megabytes=0.1, revision="a" * 40)
 
@@ -118,3 +122,102 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server: type[HubHandle
     server.break_off = False
     path = hub.fetch(WEIGHTS, quiet=True)
     assert path.read_bytes() == (server.folder / "tests" / "tiny" / "tiny.pth").read_bytes()
+
+
+# Which variant `auto` is
+
+
+@pytest.fixture
+def both(style: LocatedStyle, tiny_onnx: Path, tmp_path: Path) -> str:
+    """The path of a card with two variants: "original" on the hub, "lite" beside the card."""
+    import msgspec
+
+    original = style.card.variants["original"]
+    lite = msgspec.structs.replace(original, weights=FileWeights("lite.onnx"))
+    card = msgspec.structs.replace(style.card, variants={"original": original, "lite": lite})
+    folder = tmp_path / "both"
+    folder.mkdir()
+    (folder / "lite.onnx").write_bytes(tiny_onnx.read_bytes())
+    (folder / "both.json").write_bytes(msgspec.json.encode(card))
+    return str(folder)
+
+
+def preferring_lite(both: str) -> str:
+    import msgspec
+
+    path = Path(both, "both.json")
+    card = parse_card(path.read_bytes(), "it")
+    variants = {name: card.variants[name] for name in ("lite", "original")}
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(card, variants=variants)))
+    return both
+
+
+def drawn_with(name: str, capsys: pytest.CaptureFixture[str], **options: object) -> tuple[str, str]:
+    """The variant that draws, and what was said."""
+    look = load_look(choose_look(name, **options), device="cpu", quiet=True).look
+    return look.variant_name, capsys.readouterr().err
+
+
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+
+
+def test_the_preferred_variant_is_fetched_and_then_needs_no_hub(
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert drawn_with(both, capsys) == ("original", "")
+    unreachable(monkeypatch)
+    asked = len(server.requests)
+    assert drawn_with(both, capsys) == ("original", "")
+    assert len(server.requests) == asked
+
+
+def test_without_a_hub_the_variant_that_is_here_draws(
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unreachable(monkeypatch)
+    assert drawn_with(both, capsys)[0] == "lite"
+    with pytest.raises(DownloadError):
+        drawn_with(both, capsys, variant="original")
+    Path(both, "lite.onnx").unlink()
+    with pytest.raises(DownloadError):
+        drawn_with(both, capsys)
+
+
+def test_offline_mode_asks_nobody(
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert drawn_with(both, capsys)[0] == "lite"
+    assert not server.requests
+
+
+def test_a_download_that_fails_leaves_the_variant_that_is_here_and_says_so(
+    server: type[HubHandler], both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests" / "tiny" / "tiny.pth").unlink()
+    variant, said = drawn_with(both, capsys)
+    assert variant == "lite"
+    assert said.startswith("tiny (original) left aside: tests/tiny/tiny.pth is not on")
+    with pytest.raises(DownloadError):
+        drawn_with(both, capsys, variant="original")
+
+
+def test_a_preferred_variant_that_is_here_asks_nobody(
+    server: type[HubHandler], both: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert drawn_with(preferring_lite(both), capsys) == ("lite", "")
+    assert not server.requests
+    assert drawn_with(both, capsys, variant="original")[0] == "original"
+
+
+def test_convert_tells_which_variant_drew(
+    server: type[HubHandler], both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its report, too, where the preferred one could not be fetched after all."""
+    (tmp_path / "tests" / "tiny" / "tiny.pth").unlink()
+    photo, report = tmp_path / "photo.png", tmp_path / "report.json"
+    Image.new("RGB", (32, 24), "teal").save(photo)
+    assert main(["convert", str(photo), "--style", both, "--report", str(report), "--device", "cpu"]) == 0
+    assert "\ntiny (lite) drawn " in capsys.readouterr().err
+    assert json.loads(report.read_text())["variant"] == "lite"

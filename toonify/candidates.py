@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -54,7 +54,8 @@ def _find_candidate(name: str) -> Candidate:
     path = Path(name)
     if name not in shipped_styles() and path.is_dir() and not any(path.glob("*.json")):
         return Candidate(display(path.resolve().name), folder=path)
-    look = choose_look(name)
+    # Never another variant than the one that the record names.
+    look = replace(choose_look(name), instead=None)
     return Candidate(look.style.card.id, look=look)
 
 

@@ -142,7 +142,7 @@ class ClusterRun:
                 + (", or type --device cpu" if self._gpus else "")
             )
         must_exist = (jobs[0].source, _nearest_folder(jobs[0].target))
-        self._work = Work(look, save, device, backend, tile, 1, Path.cwd(), must_exist)
+        self._work = Work(replace(look, instead=None), save, device, backend, tile, 1, Path.cwd(), must_exist)
         self._tell = tell
         self.ran_on: list[RanOn] = []
 

@@ -1,5 +1,6 @@
 """A style that is ready to draw: photo in, picture out."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -8,9 +9,9 @@ from PIL import Image
 
 from toonify.arrays import Floats, Halves, Pixels
 from toonify.drawer import Drawer, Tile, check_tile
-from toonify.errors import UsageError
+from toonify.errors import DownloadError, UsageError
 from toonify.finish import Colors, finish
-from toonify.generators import open_generator, open_tiled, weights_digest
+from toonify.generators import open_generator, open_tiled, variants_to_try, weights_digest
 from toonify.images import photo_from_image
 from toonify.resize import fit_long_side, resize
 from toonify.runtime import Backend, Device, Engine, ran_on
@@ -87,6 +88,7 @@ class Look:
     variant: Variant
     weights_digest: str  # tells the network from all others
     options: DrawOptions
+    instead: "Look | None" = None  # what is drawn if the network of this one cannot be fetched
 
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at {self.options.size} px"
@@ -183,11 +185,17 @@ class Style:
 def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
     """The look that a style's name (or path), variant and options mean; nothing is fetched.
 
+    With "auto" it depends on what is on this machine and whether the hub answers: see `variants_to_try`.
     `options` are those of `draw_options`. Raises UsageError, StyleError.
     """
     style = find_style(name)
-    variant_name, chosen = style.variant(variant)
-    return Look(style, variant_name, chosen, weights_digest(style, variant_name), draw_options(chosen, **options))
+    look = None
+    for variant_name in reversed(variants_to_try(style, variant)):
+        chosen = style.card.variants[variant_name]
+        digest = weights_digest(style, variant_name)
+        look = Look(style, variant_name, chosen, digest, draw_options(chosen, **options), instead=look)
+    assert look is not None  # noqa: S101 - there is a variant to try
+    return look
 
 
 def load_look(
@@ -196,8 +204,19 @@ def load_look(
     """Fetch what a look needs, if it is not there, and make it ready to draw.
 
     `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
-    What comes out is the same. Raises UsageError, StyleError, DownloadError, DeviceError.
+    What comes out is the same. If the network cannot be fetched and the look has another one `instead`, that is loaded,
+    and a line on stderr says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
+    try:
+        return _load(look, device=device, backend=backend, tile=tile, quiet=quiet)
+    except DownloadError as error:
+        if look.instead is None:
+            raise
+        print(f"{look.style.card.id} ({look.variant_name}) left aside: {error}", file=sys.stderr)
+        return load_look(look.instead, device=device, backend=backend, tile=tile, quiet=quiet)
+
+
+def _load(look: Look, *, device: Device, backend: Backend, tile: Tile, quiet: bool) -> Style:
     check_tile(tile)
     if backend != "onnx" and isinstance(tile, int):
         raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")

@@ -67,6 +67,13 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
         raise DownloadError(f"{_no_network(what)} ({one_line(error)[:160]})") from error
 
 
+def can_fetch() -> bool:
+    """Whether there is a hub to fetch from: it answers, and HF_HUB_OFFLINE does not forbid to ask."""
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and reach() is None
+
+
 def forget(path: Path) -> None:
     """Take a file that turned out bad out of the hub's cache, so that the next try fetches it anew."""
     blob = path.resolve()

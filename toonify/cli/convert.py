@@ -168,21 +168,21 @@ def convert(
     if dry_run:
         return _print_plan(jobs, look, save)
     debug = bool(context.find_root().params["debug"])
-    finish = functools.partial(_convert_files, jobs, look, report=report, quiet=quiet, debug=debug)
+    finish = functools.partial(_convert_files, jobs, report=report, quiet=quiet, debug=debug)
     if not jobs and not streaming:  # a shard may be empty
-        return finish(lambda: iter(()), [])
+        return finish(look, lambda: iter(()), [])
     if ray is not None:
         from toonify.cluster import ClusterRun, connected
 
         with connected(ray, hush=not debug):
             run = ClusterRun(jobs, look, save, device=device.value, backend=backend.value, tile=sides, tell=tell)
             tell(f"{look} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
-            return finish(run.outcomes, run.ran_on)
+            return finish(look, run.outcomes, run.ran_on)
     loaded = load_look(look, device=device.value, backend=backend.value, tile=sides, quiet=quiet)
     tell(str(loaded))
     if streaming:
         return _convert_stream(loaded, save, format, quiet=quiet)
-    return finish(lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
+    return finish(loaded.look, lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
 
 
 def _pixels(flag: str, text: str, *words: str, example: int) -> Any:

@@ -35,7 +35,11 @@ class ModeName(StrEnum):
 
 
 VariantOption = Annotated[
-    str, typer.Option("--variant", help="Variant of the style: auto takes the one that its card puts first.")
+    str,
+    typer.Option(
+        "--variant",
+        help="Variant of the style, such as lite or original. auto: the card's first, if it is here or can be fetched.",
+    ),
 ]
 DeviceOption = Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
