@@ -3,8 +3,13 @@ import pickle
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import onnx
 import pytest
+import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from toonify.checkpoint import fingerprint, load_generator, read_tensors
 from toonify.errors import StyleError, WeightsError
@@ -68,14 +73,59 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, variant: Va
     assert not trace.exists()
 
 
+@pytest.fixture(params=["pth", "safetensors", "onnx"])
+def weights(
+    request: pytest.FixtureRequest, state: dict[str, torch.Tensor], tiny_run: Path, tiny_onnx: Path, tmp_path: Path
+) -> Path:
+    """The weights of the tiny network in a file of each kind."""
+    if request.param == "safetensors":
+        safetensors.torch.save_file(state, tmp_path / "tiny.safetensors")
+        return tmp_path / "tiny.safetensors"
+    return tiny_onnx if request.param == "onnx" else tiny_run / "tiny.pth"
+
+
+@pytest.mark.parametrize("weights", ["pth", "safetensors"], indirect=True)  # of ONNX only a student's: test_shipped.py
+def test_weights_are_the_same_whatever_they_come_in(
+    weights: Path, state: dict[str, torch.Tensor], variant: Variant
+) -> None:
+    loaded = load_generator(weights, variant).state_dict()
+    assert fingerprint(loaded) == fingerprint(state)
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_named(keep: float, tiny_run: Path, tmp_path: Path, variant: Variant) -> None:
-    data = (tiny_run / "tiny.pth").read_bytes()
-    path = tmp_path / "half.pth"
+def test_truncated_weights_are_named(keep: float, weights: Path, tmp_path: Path, variant: Variant) -> None:
+    data = weights.read_bytes()
+    path = tmp_path / f"half{weights.suffix}"
     path.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(WeightsError, match=r"half\.pth is damaged") as caught:
+    with pytest.raises(
+        WeightsError, match=rf"half\{weights.suffix} (is damaged|does not hold named tensors)"
+    ) as caught:
         load_generator(path, variant)
     assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=50, deadline=None)
+def test_garbage_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    for suffix in ("pth", "safetensors", "onnx"):
+        path = folder / f"garbage.{suffix}"
+        path.write_bytes(data)
+        with pytest.raises(WeightsError) as caught:
+            read_tensors(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_onnx_network_whose_weights_are_in_another_file_is_refused(tmp_path: Path) -> None:
+    """That file could be any of this machine."""
+    tensor = onnx.numpy_helper.from_array(np.zeros(4, np.float32), "weight")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "outside.onnx")
+    with pytest.raises(WeightsError, match=r"outside\.onnx keeps its weights in another file"):
+        read_tensors(tmp_path / "outside.onnx")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, torch.zeros(2)])

@@ -17,6 +17,7 @@ from videos import scene
 from toonify import load_style
 from toonify.batch import Outcome
 from toonify.cli import main
+from toonify.distill import start
 from toonify.distill.options import DistillOptions, parse_sizes
 from toonify.distill.targets import Manifest
 from toonify.distill.teacher import choose_teacher, open_teacher
@@ -31,9 +32,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 RUN = Path("runs/small")
 
 
+EXPORT = start.write_network
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(start, "write_network", lambda folder: "")  # seconds for each run: one test is about it
 
 
 @pytest.fixture
@@ -342,11 +347,20 @@ def test_a_run_of_train_can_teach(training_data: Path, photos: Path) -> None:
     assert card.variants["lite"].size == find_style("runs/own").card.variants["last"].size
 
 
-def test_an_onnx_network_can_teach_and_the_student_becomes_one(tiny_onnx: Path, photos: Path) -> None:
-    assert distill(*options(tiny_onnx, photos, steps=1), "--quiet") == 0
+def test_an_onnx_network_can_teach_and_the_student_becomes_one(
+    tiny_onnx: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "write_network", EXPORT)
+    assert distill(*options(tiny_onnx, photos, steps=1)) == 0
+    assert "runs/small/lite.onnx: 0.0 MB, agrees with PyTorch to 1" in capsys.readouterr().err
     assert manifest(RUN / "pairs").drawn_with.startswith("ONNX Runtime")
-    assert main(["export", str(RUN), "small.onnx"]) == 0
-    assert main(["convert", str(photos / "0.png"), "--style", "small.onnx", "--output", "a.png", "--quiet"]) == 0
+    for style in (RUN, RUN / "lite.onnx"):
+        out = Path(f"{style.name}.png")
+        assert main(["convert", str(photos / "0.png"), "--style", str(style), "--output", str(out), "--quiet"]) == 0
+    assert np.abs(read_rgb(Path("small.png")).astype(int) - read_rgb(Path("lite.onnx.png"))).max() <= 1
+    # Also where its network is all that is left of it.
+    assert distill(*options(tiny_onnx, photos, output="runs/next", start_from=RUN / "lite.onnx", steps=1)) == 0
+    assert "begins with the weights of small (lite)" in capsys.readouterr().err
 
 
 def test_a_student_may_begin_with_anothers_weights(
@@ -360,7 +374,7 @@ def test_a_student_may_begin_with_anothers_weights(
     assert distill(*options(teacher, photos, output="runs/c", start_from="runs/first", blocks=2)) == 2
     assert "--start-from runs/first has --width 8 and --blocks 1; give the same" in capsys.readouterr().err
     assert distill(*options(teacher, photos, output="runs/c", start_from=teacher)) == 2
-    assert "no student's checkpoint" in capsys.readouterr().err
+    assert "no student; give a style with a lite variant" in capsys.readouterr().err
 
 
 def test_a_dry_run_tells_all_and_writes_nothing(

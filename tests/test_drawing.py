@@ -150,8 +150,8 @@ def test_a_spoilt_converted_network_is_made_anew(tiny_run: Path, noise: np.ndarr
     assert onnx_file(style, "original", "cpu").stat().st_size > 1000
 
 
-def test_an_onnx_style_has_no_torch_backend(tiny_onnx: Path) -> None:
-    with pytest.raises(DeviceError, match="ONNX network"):
+def test_an_onnx_network_without_pytorchs_names_has_no_torch_backend(tiny_onnx: Path) -> None:
+    with pytest.raises(DeviceError, match="an ONNX network that PyTorch cannot run without a checkpoint"):
         load_style(str(tiny_onnx), backend="torch")
 
 

@@ -30,6 +30,7 @@ from training import (
     train,
 )
 
+from toonify.checkpoint import read_tensors
 from toonify.cli import main
 from toonify.methods.cartoongan import CartoonGAN
 from toonify.methods.method import Method
@@ -128,13 +129,13 @@ def test_the_folder_is_a_style_at_every_checkpoint(training_data: Path, monkeypa
         at_step(monkeypatch, step, draws)
     assert train(*flags(training_data, output=RUN, keep=1)) == 0
     assert drawn == [0, 0] and steps_saved(RUN) == [6]
-    assert [path.name for path in RUN.glob("*.pth")] == ["last-00000006.pth"]
+    assert [path.name for path in RUN.glob("last-*")] == ["last-00000006.safetensors"]
 
 
 def test_the_moving_average_is_what_is_kept(training_data: Path) -> None:
     assert train(*flags(training_data, output=RUN, ema=0.5)) == 0
     generator = checkpoint(RUN)["method"]["generator"]
-    kept = torch.load(RUN / "last-00000006.pth", weights_only=True)
+    kept = read_tensors(RUN / "last-00000006.safetensors")
     assert all(torch.equal(kept[name], generator["average"][f"module.{name}"]) for name in kept)
     assert not all(torch.equal(kept[name], generator["network"][name]) for name in kept)
 

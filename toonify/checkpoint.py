@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+import onnx
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -15,13 +17,15 @@ from toonify.styles import Variant
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a checkpoint that holds named tensors and nothing else.
+    """Read a file of named tensors: safetensors (.safetensors), the constants of a network (.onnx), else a checkpoint
+    of PyTorch that holds nothing else.
 
     Raises WeightsError if the file is damaged, holds code, or holds something other than tensors.
     """
+    load = {".safetensors": _load_safetensors, ".onnx": _load_onnx}.get(path.suffix.lower(), _load)
     try:
         with path.open("rb") as file:
-            state = _load(file, path)
+            state = load(file, path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -38,6 +42,25 @@ def _load(file: BinaryIO, path: Path) -> object:
         raise WeightsError(f"{path} is damaged or holds more than tensors; nothing of it was run") from error
     except Exception as error:  # torch raises almost anything on a damaged file, OSError among it
         raise WeightsError(f"{path} is damaged or not a checkpoint") from error
+
+
+def _load_safetensors(file: BinaryIO, path: Path) -> object:
+    try:
+        return safetensors.torch.load(file.read())
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path} is damaged or not of safetensors") from error
+
+
+def _load_onnx(file: BinaryIO, path: Path) -> object:
+    try:
+        constants = onnx.load_model(file, load_external_data=False).graph.initializer
+        if any(onnx.external_data_helper.uses_external_data(one) for one in constants):  # it may be any file there is
+            raise WeightsError(f"{path} keeps its weights in another file; give a network that holds them")
+        return {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in constants}
+    except WeightsError:
+        raise
+    except Exception as error:  # protobuf and NumPy raise almost anything on a damaged file
+        raise WeightsError(f"{path} is damaged or not an ONNX network") from error
 
 
 _PRECISIONS = {"float32": torch.float32, "float16": torch.float16}
@@ -61,12 +84,15 @@ def fingerprint(state: Mapping[str, Tensor], precision: str = "float32") -> str:
 def load_generator(path: Path, variant: Variant) -> nn.Module:
     """The generator of `variant` with the weights in `path`: float32, on the CPU, in evaluation mode.
 
-    Raises WeightsError if the file cannot be trusted, is not the one that the card pins, or does not fit the network;
-    StyleError if there is no such network.
+    An ONNX network serves if it has all of them by the names that they have in PyTorch, as a student's has (the
+    exporter may merge equal ones, or rename them); that it is the file that the card pins is for the caller to see to.
+    Raises WeightsError if the file cannot be trusted, is not the one that the
+    card pins, or does not fit the network; StyleError if there is no such network.
     """
     state = read_tensors(path)
+    is_onnx = path.suffix.lower() == ".onnx"
     pinned = variant.weights.fingerprint
-    if pinned is not None:
+    if pinned is not None and not is_onnx:
         precision = pinned.partition(":")[0]
         if precision not in _PRECISIONS:
             raise StyleError(
@@ -86,6 +112,8 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
         generator = architecture.build(variant.config)
     except TypeError as error:
         raise StyleError(f"config of architecture {variant.architecture}: {error}") from error
+    if is_onnx:  # it has constants of its own beside the weights
+        state = {name: state[name] for name in generator.state_dict() if name in state}
     try:
         generator.load_state_dict(architecture.rename(state))
     except RuntimeError as error:

@@ -63,11 +63,14 @@ def load_module(style: LocatedStyle, variant: str, *, quiet: bool = False) -> "n
     name, chosen = style.variant(variant)
     weights = chosen.weights
     if isinstance(weights, FileWeights):
-        if weights.is_onnx:
-            raise DeviceError(
-                f"{style.card.id} ({name}) is an ONNX network; without a checkpoint PyTorch cannot run it"
-            )
-        return load_generator(_beside_card(style, weights), chosen)
+        if not weights.is_onnx:
+            return load_generator(_beside_card(style, weights), chosen)
+        network = _own_onnx(style, weights)
+        try:
+            return load_generator(network, chosen)
+        except StyleError as error:
+            what = f"{style.card.id} ({name}) is an ONNX network that PyTorch cannot run without a checkpoint"
+            raise DeviceError(f"{what}: {error}") from error
     path = hub.fetch(weights, quiet=quiet)
     try:
         return load_generator(path, chosen)

@@ -28,7 +28,7 @@ class HubWeights(msgspec.Struct, tag_field="from", tag="hub", frozen=True, forbi
 
 
 class FileWeights(msgspec.Struct, tag_field="from", tag="file", frozen=True, forbid_unknown_fields=True):
-    """A file beside the card: a checkpoint (.pth) or a network (.onnx)."""
+    """A file beside the card: tensors (.safetensors, .pth) or a network (.onnx)."""
 
     file: str  # relative to the card's folder
     fingerprint: str | None = None  # of a checkpoint's tensors; "sha256:..." of an ONNX file

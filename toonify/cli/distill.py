@@ -24,8 +24,9 @@ def _distill(
     """Teach a small generator what a style draws, so that it takes a tenth of the time and a tenth of the disk.
 
     The teacher draws every photo as convert would, colours kept, once; the student learns from these pairs. runs/NAME
-    gets a style that `convert --style runs/NAME` and `export` take, the pairs, checkpoints, samples, a log and
-    index.html. Ctrl-C loses nothing: the same command goes on drawing, and --resume last goes on training.
+    gets a style that `convert --style runs/NAME` and `export` take, its network as lite.onnx, the pairs, checkpoints,
+    samples, a log and index.html. Ctrl-C loses nothing: the same command goes on drawing, and --resume last goes on
+    training.
 
     Exit codes: 0 the run is finished; 1 it had to stop; 2 the command line cannot be right; 3 it could not start
     (teacher, device, networks); 130 interrupted.
@@ -34,7 +35,16 @@ def _distill(
 
     from toonify.cli.train import where
     from toonify.cli.training import Live
-    from toonify.distill.start import describe, draw_targets, estimate, make_student, open_needed, outline, prepare
+    from toonify.distill.start import (
+        describe,
+        draw_targets,
+        estimate,
+        make_student,
+        open_needed,
+        outline,
+        prepare,
+        write_network,
+    )
     from toonify.errors import display
     from toonify.train.check import duration
     from toonify.train.loop import train
@@ -73,7 +83,9 @@ def _distill(
     lined.folder.make()
     with Live(run.plan, quiet=quiet) as reporter:
         train(run, reporter)
+    written = write_network(lined.folder)
     if not quiet:
+        tell([written])
         tell([f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(lined.folder.page)}"])
         tell([f"try it: toonify convert PHOTOS --style {display(lined.folder.path)}"])
     return 0

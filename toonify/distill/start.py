@@ -1,5 +1,6 @@
 """From options to a student that can be taught: everything that can be wrong is found here, before it takes time."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from toonify.distill.targets import (
 from toonify.distill.teacher import Teacher, choose_teacher, open_teacher
 from toonify.drawing import Look
 from toonify.errors import UsageError, display
-from toonify.generators import load_module
+from toonify.export import export_onnx
+from toonify.generators import check_photo, load_module
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
@@ -218,11 +220,24 @@ def make_student(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     return run, remarks
 
 
+def write_network(folder: RunFolder) -> str:
+    """Write the student of a finished run as ONNX beside its card, checked against PyTorch, and say so in a line.
+
+    Raises ExportError, OSError.
+    """
+    located = find_style(os.fspath(folder.path))
+    path = folder.path / f"{VARIANT}.onnx"
+    photo = check_photo(located.card.variants[VARIANT])
+    module = load_module(located, VARIANT)
+    agreement = export_onnx(module, located.card, VARIANT, path, photo=photo, overwrite=True)
+    return f"{display(path)}: {path.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB"
+
+
 def _find_start(name: str, config: LiteConfig) -> tuple[LocatedStyle, str]:
     """The style that `--start-from` names, and which variant is a student's. Raises UsageError, StyleError."""
     located = find_style(name)
     for variant, each in located.card.variants.items():
-        if each.architecture != "lite" or (isinstance(each.weights, FileWeights) and each.weights.is_onnx):
+        if each.architecture != "lite":
             continue
         if LiteConfig(**each.config) != config:  # type: ignore[arg-type]
             there = LiteConfig(**each.config)  # type: ignore[arg-type]
@@ -230,7 +245,7 @@ def _find_start(name: str, config: LiteConfig) -> tuple[LocatedStyle, str]:
                 f"--start-from {display(name)} has --width {there.width} and --blocks {there.blocks}; give the same"
             )
         return located, variant
-    raise UsageError(f"--start-from {display(name)}: no student's checkpoint; give the folder of a run of distill")
+    raise UsageError(f"--start-from {display(name)}: no student; give a style with a lite variant, or a run of distill")
 
 
 def student_card(prepared: Preparation, method: Method, training: Training) -> Card:

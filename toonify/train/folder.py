@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ from toonify.styles import Card, FileWeights, Training, Variant, parse_card
 from toonify.train.options import Options, RunOptions
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
+_WEIGHTS = {".safetensors", ".pth"}  # the latter of an older toonify
 _PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
 _PADDING = 32  # pixels: what released generators darken along their borders; ours are of the same kind
 _UNKNOWN_LICENCE = "NOASSERTION"  # SPDX's word
@@ -129,8 +131,8 @@ class RunFolder:
         (name,) = card.variants
         state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
         training = card.variants[name].training
-        file = f"{variant}-{0 if training is None else training.steps:08d}.pth"
-        _write(state, self.path / file)
+        file = f"{variant}-{0 if training is None else training.steps:08d}.safetensors"
+        write_atomically(self.path / file, safetensors.torch.save(state), overwrite=True)
         pinned = FileWeights(file=file, fingerprint=fingerprint(state))
         card_path, earlier = self._card()
         variants = earlier | {variant: msgspec.structs.replace(card.variants[name], weights=pinned)}
@@ -139,8 +141,8 @@ class RunFolder:
         whole = msgspec.structs.replace(card, variants=variants)
         write_atomically(card_path, msgspec.json.format(msgspec.json.encode(whole), indent=2), overwrite=True)
         named = {each.weights.file for each in variants.values()}
-        for path in self.path.glob(f"{variant}-*.pth"):
-            if path.name not in named:
+        for path in self.path.glob(f"{variant}-*"):
+            if path.suffix in _WEIGHTS and path.name not in named:
                 path.unlink(missing_ok=True)
 
     def _card(self) -> tuple[Path, dict[str, Variant]]:
