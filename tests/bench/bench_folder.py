@@ -1,6 +1,7 @@
 """Measures the stages of `toonify convert` alone, and how well they overlap on whole folders.
 
-    python tests/bench/bench_folder.py [PHOTOS] [--style shinkai] [--megapixels 12] [--count 8] [--backend onnx]
+    python tests/bench/bench_folder.py [PHOTOS] [--style shinkai] [--variant original] [--size N|full]
+        [--megapixels 12] [--count 8] [--backend onnx]
 
 PHOTOS is a folder; without it the sample photos of the repository serve. The second folder has `--count` of them,
 enlarged to `--megapixels`. Prints a Markdown table: megapixels of photos a second in each stage by itself, on one
@@ -33,7 +34,7 @@ def enlarged(photos: Path, folder: Path, count: int, megapixels: float) -> None:
         large.save(folder / f"{number:02}.jpg", quality=92)
 
 
-def measure(title: str, photos: Path, style: str, backend: str) -> str:
+def measure(title: str, photos: Path, options: argparse.Namespace) -> str:
     """A row of the table."""
     from toonify.convert import SaveOptions, convert
     from toonify.discover import find_photos, plan_jobs
@@ -41,7 +42,8 @@ def measure(title: str, photos: Path, style: str, backend: str) -> str:
     from toonify.errors import ImageError
     from toonify.images import encode_picture, read_photo
 
-    loaded = load_style(style, device="cpu", backend=backend)
+    size = options.size if options.size in (None, "full") else int(options.size)
+    loaded = load_style(options.style, variant=options.variant, size=size, device="cpu", backend=options.backend)
     seconds: dict[str, float] = defaultdict(float)
     pixels = 0
 
@@ -77,17 +79,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path, nargs="?", default=SAMPLES)
     parser.add_argument("--style", default="shinkai")
+    parser.add_argument("--variant", default="original")
+    parser.add_argument("--size", help="long side at which the style is drawn, or full; default: the style's")
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--backend", default="onnx")
     options = parser.parse_args()
     print("| megapixels/s | decode | network | finish | encode | all together | the network's share of the time |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    print(measure("photos", options.photos, options.style, options.backend), flush=True)
+    print(measure("photos", options.photos, options), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         enlarged(options.photos, Path(folder), options.count, options.megapixels)
         title = f"photos of {options.megapixels:g} megapixels"
-        print(measure(title, Path(folder), options.style, options.backend))
+        print(measure(title, Path(folder), options))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Measures drawing in tiles against drawing at once: agreement, time and memory, each in a process of its own.
 
-    python tests/bench/bench_tiles.py [PHOTOS] [--megapixels 6] [--styles shinkai hayao] [--tile 512] [--huge 0]
+    python tests/bench/bench_tiles.py [PHOTOS] [--megapixels 6] [--styles shinkai hayao] [--variant original]
+        [--tile 512] [--huge 0]
 
 Photos are laid side by side, each enlarged to a megapixel, until there are enough; PHOTOS is a folder of them, and
 without it the sample photos of the repository serve. `--huge 100` also converts a file of 100 megapixels, from the
@@ -39,11 +40,12 @@ def mosaic(photos: Path, megapixels: float) -> Image.Image:
     return picture
 
 
-def draw_alone(style: str, picture: Path, tile: str, target: Path) -> None:
+def draw_alone(style: str, variant: str, picture: Path, tile: str, target: Path) -> None:
     """Draw one picture at its full size, and print seconds, processor seconds and peak memory; for a child process."""
     from toonify import load_style
 
-    loaded = load_style(style, size="full", device="cpu", tile=tile if tile == "off" else int(tile), quiet=True)
+    sides = tile if tile == "off" else int(tile)
+    loaded = load_style(style, variant=variant, size="full", device="cpu", tile=sides, quiet=True)
     sketch = loaded.prepare(np.asarray(Image.open(picture)))
     started, worked = time.perf_counter(), time.process_time()
     drawing = loaded.draw(sketch)
@@ -57,20 +59,22 @@ def peak_memory(whose: int) -> float:
     return resource.getrusage(whose).ru_maxrss / (1e6 if platform.system() == "Linux" else 1e9)
 
 
-def tiles_against_whole(style: str, picture: Path, tile: int, folder: Path) -> list[str]:
+def tiles_against_whole(style: str, variant: str, picture: Path, tile: int, folder: Path) -> list[str]:
     """A row of the table."""
     results, drawings = [], []
     for how in ("off", str(tile)):
         target = folder / f"{style}-{how}.npy"
-        words = ["--draw", style, str(picture), how, str(target)]
+        words = ["--draw", style, variant, str(picture), how, str(target)]
         child = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
         results.append([float(word) for word in child.stdout.split()])
         drawings.append(np.load(target, mmap_mode="r"))
-    error = np.mean([np.mean((a.astype(np.float64) - b) ** 2) for a, b in zip(*drawings, strict=True)])
+    differences = [a.astype(np.float64) - b for a, b in zip(*drawings, strict=True)]  # rows
+    error = np.mean([np.mean(difference**2) for difference in differences])
+    largest = 255 * max(np.abs(difference).max() for difference in differences)
     (at_once, work, memory), (in_tiles, tiled_work, tiled_memory) = results
     return [
         style,
-        f"{-10 * np.log10(error):.1f} dB",
+        f"{-10 * np.log10(error):.1f} dB, at most {largest:.2f}/255",
         f"{at_once:.1f} s",
         f"{in_tiles:.1f} s, {in_tiles / at_once:.2f} times as long",
         f"{tiled_work / work:.2f} times",
@@ -79,14 +83,14 @@ def tiles_against_whole(style: str, picture: Path, tile: int, folder: Path) -> l
     ]
 
 
-def convert_huge(style: str, photos: Path, megapixels: float, folder: Path) -> str:
+def convert_huge(style: str, variant: str, photos: Path, megapixels: float, folder: Path) -> str:
     """A picture of so many megapixels from file to file."""
     source, target = folder / "huge.jpg", folder / "huge-drawn.jpg"
     child = [sys.executable, __file__, str(photos), "--make", str(megapixels), str(source)]
     subprocess.run(child, check=True)  # in a process of its own, whose memory is gone after
-    command = [sys.executable, "-m", "toonify", "convert", str(source), "--style", style, "--size", "full"]
+    command = [sys.executable, "-m", "toonify", "convert", str(source), "--style", style, "--variant", variant]
     started = time.perf_counter()
-    process = subprocess.Popen([*command, "--quiet", "--output", str(target)])
+    process = subprocess.Popen([*command, "--size", "full", "--quiet", "--output", str(target)])
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"convert failed with {status}")
@@ -104,14 +108,15 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="?", default=SAMPLES)
     parser.add_argument("--megapixels", type=float, default=6)
     parser.add_argument("--styles", nargs="+", default=["shinkai", "hayao"])
+    parser.add_argument("--variant", default="original")
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--huge", type=float, default=0, help="megapixels of the file; 0: none")
-    parser.add_argument("--draw", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--draw", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.draw:
-        style, picture, tile, target = options.draw
-        draw_alone(style, Path(picture), tile, Path(target))
+        style, variant, picture, tile, target = options.draw
+        draw_alone(style, variant, Path(picture), tile, Path(target))
         return
     if options.make:
         mosaic(options.photos, float(options.make[0])).save(options.make[1], quality=92)
@@ -120,7 +125,7 @@ def main() -> None:
         folder = Path(name)
         picture = folder / "picture.png"
         mosaic(options.photos, options.megapixels).save(picture, compress_level=1)
-        rows = [tiles_against_whole(style, picture, options.tile, folder) for style in options.styles]
+        rows = [tiles_against_whole(style, options.variant, picture, options.tile, folder) for style in options.styles]
         size = Image.open(picture).size
         print(f"{size[0]} x {size[1]} pixels, tiles of {options.tile}\n")
         print("| style | agreement | at once | in tiles | processor time | memory at once | memory in tiles |")
@@ -128,7 +133,7 @@ def main() -> None:
         for row in rows:
             print(f"| {' | '.join(row)} |")
         if options.huge:
-            print(f"\n{convert_huge(options.styles[0], options.photos, options.huge, folder)}")
+            print(f"\n{convert_huge(options.styles[0], options.variant, options.photos, options.huge, folder)}")
 
 
 if __name__ == "__main__":
