@@ -7,6 +7,7 @@ python tests/bench/make_sheet.py tests/data/sheet.jpg tests/data/photos --in-tur
 """
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -51,7 +52,7 @@ def main() -> None:
         with found.path.open("rb") as file:
             photo = read_photo(file).pixels
         in_turn = loaded[number % len(loaded)]
-        rows.append(row(photo, in_turn if options.in_turn else sum(loaded, []), options.width))
+        rows.append(row(photo, in_turn if options.in_turn else list(chain.from_iterable(loaded)), options.width))
     Image.fromarray(np.vstack(rows)).save(options.sheet, quality=88)
 
 
