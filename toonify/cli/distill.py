@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from toonify.cli.progress import count_bar
-from toonify.cli.running import as_command, read_asked, tell
+from toonify.cli.running import as_command, choose_options, end_of, read_asked, remarks_on, tell, train_shown
 from toonify.distill.options import DistillOptions
 
 
@@ -33,8 +33,6 @@ def _distill(
     """
     asked = read_asked(context, config, given, DistillOptions)
 
-    from toonify.cli.train import where
-    from toonify.cli.training import Live
     from toonify.distill.start import (
         describe,
         draw_targets,
@@ -45,16 +43,9 @@ def _distill(
         prepare,
         write_network,
     )
-    from toonify.errors import display
-    from toonify.train.check import duration
-    from toonify.train.loop import train
-    from toonify.train.options import make_options
-    from toonify.train.start import find_resumed, rehearse
+    from toonify.train.start import rehearse
 
-    if resume is None:
-        options, resumed = make_options(asked, DistillOptions), None
-    else:
-        options, resumed = find_resumed(resume, asked, DistillOptions)
+    options, resumed = choose_options(resume, asked, DistillOptions)
     prepared = prepare(options, resumed)
     plan = describe(prepared)
     tell(plan if not quiet or dry_run else [])
@@ -63,7 +54,7 @@ def _distill(
         if teacher is not None:
             tell([f"drawings: {teacher.remark}", estimate(prepared, teacher)])
         run, remarks = make_student(outline(prepared), quiet=quiet)
-        tell([*remarks, *where(outline(prepared), run.step), *rehearse(run)])
+        tell([*remarks_on(outline(prepared), run, remarks), *rehearse(run)])
         return 0
 
     if resumed is None:  # what is wrong with networks and their weights, before hours of drawing
@@ -77,17 +68,13 @@ def _distill(
     prepared = draw_targets(prepared, quiet=quiet, bar=bar, tell=lambda line: tell([line]))
     lined = outline(prepared)
     run, remarks = make_student(lined, quiet=quiet)
-    tell([] if quiet else [*remarks, *where(lined, run.step)])
+    tell([] if quiet else remarks_on(lined, run, remarks))
     if run.evaluation is not None:
         run.evaluation.open(quiet=quiet)
     lined.folder.make()
-    with Live(run.plan, quiet=quiet) as reporter:
-        train(run, reporter)
+    train_shown(run, quiet=quiet)
     written = write_network(lined.folder)
-    if not quiet:
-        tell([written])
-        tell([f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(lined.folder.page)}"])
-        tell([f"try it: toonify convert PHOTOS --style {display(lined.folder.path)}"])
+    tell([] if quiet else [written, *end_of(run)])
     return 0
 
 

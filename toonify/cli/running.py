@@ -5,12 +5,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 import typer
 
 from toonify.train.options import PANELS, RunOptions, bare_type, flag
+
+if TYPE_CHECKING:
+    from toonify.train.loop import Run
+    from toonify.train.start import Outline, Resumed
+
+RunOptionsT = TypeVar("RunOptionsT", bound=RunOptions)
 
 
 def as_command(work: Callable[..., int], kind: type[RunOptions]) -> Callable[..., int]:
@@ -49,6 +55,41 @@ def read_asked(
     values = read_config(text, os.fspath(config))
     check_values(values, kind, where=f"--config {display(config)}")
     return values | asked
+
+
+def choose_options(
+    resume: str | None, asked: dict[str, Any], kind: type[RunOptionsT]
+) -> "tuple[RunOptionsT, Resumed | None]":
+    """The options of a run, and the checkpoint that it goes on from, if it does. Raises UsageError."""
+    from toonify.train.options import make_options
+    from toonify.train.start import find_resumed
+
+    return (make_options(asked, kind), None) if resume is None else find_resumed(resume, asked, kind)
+
+
+def remarks_on(lined: "Outline", run: "Run", remarks: Iterable[str]) -> list[str]:
+    """What is to be said of a run before its first step."""
+    return [*remarks, *([f"goes on from step {run.step} of {lined.plan.steps}"] if run.step else [])]
+
+
+def train_shown(run: "Run", *, quiet: bool) -> None:
+    """Train with a live table on the terminal."""
+    from toonify.cli.training import Live
+    from toonify.train.loop import train
+
+    with Live(run.plan, quiet=quiet) as reporter:
+        train(run, reporter)
+
+
+def end_of(run: "Run") -> list[str]:
+    """What is to be said of a run that is finished."""
+    from toonify.errors import display
+    from toonify.train.check import duration
+
+    return [
+        f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(run.folder.page)}",
+        f"try it: toonify convert PHOTOS --style {display(run.folder.path)}",
+    ]
 
 
 def tell(lines: Iterable[str]) -> None:

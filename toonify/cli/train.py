@@ -1,15 +1,12 @@
 """`toonify train`: folders of photos and cartoons to a style of one's own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from toonify.cli.running import as_command, read_asked, tell
+from toonify.cli.running import as_command, choose_options, end_of, read_asked, remarks_on, tell, train_shown
 from toonify.train.options import Options
-
-if TYPE_CHECKING:
-    from toonify.train.start import Outline
 
 
 def _train(
@@ -32,17 +29,9 @@ def _train(
     asked = read_asked(context, config, given, Options)
 
     from toonify import distributed
-    from toonify.cli.training import Live
-    from toonify.errors import display
-    from toonify.train.check import duration
-    from toonify.train.loop import train
-    from toonify.train.options import make_options
-    from toonify.train.start import choose_precision, describe, find_resumed, make_run, outline, rehearse
+    from toonify.train.start import choose_precision, describe, make_run, outline, rehearse
 
-    if resume is None:
-        options, resumed = make_options(asked, Options), None
-    else:
-        options, resumed = find_resumed(resume, asked, Options)
+    options, resumed = choose_options(resume, asked, Options)
     distributed.start(choose_precision(options).device)
     try:
         leads = distributed.rank() == 0
@@ -52,7 +41,7 @@ def _train(
             plan = describe(lined)
             tell(plan if not quiet or dry_run else [])
         run, remarks = make_run(lined, quiet=quiet)
-        tell([] if quiet else [*remarks, *where(lined, run.step)])
+        tell([] if quiet else remarks_on(lined, run, remarks))
         if dry_run:
             tell(rehearse(run) if leads else [])
             return 0
@@ -61,19 +50,11 @@ def _train(
                 run.evaluation.open(quiet=quiet)
             lined.folder.make()
         distributed.wait()
-        with Live(run.plan, quiet=quiet) as reporter:
-            train(run, reporter)
-        if not quiet:
-            tell([f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(lined.folder.page)}"])
-            tell([f"try it: toonify convert PHOTOS --style {display(lined.folder.path)}"])
+        train_shown(run, quiet=quiet)
+        tell([] if quiet else end_of(run))
         return 0
     finally:
         distributed.stop()
-
-
-def where(lined: "Outline", step: int) -> list[str]:
-    """From where a run goes on, if it does."""
-    return [f"goes on from step {step} of {lined.plan.steps}"] if step else []
 
 
 train = as_command(_train, Options)

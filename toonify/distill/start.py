@@ -29,12 +29,11 @@ from toonify.generators import check_photo, load_module
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
-from toonify.models import ARCHITECTURES
 from toonify.models.lite import LiteConfig
-from toonify.styles import Card, FileWeights, LocatedStyle, Training, Variant, find_style
+from toonify.styles import Card, LocatedStyle, Training, find_style
 from toonify.train.check import duration
 from toonify.train.data import Folder, Folders, find_pictures
-from toonify.train.folder import RunFolder
+from toonify.train.folder import RunFolder, trained_variant
 from toonify.train.loop import Run
 from toonify.train.samples import Samples, choose_pairs, choose_samples
 from toonify.train.settings import method_settings
@@ -252,18 +251,13 @@ def student_card(prepared: Preparation, method: Method, training: Training) -> C
     """The card of the student: the teacher's, but for what is its own."""
     options, look = prepared.options, prepared.look
     teacher = look.style.card
-    architecture = ARCHITECTURES[method.architecture]
     count = len(prepared.pairs.pairs.photos)
-    variant = Variant(
-        weights=FileWeights(file=""),
-        architecture=method.architecture,
-        config=dict(method.config),
-        multiple=architecture.multiple(method.config),
-        minimum=architecture.minimum(method.config),
+    variant = trained_variant(
+        method,
+        msgspec.structs.replace(training, teacher=teacher_name(look), pictures={"photos": count}),
         padding=PADDING,
         size=look.options.size,
         bytes_per_pixel=max(1, BYTES_PER_PIXEL * method.config["width"] // 64),
-        training=msgspec.structs.replace(training, teacher=teacher_name(look), pictures={"photos": count}),
     )
     note = f"Distilled by toonify from {teacher.id}'s drawings of {count} photos."
     return Card(

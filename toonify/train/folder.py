@@ -188,23 +188,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def style_card(folder: RunFolder, method: Method, options: Options, training: Training) -> Card:
     """The card of a run's style, with one variant whose weights are still to be written."""
-    architecture = ARCHITECTURES[method.architecture]
     counts = ", ".join(f"{count} {what}" for what, count in training.pictures.items())
     note = f"Trained by toonify from {counts}."
     if options.licence == _UNKNOWN_LICENCE:
         note += (
             " What may be done with the weights depends on the licence of these pictures, which toonify cannot know."
         )
-    variant = Variant(
-        weights=FileWeights(file=""),
-        architecture=method.architecture,
-        config=dict(method.config),
-        multiple=architecture.multiple(method.config),
-        minimum=architecture.minimum(method.config),
-        padding=_PADDING,
-        size=options.draw_size or 3 * options.size,
-        training=training,
-    )
+    variant = trained_variant(method, training, padding=_PADDING, size=options.draw_size or 3 * options.size)
     return Card(
         id=folder.name,
         title=options.title or folder.path.resolve().name,
@@ -213,6 +203,20 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
         attribution=options.attribution,
         source=f"toonify train --arch {options.arch}",
         variants={"last": variant},
+    )
+
+
+def trained_variant(method: Method, training: Training, **own: Any) -> Variant:
+    """The variant of a method's network, whose weights are still to be written; `own` are further fields."""
+    architecture = ARCHITECTURES[method.architecture]
+    return Variant(
+        weights=FileWeights(file=""),
+        architecture=method.architecture,
+        config=dict(method.config),
+        multiple=architecture.multiple(method.config),
+        minimum=architecture.minimum(method.config),
+        training=training,
+        **own,
     )
 
 
