@@ -1,6 +1,7 @@
 """Downloads through the real client (huggingface_hub), from a small hub on loopback."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,9 +129,16 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server: type[HubHandle
 
 
 @pytest.fixture
-def both(style: LocatedStyle, tiny_onnx: Path, tmp_path: Path) -> str:
+def both(style: LocatedStyle, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The path of a card with two variants: "original" on the hub, "lite" beside the card."""
     import msgspec
+
+    def converting(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
+        load_module(style, name, quiet=quiet)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tiny_onnx, path)  # the same network, converted once for all tests
+
+    monkeypatch.setattr("toonify.generators._convert", converting)
 
     original = style.card.variants["original"]
     lite = msgspec.structs.replace(original, weights=FileWeights("lite.onnx"))
