@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from toonify.checkpoint import fingerprint, load_generator, read_tensors
 from toonify.errors import StyleError, WeightsError
-from toonify.styles import FileWeights, Variant, find_style
+from toonify.styles import FileWeights, HubWeights, Variant, find_style
 
 
 @pytest.fixture
@@ -114,6 +115,37 @@ def test_garbage_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory
         with pytest.raises(WeightsError) as caught:
             read_tensors(path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]},
+        {"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0, 2**60]},
+    ],
+)
+def test_odd_headers_of_safetensors_are_refused_in_one_line(entry: dict, tmp_path: Path) -> None:
+    header = json.dumps({"weight": entry}).encode()
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 16)
+    with pytest.raises(WeightsError, match=r"odd\.safetensors is damaged"):
+        read_tensors(path)
+
+
+def test_an_onnx_network_from_the_hub_is_held_to_its_pin(tiny_onnx: Path, variant: Variant) -> None:
+    pinned = HubWeights("owner/name", "tiny.onnx", fingerprint="float32:" + "0" * 64, megabytes=0.1)
+    with pytest.raises(WeightsError, match="other weights than the card says"):
+        load_generator(tiny_onnx, msgspec.structs.replace(variant, weights=pinned))
+
+
+def test_constants_that_are_no_weights_are_left_aside(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.ones(4, np.float32), "weight")
+    text = onnx.helper.make_tensor("words", onnx.TensorProto.STRING, [1], [b"x"])
+    graph = onnx.helper.make_graph([], "g", [], [], [weight, text])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "mixed.onnx")
+    assert read_tensors(tmp_path / "mixed.onnx").keys() == {"weight"}
 
 
 def test_an_onnx_network_whose_weights_are_in_another_file_is_refused(tmp_path: Path) -> None:

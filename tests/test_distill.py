@@ -1,5 +1,6 @@
 """`toonify distill`: pairs as convert draws them, a student that comes nearer to its teacher, what is left of it."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -26,6 +27,7 @@ from toonify.images import encode_picture
 from toonify.methods.player import Precision
 from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
 from toonify.styles import Variant, find_style
+from toonify.train.folder import RunFolder
 from toonify.train.record import Scores
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -352,15 +354,34 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
 ) -> None:
     monkeypatch.setattr(start, "write_network", EXPORT)
     assert distill(*options(tiny_onnx, photos, steps=1)) == 0
-    assert "runs/small/lite.onnx: 0.0 MB, agrees with PyTorch to 1" in capsys.readouterr().err
+    assert "runs/small/small-lite.onnx: 0.0 MB, agrees with PyTorch to 1" in capsys.readouterr().err
     assert manifest(RUN / "pairs").drawn_with.startswith("ONNX Runtime")
-    for style in (RUN, RUN / "lite.onnx"):
+    for style in (RUN, RUN / "small-lite.onnx"):
         out = Path(f"{style.name}.png")
         assert main(["convert", str(photos / "0.png"), "--style", str(style), "--output", str(out), "--quiet"]) == 0
-    assert np.abs(read_rgb(Path("small.png")).astype(int) - read_rgb(Path("lite.onnx.png"))).max() <= 1
+    assert np.abs(read_rgb(Path("small.png")).astype(int) - read_rgb(Path("small-lite.onnx.png"))).max() <= 1
     # Also where its network is all that is left of it.
-    assert distill(*options(tiny_onnx, photos, output="runs/next", start_from=RUN / "lite.onnx", steps=1)) == 0
-    assert "begins with the weights of small (lite)" in capsys.readouterr().err
+    # A run that is called as a shipped style is itself.
+    next_run = options(tiny_onnx, photos, output="shinkai", start_from=RUN / "small-lite.onnx", steps=1)
+    assert distill(*next_run) == 0
+    said = capsys.readouterr().err
+    assert "begins with the weights of small (lite)" in said and "--style ./shinkai\n" in said
+    assert find_style("shinkai/shinkai-lite.onnx").card.variants["lite"].config == {"width": 8, "blocks": 1}
+
+
+def test_a_network_that_cannot_be_written_leaves_the_run_as_it_is(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(folder: RunFolder) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(start, "write_network", fails)
+    assert distill(*options(teacher, photos, steps=1)) == 1
+    finished, tried, error = capsys.readouterr().err.splitlines()[-3:]
+    assert finished.startswith("finished: 1 steps") and tried.endswith("--style runs/small")
+    assert error.startswith("error: runs/small/small-lite.onnx could not be written: ")
+    assert error.endswith("; `toonify export runs/small runs/small/small-lite.onnx` makes it")
+    assert find_style(str(RUN)).card.id == "small"
 
 
 def test_a_student_may_begin_with_anothers_weights(

@@ -10,9 +10,10 @@ from hub_server import HubHandler, serve
 from PIL import Image
 
 from toonify import hub
+from toonify.candidates import find_candidates
 from toonify.cli import main
 from toonify.drawing import choose_look, load_look
-from toonify.errors import DownloadError, WeightsError
+from toonify.errors import DownloadError, StyleError, UsageError, WeightsError
 from toonify.generators import is_cached, load_module
 from toonify.styles import Card, FileWeights, HubWeights, LocatedStyle, find_style, parse_card
 
@@ -219,6 +220,29 @@ def test_a_preferred_variant_that_is_here_asks_nobody(
     assert drawn_with(both, capsys, variant="original")[0] == "original"
 
 
+def test_a_file_that_is_missing_beside_its_card_is_named_hub_or_no_hub(
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn_with(both, capsys)  # fetches the original
+    Path(preferring_lite(both), "lite.onnx").unlink()
+    for _ in range(2):
+        with pytest.raises(StyleError, match=r"lite\.onnx is missing"):
+            drawn_with(both, capsys)
+        unreachable(monkeypatch)
+
+
+def test_a_comparison_is_of_one_variant_whatever_can_be_fetched(
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreachable(monkeypatch)
+    preferred, lite = find_candidates([both, f"{both}:lite"])
+    assert preferred.look is not None and lite.look is not None
+    assert (preferred.name, preferred.look.variant_name, preferred.look.instead) == ("tiny", "original", None)
+    assert (lite.name, lite.look.variant_name) == ("tiny-lite", "lite")
+    with pytest.raises(UsageError, match="no variant 'huge'"):
+        find_candidates([f"{both}:huge"])
+
+
 def test_convert_tells_which_variant_drew(
     server: type[HubHandler], both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,3 +253,18 @@ def test_convert_tells_which_variant_drew(
     assert main(["convert", str(photo), "--style", both, "--report", str(report), "--device", "cpu"]) == 0
     assert "\ntiny (lite) drawn " in capsys.readouterr().err
     assert json.loads(report.read_text())["variant"] == "lite"
+
+
+def test_convert_says_that_there_was_no_hub(
+    server: type[HubHandler],
+    both: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unreachable(monkeypatch)
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (32, 24), "teal").save(photo)
+    assert main(["convert", str(photo), "--style", both, "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("tiny (original) is not here and cannot be fetched now, so tiny (lite) draws\n")

@@ -95,3 +95,26 @@ def test_a_players_first_and_last_kernels_and_biases_are_adams() -> None:
     for name, parameter in network.named_parameters():
         step = (parameter - before[name]).square().mean().sqrt()
         assert 0.002 < step < 0.1, name  # Adam's first steps are of the rate, Muon's of a fifth of it about
+
+
+@pytest.mark.parametrize("spoilt", ["head.weight", "down.weight"])  # Adam's, Muon's
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_in_float16_both_leave_an_update_out_or_none(spoilt: str, value: float) -> None:
+    network = LiteGenerator()
+    player = Player(network, Learning(optimiser="muon", clip=0.25), Precision("cpu", torch.float16))
+
+    def step(spoil: bool) -> bool:
+        before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        player.zero()
+        player.backward(network(torch.rand(1, 3, 16, 16)).square().mean())
+        if spoil:
+            gradient = network.get_parameter(spoilt).grad
+            assert gradient is not None
+            gradient[0, 0, 0, 0] = value
+        player.update()
+        assert all(bool(parameter.isfinite().all()) for parameter in network.parameters())
+        same = {torch.equal(before[name], parameter) for name, parameter in network.named_parameters()}
+        assert len(same) == 1
+        return same == {False}
+
+    assert [step(spoil) for spoil in (False, True, False)] == [True, False, True]

@@ -1,8 +1,9 @@
 """What takes part in a comparison: styles that draw the photos, and folders of pictures that are finished already."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from toonify.drawing import Look, Style, choose_look, load_look
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
 from toonify.runtime import Device, ran_on
-from toonify.styles import shipped_styles
+from toonify.styles import find_style, shipped_styles
 
 _TIMED_PHOTOS = 5
 
@@ -39,6 +40,7 @@ class Drawn:
 def find_candidates(names: Sequence[str]) -> list[Candidate]:
     """The candidates that a user names: styles as for `convert --style`, or folders of pictures.
 
+    A style is drawn by the variant that its card puts first; "shinkai:original" names another.
     A folder with a style card in it is a style (a run), any other a folder of pictures, which are matched to the photos
     by their names. Raises UsageError for what is neither, and if two would be called the same; StyleError.
     """
@@ -54,8 +56,12 @@ def _find_candidate(name: str) -> Candidate:
     path = Path(name)
     if name not in shipped_styles() and path.is_dir() and not any(path.glob("*.json")):
         return Candidate(display(path.resolve().name), folder=path)
-    # Never another variant than the one that the record names.
-    look = replace(choose_look(name), instead=None)
+    style, _, variant = name.rpartition(":")
+    if style and (style in shipped_styles() or os.path.lexists(style)) and not os.path.lexists(name):
+        look = choose_look(style, variant=variant)
+        return Candidate(f"{look.style.card.id}-{variant}", look=look)
+    # Not "auto", which may be another variant tomorrow: a comparison is of what it says.
+    look = choose_look(name, variant=next(iter(find_style(name).card.variants)))
     return Candidate(look.style.card.id, look=look)
 
 

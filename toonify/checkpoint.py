@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from toonify.errors import StyleError, WeightsError
 from toonify.models import ARCHITECTURES
-from toonify.styles import Variant
+from toonify.styles import FileWeights, Variant
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -47,8 +47,11 @@ def _load(file: BinaryIO, path: Path) -> object:
 def _load_safetensors(file: BinaryIO, path: Path) -> object:
     try:
         return safetensors.torch.load(file.read())
-    except safetensors.SafetensorError as error:
+    except Exception as error:  # a header may say almost anything
         raise WeightsError(f"{path} is damaged or not of safetensors") from error
+
+
+_ONNX_WEIGHTS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}  # other constants are none
 
 
 def _load_onnx(file: BinaryIO, path: Path) -> object:
@@ -56,7 +59,8 @@ def _load_onnx(file: BinaryIO, path: Path) -> object:
         constants = onnx.load_model(file, load_external_data=False).graph.initializer
         if any(onnx.external_data_helper.uses_external_data(one) for one in constants):  # it may be any file there is
             raise WeightsError(f"{path} keeps its weights in another file; give a network that holds them")
-        return {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in constants}
+        weights = [one for one in constants if one.data_type in _ONNX_WEIGHTS]
+        return {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in weights}
     except WeightsError:
         raise
     except Exception as error:  # protobuf and NumPy raise almost anything on a damaged file
@@ -92,7 +96,7 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
     state = read_tensors(path)
     is_onnx = path.suffix.lower() == ".onnx"
     pinned = variant.weights.fingerprint
-    if pinned is not None and not is_onnx:
+    if pinned is not None and not (isinstance(variant.weights, FileWeights) and variant.weights.is_onnx):
         precision = pinned.partition(":")[0]
         if precision not in _PRECISIONS:
             raise StyleError(

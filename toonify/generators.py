@@ -169,17 +169,18 @@ def is_cached(style: LocatedStyle, variant: str) -> bool:
 def variants_to_try(style: LocatedStyle, name: str = "auto") -> list[str]:
     """The variants of a style that `--variant name` means, in the order in which they are tried; at least one.
 
-    "auto" is the card's preferred one, the first, if it is on this machine or there is a hub to fetch it from. After
-    it, or in its place, comes the first of the others that is on this machine, if there is one. Raises UsageError if
-    the style has no such variant.
+    "auto" is the card's preferred one, the first, unless it would have to be fetched and there is no hub. After it, or
+    in its place, comes the first of the others that is on this machine, if there is one. Raises UsageError if the style
+    has no such variant.
     """
     if name != "auto":
         return [style.variant(name)[0]]
     preferred, *others = style.card.variants
     here = next((other for other in others if is_cached(style, other)), None)
-    if here is None or is_cached(style, preferred):
+    if here is None:
         return [preferred]
-    return [preferred, here] if hub.can_fetch() else [here]
+    to_fetch = isinstance(style.card.variants[preferred].weights, HubWeights) and not is_cached(style, preferred)
+    return [here] if to_fetch and not hub.can_fetch() else [preferred, here]
 
 
 def verify_weights(style: LocatedStyle, variant: str) -> str:

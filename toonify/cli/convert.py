@@ -152,6 +152,10 @@ def convert(
         detail=detail,
         raw=raw,
     )
+    preferred = next(iter(look.style.card.variants))
+    if variant == "auto" and look.variant_name != preferred:
+        name = look.style.card.id
+        tell(f"{name} ({preferred}) is not here and cannot be fetched now, so {name} ({look.variant_name}) draws")
     part = None if shard is None else parse_shard(shard)
     streaming = Path("-") in inputs
     jobs: list[Job] = []

@@ -24,9 +24,9 @@ def _distill(
     """Teach a small generator what a style draws, so that it takes a tenth of the time and a tenth of the disk.
 
     The teacher draws every photo as convert would, colours kept, once; the student learns from these pairs. runs/NAME
-    gets a style that `convert --style runs/NAME` and `export` take, its network as lite.onnx, the pairs, checkpoints,
-    samples, a log and index.html. Ctrl-C loses nothing: the same command goes on drawing, and --resume last goes on
-    training.
+    gets a style that `convert --style runs/NAME` and `export` take, its network as NAME-lite.onnx, the pairs,
+    checkpoints, samples, a log and index.html. Ctrl-C loses nothing: the same command goes on drawing, and --resume
+    last goes on training.
 
     Exit codes: 0 the run is finished; 1 it had to stop; 2 the command line cannot be right; 3 it could not start
     (teacher, device, networks); 130 interrupted.
@@ -38,11 +38,13 @@ def _distill(
         draw_targets,
         estimate,
         make_student,
+        network_file,
         open_needed,
         outline,
         prepare,
         write_network,
     )
+    from toonify.errors import ToonifyError, TrainingError, display
     from toonify.train.start import rehearse
 
     options, resumed = choose_options(resume, asked, DistillOptions)
@@ -73,8 +75,14 @@ def _distill(
         run.evaluation.open(quiet=quiet)
     lined.folder.make()
     train_shown(run, quiet=quiet)
-    written = write_network(lined.folder)
-    tell([] if quiet else [written, *end_of(run)])
+    tell([] if quiet else end_of(run))
+    try:
+        written = write_network(lined.folder)
+    except (ToonifyError, OSError) as error:
+        name = display(network_file(lined.folder))
+        way_out = f"`toonify export {display(lined.folder.path)} {name}` makes it"
+        raise TrainingError(f"{name} could not be written: {error}; {way_out}") from error
+    tell([] if quiet else [written])
     return 0
 
 

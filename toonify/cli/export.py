@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.options import VariantOption
-
 
 def export(
     style: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A style, as for convert --style.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
-    variant: VariantOption = "auto",
+    variant: Annotated[
+        str, typer.Option("--variant", help="Variant of the style: auto takes the one that its card puts first.")
+    ] = "auto",
     fp16: Annotated[
         bool, typer.Option("--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.")
     ] = False,

@@ -219,13 +219,18 @@ def make_student(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     return run, remarks
 
 
+def network_file(folder: RunFolder) -> Path:
+    """The ONNX file that a finished run leaves."""
+    return folder.path / f"{folder.name}-{VARIANT}.onnx"
+
+
 def write_network(folder: RunFolder) -> str:
     """Write the student of a finished run as ONNX beside its card, checked against PyTorch, and say so in a line.
 
     Raises ExportError, OSError.
     """
-    located = find_style(os.fspath(folder.path))
-    path = folder.path / f"{VARIANT}.onnx"
+    located = find_style(os.fspath(folder.path.absolute()))  # a bare word would be a shipped style's name
+    path = network_file(folder)
     photo = check_photo(located.card.variants[VARIANT])
     module = load_module(located, VARIANT)
     agreement = export_onnx(module, located.card, VARIANT, path, photo=photo, overwrite=True)

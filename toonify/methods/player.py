@@ -1,6 +1,7 @@
 """One side of an adversarial game: networks that are updated together, and all that an update takes."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,14 +44,14 @@ class Learning:
     optimiser: str = "adam"  # or rmsprop, or muon: for hidden convolutions, and Adam for the rest
     rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # not of what Muon updates
     clip: float | None = None  # limit of the gradients' norm
     weight_limit: float | None = None  # to which weights are clipped after an update (WGAN)
     ema: float = 0.0  # decay of the moving average of the networks; 0: none
 
 
 class Player:
-    """Networks with one optimiser. Call `zero`, then `backward` with one loss or several, then `update`.
+    """Networks that are updated together. Call `zero`, then `backward` with one loss or several, then `update`.
 
     Gradients flow through other players' networks and leave no trace in them. With several processes the gradients are
     averaged before the update, so that all keep the same weights.
@@ -107,6 +108,8 @@ class Player:
                 group["lr"] = self.learning.rate * rate_factor
         # First: the scaler looks for infinite gradients as it scales them down, and all processes must find the same.
         distributed.average_gradients(self.parameters)
+        if self._scaler.is_enabled() and len(self._optimisers) > 1:
+            _spread_infinities(self.parameters)
         for optimiser in self._optimisers.values():
             self._scaler.unscale_(optimiser)
         if self.learning.clip is not None:
@@ -141,6 +144,17 @@ class Player:
             self._scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+
+def _spread_infinities(parameters: list[nn.Parameter]) -> None:
+    """Make all gradients infinite if any is not finite.
+
+    The scaler leaves an update out for each optimiser by itself, and they are to be updated together or not at all.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+        for gradient in gradients:
+            gradient.fill_(math.inf)
 
 
 def _make_optimisers(

@@ -37,6 +37,7 @@ from toonify.train.options import Options, RunOptions
 
 Smoothing = Literal["no", "folder", "fly"]
 _SHARE_KEPT = 8  # of the memory that is free, for pictures that are read again and again
+_MOST_KEPT = 2_000_000_000  # bytes: what is free may be the whole machine's, of which a container has a part
 _TRIES = 50  # other pictures that are tried in place of a broken one
 
 
@@ -322,7 +323,7 @@ def batches(
     wherever the process happens to be, with what `is_of_worker` knows.
     """
     epoch = steps_per_epoch(folders, batch_size) * batch_size
-    memory = available_memory() // _SHARE_KEPT // (max(1, workers) * world)
+    memory = min(_MOST_KEPT, available_memory() // _SHARE_KEPT) // (max(1, workers) * world)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         Squares(folders, size=options.size, seed=options.seed, epoch=epoch, memory=memory),
         batch_sampler=_Places(batch_size, first_step, rank, world),

@@ -22,7 +22,7 @@ from toonify.styles import Card, FileWeights, Training, Variant, parse_card
 from toonify.train.options import Options, RunOptions
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
-_WEIGHTS = {".safetensors", ".pth"}  # the latter of an older toonify
+_WEIGHTS = ("safetensors", "pth")  # the latter of an older toonify
 _PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
 _PADDING = 32  # pixels: what released generators darken along their borders; ours are of the same kind
 _UNKNOWN_LICENCE = "NOASSERTION"  # SPDX's word
@@ -141,8 +141,9 @@ class RunFolder:
         whole = msgspec.structs.replace(card, variants=variants)
         write_atomically(card_path, msgspec.json.format(msgspec.json.encode(whole), indent=2), overwrite=True)
         named = {each.weights.file for each in variants.values()}
+        ours = re.compile(rf"{re.escape(variant)}-\d+\.({'|'.join(_WEIGHTS)})")
         for path in self.path.glob(f"{variant}-*"):
-            if path.suffix in _WEIGHTS and path.name not in named:
+            if ours.fullmatch(path.name) and path.name not in named:
                 path.unlink(missing_ok=True)
 
     def _card(self) -> tuple[Path, dict[str, Variant]]:
