@@ -72,7 +72,7 @@ def test_the_exit_codes_are_documented(capsys: pytest.CaptureFixture[str]) -> No
         (["convert", "{photo}", "--style", "shinkai", "--quality", "0"], "--quality"),
         (["convert", "{photo}", "--style", "shinkai", "--format", "png", "--quality", "9"], "--quality is for jpg"),
         (["convert", "{photo}", "--style", "shinkai", "--device", "tpu"], "--device"),
-        (["convert", "{photo}", "--style", "shinkai", "--variant", "heavy"], "--variant original"),
+        (["convert", "{photo}", "--style", "shinkai", "--variant", "heavy"], "choose --variant lite or original"),
         (["convert", "{photo}", "{empty}", "--style", "shinkai", "--output", "{photo}"], "--output"),
         (["convert", "-", "{photo}", "--style", "shinkai"], "stdin"),
         (["convert", "{photo}", "--style", "x" * 300], "name too long"),
@@ -96,7 +96,7 @@ def test_a_command_line_that_cannot_be_right_is_one_line_and_code_2(
 
 
 def test_a_style_that_cannot_be_fetched_is_one_line_and_code_3(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["convert", str(photo), "--style", "shinkai"]) == 3
+    assert main(["convert", str(photo), "--style", "shinkai", "--variant", "original"]) == 3
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "HF_HUB_OFFLINE" in said
 
@@ -107,6 +107,8 @@ def test_debug_shows_the_traceback(photo: Path, tmp_path: Path) -> None:
         photo,
         "--style",
         "shinkai",
+        "--variant",
+        "original",
         "--debug",
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")},
     )
@@ -151,7 +153,10 @@ def test_importing_toonify_imports_nothing_heavy() -> None:
 def test_styles_lists_shows_and_licenses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["styles"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in ("shinkai", "hayao", "hosoda", "paprika", "original", "44.5 MB", "MIT"))
+    assert all(
+        name in listed
+        for name in ("shinkai", "hayao", "hosoda", "paprika", "original", "44.5 MB", "lite", "2.0 MB", "MIT")
+    )
     assert main(["styles", "show", "shinkai"]) == 0
     assert "d162ca947aab5aa943c3586bda550812831d5cf4" in capsys.readouterr().out
     assert main(["styles", "show", "shinkai", "--json"]) == 0

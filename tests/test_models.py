@@ -92,7 +92,7 @@ def test_raw_pixels_are_those_of_the_published_network(
     repository = test_data / "hub" / "akiyamasho" / "AnimeBackgroundGAN-Shinkai"
     monkeypatch.setattr("toonify.hub.fetch", lambda weights, quiet=False: repository / weights.file)
     photo = Image.open(test_data / "photos" / "eval" / "28.jpg").crop((100, 100, 356, 292))
-    drawn = np.asarray(load_style("shinkai", backend=backend, raw=True)(photo))
+    drawn = np.asarray(load_style("shinkai", variant="original", backend=backend, raw=True)(photo))
 
     state = torch.load(repository / "shinkai_makoto.pth", weights_only=True)
     x = torch.from_numpy(np.asarray(photo)[..., ::-1].copy()).permute(2, 0, 1)[None].double() / 127.5 - 1

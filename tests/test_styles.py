@@ -69,7 +69,7 @@ def test_an_unknown_style_lists_the_known_ones() -> None:
 
 
 def test_an_unknown_variant_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"--variant original"):
+    with pytest.raises(UsageError, match=r"choose --variant lite or original"):
         shipped_styles()["shinkai"].variant("light")
 
 
