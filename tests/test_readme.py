@@ -71,7 +71,18 @@ def test_every_option_of_convert_is_told_of(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["teacher", "photos", "output", "sizes", "start-from", "lpips-weights", "eval-metric", "gradient-weight"]
+    "option",
+    [
+        "teacher",
+        "photos",
+        "output",
+        "sizes",
+        "start-from",
+        "lpips-weights",
+        "eval-metric",
+        "gradient-weight",
+        "optimiser",
+    ],
 )
 def test_what_only_distill_has_is_told_of(option: str) -> None:
     section = README.partition("## distill\n")[2].partition("\n## ")[0]
