@@ -247,6 +247,6 @@ def test_bare_toonify_is_help_and_nothing_else(capsys: pytest.CaptureFixture[str
     assert "Commands" in (said := capsys.readouterr()).out and said.err == ""
 
 
-def test_a_table_into_a_pipe_has_a_line_for_each_style() -> None:
+def test_a_table_into_a_pipe_has_a_line_for_each_variant() -> None:
     lines = run("styles", env={**os.environ, "COLUMNS": "30"}).stdout.decode().splitlines()
-    assert len(lines) == 5 and any(line.startswith("paprika") and line.endswith("Paprika") for line in lines)
+    assert len(lines) == 9 and any(line.startswith("paprika") and line.endswith("Paprika") for line in lines)

@@ -20,7 +20,7 @@ from toonify.styles import FileWeights, parse_card, shipped_folder, shipped_styl
 
 PHOTOS = Path(__file__).parent / "data" / "photos"
 DRAWN = Path(__file__).parent / "data" / "drawn"  # the middles of what the originals draw of photos, by style
-PHOTO_OF = {"shinkai": "colosseum", "hayao": "casa-mila"}
+PHOTO_OF = {"shinkai": "colosseum", "hayao": "casa-mila", "hosoda": "singapore", "paprika": "periwinkle"}
 
 
 def pixels(path: Path) -> np.ndarray:
