@@ -40,9 +40,9 @@ class Drawn:
 def find_candidates(names: Sequence[str]) -> list[Candidate]:
     """The candidates that a user names: styles as for `convert --style`, or folders of pictures.
 
-    A style is drawn by the variant that its card puts first; "shinkai:original" names another.
-    A folder with a style card in it is a style (a run), any other a folder of pictures, which are matched to the photos
-    by their names. Raises UsageError for what is neither, and if two would be called the same; StyleError.
+    A style is drawn by the variant that its card puts first; "shinkai:original" names another. A folder with a style
+    card in it is a style (a run), any other a folder of pictures, which are matched to the photos by their names.
+    Raises UsageError for what is neither, and if two would be called the same; StyleError.
     """
     candidates = [_find_candidate(name) for name in names]
     called = [candidate.name for candidate in candidates]
@@ -61,7 +61,7 @@ def _find_candidate(name: str) -> Candidate:
         look = choose_look(style, variant=variant)
         return Candidate(f"{look.style.card.id}-{variant}", look=look)
     # Not "auto", which may be another variant tomorrow: a comparison is of what it says.
-    look = choose_look(name, variant=next(iter(find_style(name).card.variants)))
+    look = choose_look(name, variant=find_style(name).variant()[0])
     return Candidate(look.style.card.id, look=look)
 
 

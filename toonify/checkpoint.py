@@ -55,16 +55,18 @@ _ONNX_WEIGHTS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorPr
 
 
 def _load_onnx(file: BinaryIO, path: Path) -> object:
+    damaged = f"{path} is damaged or not an ONNX network"
     try:
         constants = onnx.load_model(file, load_external_data=False).graph.initializer
-        if any(onnx.external_data_helper.uses_external_data(one) for one in constants):  # it may be any file there is
-            raise WeightsError(f"{path} keeps its weights in another file; give a network that holds them")
-        weights = [one for one in constants if one.data_type in _ONNX_WEIGHTS]
+    except Exception as error:  # protobuf raises almost anything on a damaged file
+        raise WeightsError(damaged) from error
+    if any(onnx.external_data_helper.uses_external_data(one) for one in constants):  # it may be any file there is
+        raise WeightsError(f"{path} keeps its weights in another file; give a network that holds them")
+    weights = [one for one in constants if one.data_type in _ONNX_WEIGHTS]
+    try:
         return {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in weights}
-    except WeightsError:
-        raise
-    except Exception as error:  # protobuf and NumPy raise almost anything on a damaged file
-        raise WeightsError(f"{path} is damaged or not an ONNX network") from error
+    except Exception as error:  # and so does NumPy
+        raise WeightsError(damaged) from error
 
 
 _PRECISIONS = {"float32": torch.float32, "float16": torch.float16}
@@ -90,8 +92,8 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
 
     An ONNX network serves if it has all of them by the names that they have in PyTorch, as a student's has (the
     exporter may merge equal ones, or rename them); that it is the file that the card pins is for the caller to see to.
-    Raises WeightsError if the file cannot be trusted, is not the one that the
-    card pins, or does not fit the network; StyleError if there is no such network.
+    Raises WeightsError if the file cannot be trusted, is not the one that the card pins, or does not fit the network;
+    StyleError if there is no such network.
     """
     state = read_tensors(path)
     is_onnx = path.suffix.lower() == ".onnx"

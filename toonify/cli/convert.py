@@ -152,7 +152,7 @@ def convert(
         detail=detail,
         raw=raw,
     )
-    preferred = next(iter(look.style.card.variants))
+    preferred, _ = look.style.variant()
     if variant == "auto" and look.variant_name != preferred:
         name = look.style.card.id
         tell(f"{name} ({preferred}) is not here and cannot be fetched now, so {name} ({look.variant_name}) draws")

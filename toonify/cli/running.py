@@ -87,7 +87,7 @@ def end_of(run: "Run") -> list[str]:
     from toonify.train.check import duration
 
     folder = run.folder.path
-    named = Path(".", folder) if len(folder.parts) > 1 else f"./{folder}"  # a bare word could be a shipped style's name
+    named = folder if len(folder.parts) > 1 else f"./{folder}"  # a bare word could be a shipped style's name
     return [
         f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(run.folder.page)}",
         f"try it: toonify convert PHOTOS --style {display(named)}",
