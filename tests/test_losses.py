@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toonify.losses import OBJECTIVES, Objective, ObjectiveName, cam_loss, content_loss, gradient_penalty
+from toonify.losses import (
+    OBJECTIVES,
+    Objective,
+    ObjectiveName,
+    cam_loss,
+    content_loss,
+    gradient_penalty,
+    relative_content_loss,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -220,7 +228,7 @@ def test_content_is_the_mean_absolute_difference_of_features() -> None:
         values = picture.detach().numpy().transpose(0, 2, 3, 1)
         return values.astype(np.float64) @ weight.T + bias
 
-    loss = content_loss(network, drawn, photo)
+    loss = content_loss(lambda picture: [network(picture)], drawn, photo)
     assert loss.item() == pytest.approx(np.abs(features(drawn) - features(photo)).mean(), rel=1e-5)
     loss.backward()
     signs = np.sign(features(drawn) - features(photo))
@@ -232,16 +240,35 @@ def test_content_is_the_mean_absolute_difference_of_features() -> None:
 
 def test_content_of_the_photo_itself_costs_nothing() -> None:
     photo, _ = pictures()
-    assert content_loss(nn.Conv2d(3, 2, 3), photo, photo) == 0
+    network = nn.Conv2d(3, 2, 3)
+    assert content_loss(lambda picture: [network(picture), picture], photo, photo) == 0
+
+
+def test_several_feature_maps_count_alike() -> None:
+    drawn, photo = pictures()
+    maps = [lambda picture: picture * 3, lambda picture: picture[:, :1, ::2]]
+    each = [content_loss(lambda picture, one=one: [one(picture)], drawn, photo) for one in maps]  # type: ignore[misc]
+    together = content_loss(lambda picture: [one(picture) for one in maps], drawn, photo)
+    assert together.item() == pytest.approx((each[0].item() + each[1].item()) / 2, rel=1e-6)
+
+
+def test_relative_content_knows_no_scale() -> None:
+    drawn, photo = pictures()
+    sizes = np.abs(photo.numpy()).mean(axis=(1, 2, 3))
+    expected = (np.abs(drawn.numpy() - photo.numpy()).mean(axis=(1, 2, 3)) / sizes).mean()
+    for scales in ([1.0], [0.01, 100.0]):
+        found = relative_content_loss(lambda picture, by=scales: [picture * scale for scale in by], drawn, photo)  # type: ignore[misc]
+        assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_content_is_compared_in_float32() -> None:
     drawn, photo = pictures()
     network = nn.Conv2d(3, 2, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = content_loss(network, drawn, photo)
+        found = content_loss(lambda picture: [network(picture)], drawn, photo)
     assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(content_loss(network, drawn, photo).item(), rel=0.05)
+    exact = content_loss(lambda picture: [network(picture)], drawn, photo)
+    assert found.item() == pytest.approx(exact.item(), rel=0.05)
 
 
 def test_the_attentions_classifiers_are_to_say_1_of_photos_and_0_of_cartoons() -> None:

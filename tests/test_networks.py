@@ -563,10 +563,22 @@ def test_features_are_torchvisions(name: str, node: str, shape: tuple[int, ...],
     torch.save({**state, **passed_over}, tmp_path / "weights.pth")
     x = (noise(2, 3, 32, 48) + 1) / 2
     with torch.inference_mode():
-        found = load_features(name, tmp_path / "weights.pth")(x * 2 - 1)
+        (found,) = load_features(name, tmp_path / "weights.pth")(x * 2 - 1)
     assert found.shape == (2, *shape)
     expected = reference(network, node, state, x)
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_features_of_several_layers_are_those_of_each(tmp_path: Path) -> None:
+    torch.save(random_state("vgg19"), tmp_path / "weights.pth")
+    x = noise(2, 3, 32, 32)
+    layers = ["conv2_2", "relu2_2", "conv1_2", "conv3_1"]
+    with torch.inference_mode():
+        found = load_features(f"vgg19:{','.join(layers)}", tmp_path / "weights.pth")(x)
+        alone = [load_features(f"vgg19:{layer}", tmp_path / "weights.pth")(x)[0] for layer in layers]
+    assert len(found) == len(layers)
+    assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
+    assert found[0].min() < 0  # not overwritten by the ReLU behind it
 
 
 def test_vgg_may_bring_its_own_preprocessing() -> None:
@@ -578,17 +590,18 @@ def test_vgg_may_bring_its_own_preprocessing() -> None:
         "pre.bias": -torch.tensor([0.485, 0.456, 0.406]) / spread,
     }
     x = noise(1, 3, 32, 32)
-    plain, own_features = (ContentFeatures("vgg16", "conv3_1", s) for s in (state, {**state, **own}))
-    assert torch.allclose(plain(x), own_features(x), atol=1e-5)
+    plain, own_features = (ContentFeatures("vgg16", ["conv3_1"], s) for s in (state, {**state, **own}))
+    assert torch.allclose(plain(x)[0], own_features(x)[0], atol=1e-5)
     own["pre.bias"] = own["pre.bias"] + 1
-    assert not torch.allclose(plain(x), ContentFeatures("vgg16", "conv3_1", {**state, **own})(x), atol=1e-2)
+    brighter = ContentFeatures("vgg16", ["conv3_1"], {**state, **own})
+    assert not torch.allclose(plain(x)[0], brighter(x)[0], atol=1e-2)
 
 
 def test_features_stay_as_they_are() -> None:
-    features = ContentFeatures("resnet50", "layer1", random_state("resnet50"))
+    features = ContentFeatures("resnet50", ["layer1"], random_state("resnet50"))
     before = {name: tensor.clone() for name, tensor in features.state_dict().items()}
     x = noise(2, 3, 32, 32).requires_grad_()
-    nn.Sequential(features).train()(x).mean().backward()
+    nn.Sequential(features).train()(x)[0].mean().backward()
     assert not any(module.training for module in features.modules())
     assert not any(parameter.requires_grad for parameter in features.parameters())
     assert x.grad is not None and x.grad.abs().sum() > 0
@@ -607,11 +620,12 @@ def test_half_precision_files_serve_as_well(tmp_path: Path) -> None:
 
 
 def test_content_is_named_by_network_and_layer() -> None:
-    assert parse_content("vgg19") == ("vgg19", "conv4_4")
-    assert parse_content("vgg16") == ("vgg16", "conv4_3")
-    assert parse_content("resnet101") == ("resnet101", "layer2")
-    assert parse_content("resnet50:layer4") == ("resnet50", "layer4")
-    assert parse_content("vgg19:relu5_4") == ("vgg19", "relu5_4")
+    assert parse_content("vgg19") == ("vgg19", ("conv4_4",))
+    assert parse_content("vgg16") == ("vgg16", ("conv4_3",))
+    assert parse_content("resnet101") == ("resnet101", ("layer2",))
+    assert parse_content("resnet50:layer4") == ("resnet50", ("layer4",))
+    assert parse_content("vgg19:relu5_4") == ("vgg19", ("relu5_4",))
+    assert parse_content("vgg19:conv4_4,conv1_2") == ("vgg19", ("conv4_4", "conv1_2"))
 
 
 @pytest.mark.parametrize(
@@ -622,6 +636,8 @@ def test_content_is_named_by_network_and_layer() -> None:
         ("vgg19:", "choose vgg19: and one of conv1_1 to conv5_4, or relu1_1 to relu5_4"),
         ("vgg16:conv4_4", "vgg16 has no such layer; choose vgg16: and one of conv1_1 to conv5_3"),
         ("resnet50:layer5", "choose resnet50: and one of layer1 to layer4"),
+        ("vgg19:conv1_2,", "vgg19 has no such layer; choose vgg19: and one of"),
+        ("vgg19:conv1_2,conv1_2", "--content vgg19:conv1_2,conv1_2: a layer is named twice; name each once"),
         ("VGG19", "no such network"),
     ],
 )
@@ -662,7 +678,7 @@ def test_published_features_are_known_by_the_digits_in_their_names(monkeypatch: 
         load_features("resnet50", None)
     digest = file_digest(published.path)
     monkeypatch.setattr("toonify.published.file_digest", lambda path: published.sha256 + digest[8:])
-    assert load_features("resnet50", None)(noise(1, 3, 32, 32)).shape == (1, 512, 4, 4)
+    assert load_features("resnet50", None)(noise(1, 3, 32, 32))[0].shape == (1, 512, 4, 4)
 
 
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -692,7 +708,7 @@ def photo_batch(size: int) -> Tensor:
 def test_the_real_normalised_vgg_has_maps_of_mean_1_on_photos(layer: str, nets: Path) -> None:
     features = load_features(f"vgg19:{layer}", nets / "vgg19_normalised.pth")
     with torch.inference_mode():
-        means = features(photo_batch(224)).mean((0, 2, 3))
+        means = features(photo_batch(224))[0].mean((0, 2, 3))
     assert means.mean().item() == pytest.approx(1, abs=0.25)
     assert means.median().item() == pytest.approx(1, abs=0.25)
 
@@ -702,7 +718,7 @@ def test_the_real_vgg_tells_a_changed_photo_from_another_one(nets: Path) -> None
     for name, file in (("vgg19", "vgg19_normalised.pth"), ("vgg16", "vgg16_features.pth")):
         features = load_features(name, nets / file)
         with torch.inference_mode():
-            of_photos = features(photos)
-            changed = (features((photos * 0.9 + 0.05).clamp(-1, 1)) - of_photos).abs().mean()
+            (of_photos,) = features(photos)
+            changed = (features((photos * 0.9 + 0.05).clamp(-1, 1))[0] - of_photos).abs().mean()
             another = (of_photos.roll(1, 0) - of_photos).abs().mean()
         assert changed < another / 4

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 ObjectiveName = Literal["gan", "lsgan", "wgan", "wgan-gp", "hinge"]
 GRADIENT_PENALTY = 10.0  # lambda of WGAN-GP (Gulrajani et al. 2017, section 4)
@@ -97,24 +97,32 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, drawn: Te
         return (length - 1).square().mean()
 
 
-def content_loss(features: nn.Module, drawn: Tensor, photo: Tensor) -> Tensor:
-    """Mean absolute difference of two pictures' features; the photo's get no gradient (CVPR 2018, eq. 4)."""
+Features = Callable[[Tensor], Sequence[Tensor]]  # feature maps of a batch of pictures, N x C x h x w each
+
+
+def content_loss(features: Features, drawn: Tensor, photo: Tensor) -> Tensor:
+    """Mean absolute difference of two pictures' features; the photo's get no gradient (CVPR 2018, eq. 4).
+
+    Of several feature maps, the mean over the maps.
+    """
     with torch.no_grad():
-        wanted = features(photo)
-    return F.l1_loss(features(drawn).float(), wanted.float())
+        goals = features(photo)
+    losses = [F.l1_loss(found.float(), goal.float()) for found, goal in zip(features(drawn), goals, strict=True)]
+    return torch.stack(losses).mean()
 
 
-def relative_content_loss(features: nn.Module, drawn: Tensor, wanted: Tensor) -> Tensor:
+def relative_content_loss(features: Features, drawn: Tensor, wanted: Tensor) -> Tensor:
     """The content loss relative to the mean size of each wanted picture's features, so that no layer has its own scale.
 
     Two pictures of which nothing is alike come to about 1.
     """
     with torch.no_grad():
-        goal = features(wanted).float()
+        goals = [goal.float() for goal in features(wanted)]
+    losses = []
+    for found, goal in zip(features(drawn), goals, strict=True):
         size = goal.abs().mean(dim=(1, 2, 3)).clamp(min=1e-6)
-    distances = (features(drawn).float() - goal).abs().mean(dim=(1, 2, 3))
-    relative: Tensor = (distances / size).mean()
-    return relative
+        losses.append(((found.float() - goal).abs().mean(dim=(1, 2, 3)) / size).mean())
+    return torch.stack(losses).mean()
 
 
 def gradient_loss(difference: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
-"""Content features: what VGG or ResNet, trained on ImageNet, make of a picture up to one layer, never trained further.
+"""Content features: what VGG or ResNet, trained on ImageNet, make of a picture at some layers, never trained further.
 
 CartoonGAN's content loss compares them (Chen, Lai, Liu; CVPR 2018, equation 6: VGG-19, conv4_4 before its ReLU); the
-study that improves on it takes ResNet-101 up to layer2.
+study that improves on it takes ResNet-101 up to layer2. Several layers together are what perceptual losses take (as
+Johnson, Alahi, Fei-Fei; ECCV 2016): early ones hold lines where they are, late ones say what they are of.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -43,25 +44,30 @@ _BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}  # convolutions b
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in 0..1
 
 
-def parse_content(text: str) -> tuple[str, str]:
-    """Network and layer of `--content vgg19:conv4_4`, or the network's default layer if it is named alone.
+def parse_content(text: str) -> tuple[str, tuple[str, ...]]:
+    """Network and layers of `--content vgg19:conv2_2,conv4_4`, or the network's default layer if it is named alone.
 
-    Raises UsageError if there is no such network or layer.
+    Raises UsageError if there is no such network or layer, or a layer is named twice.
     """
-    network, colon, layer = text.partition(":")
+    network, colon, rest = text.partition(":")
     if network not in CONTENT:
         names = ", ".join(CONTENT)
         raise UsageError(f"--content {text}: no such network; choose one of {names}, with a layer as in vgg19:conv4_4")
     if not colon:
-        return network, CONTENT[network]
-    layers = _layer_names(network)
-    if layer not in layers:
+        return network, (CONTENT[network],)
+    known, layers = _layer_names(network), tuple(rest.split(","))
+    if not set(layers) <= known.keys():
         may = "layer1 to layer4"
         if network in _BLOCKS:
             last = _BLOCKS[network][-1]
             may = f"conv1_1 to conv5_{last}, or relu1_1 to relu5_{last} behind them"
-        raise UsageError(f"--content {text}: {network} has no such layer; choose {network}: and one of {may}")
-    return network, layer
+        raise UsageError(
+            f"--content {text}: {network} has no such layer; choose {network}: and one of {may}, "
+            "or several with commas between"
+        )
+    if len(set(layers)) < len(layers):
+        raise UsageError(f"--content {text}: a layer is named twice; name each once")
+    return network, layers
 
 
 def _layer_names(network: str) -> dict[str, int]:
@@ -78,13 +84,13 @@ def _layer_names(network: str) -> dict[str, int]:
 
 
 class ContentFeatures(nn.Module):
-    """N x 3 x H x W RGB in -1..1 to the feature map of one layer, N x C x h x w. Frozen, whatever is done to it.
+    """N x 3 x H x W RGB in -1..1 to the feature maps of its layers, N x C x h x w each. Frozen, whatever is done to it.
 
     Gradients reach the picture, not the weights; a ResNet's batch norms use the statistics of ImageNet.
     """
 
-    def __init__(self, network: str, layer: str, state: Mapping[str, Tensor]) -> None:
-        """`state` has torchvision's keys; more than is needed may be in it.
+    def __init__(self, network: str, layers: Sequence[str], state: Mapping[str, Tensor]) -> None:
+        """`layers` is in any order; `state` has torchvision's keys, and more than is needed may be in it.
 
         VGG may also be in the form of AdaIN (Huang, Belongie; ICCV 2017), whose weights are scaled until every ReLU
         map has mean 1; then `pre` is the 1x1 convolution that brings RGB in 0..1 to what the network takes.
@@ -97,8 +103,12 @@ class ContentFeatures(nn.Module):
             self.pre = nn.Conv2d(3, 3, 1)
         stages = whole.features if network in _BLOCKS else whole
         prefix = "features." if network in _BLOCKS else ""
-        kept = list(stages.named_children())[: _layer_names(network)[layer] + 1]
+        self._places = [_layer_names(network)[layer] for layer in layers]
+        kept = list(stages.named_children())[: max(self._places) + 1]
         self.layers = nn.Sequential(OrderedDict(kept))
+        for layer in self.layers:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False  # else it would overwrite the map that was asked for
         wanted = {name: state[prefix + name] for name in self.layers.state_dict() if prefix + name in state}
         self.layers.load_state_dict(
             {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in wanted.items()},
@@ -119,9 +129,15 @@ class ContentFeatures(nn.Module):
         """Stay in evaluation mode: a method may set all of its networks to training at once."""
         return super().train(False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(self.pre(x))
-        return y
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps, in the order of the layers that were asked for."""
+        maps: dict[int, Tensor] = {}
+        y = self.pre(x)
+        for place, layer in enumerate(self.layers):
+            y = layer(y)
+            if place in self._places:
+                maps[place] = y
+        return [maps[place] for place in self._places]
 
 
 def load_features(name: str, path: Path | None, *, quiet: bool = False) -> ContentFeatures:
@@ -130,14 +146,15 @@ def load_features(name: str, path: Path | None, *, quiet: bool = False) -> Conte
     Raises UsageError if there are no such features, DownloadError if the weights cannot be had, WeightsError if the
     file is not what it should be.
     """
-    network, layer = parse_content(name)
+    network, layers = parse_content(name)
     published = PUBLISHED[network]
     if path is None:
         path = fetch(published, flag=_FLAG, quiet=quiet)
     try:
-        return ContentFeatures(network, layer, read_tensors(path))
+        return ContentFeatures(network, layers, read_tensors(path))
     except RuntimeError as error:
+        last = max(layers, key=_layer_names(network).__getitem__)
         raise WeightsError(
-            f"no {published.title} up to {layer} in {display(path)}; give {_FLAG} a file with torchvision's names, "
+            f"no {published.title} up to {last} in {display(path)}; give {_FLAG} a file with torchvision's names, "
             "or leave it out"
         ) from error

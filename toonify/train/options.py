@@ -79,7 +79,7 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     content: Annotated[
         str | None,
-        say("Network of the content loss: vgg19, vgg16, resnet50 or resnet101, with :layer if you like.", LOSSES),
+        say("Network of the content loss: vgg19, vgg16, resnet50 or resnet101, with :layer,layer if you like.", LOSSES),
     ] = None
     content_weights: Annotated[
         str | None, say("Its weights, a local file. Default: torchvision's, fetched once.", LOSSES)
