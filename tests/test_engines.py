@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from toonify import engines, load_style
+from toonify.arrays import psnr
 from toonify.cli import main
 from toonify.engines import ACCELERATORS, Accelerator
 from toonify.errors import DeviceError, StyleError
-from toonify.export import psnr
 from toonify.openvino import OpenVinoGenerator, native_precision
 from toonify.runtime import OnnxGenerator, choose_device
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from toonify.arrays import psnr
 from toonify.errors import ExportError
-from toonify.export import export_onnx, psnr
+from toonify.export import export_onnx
 from toonify.generators import check_photo, load_module
 from toonify.onnx_format import CARD_KEY
 from toonify.runtime import OnnxGenerator, TorchGenerator, read_onnx_metadata

@@ -87,7 +87,7 @@ def test_raw_pixels_are_those_of_the_published_network(
     backend: str, test_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from toonify import load_style
-    from toonify.export import psnr
+    from toonify.arrays import psnr
 
     repository = test_data / "hub" / "akiyamasho" / "AnimeBackgroundGAN-Shinkai"
     monkeypatch.setattr("toonify.hub.fetch", lambda weights, quiet=False: repository / weights.file)

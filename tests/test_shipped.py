@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from toonify import load_style
-from toonify.export import psnr
+from toonify.arrays import psnr
 from toonify.generators import load_module, verify_weights
 from toonify.onnx_format import CARD_KEY
 from toonify.resize import resize

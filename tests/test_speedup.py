@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from PIL import Image
 
-from toonify.export import psnr
+from toonify.arrays import psnr
 from toonify.speedup import speed_up
 from toonify.speedup.matrices import winograd_matrices
 

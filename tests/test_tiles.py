@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from toonify.arrays import Floats
+from toonify.arrays import Floats, psnr
 from toonify.boxes import Box
 from toonify.errors import ImageError, StyleError, TilingError
-from toonify.export import psnr
 from toonify.runtime import OnnxNetwork
 from toonify.tiles import TiledNetwork, store
 from toonify.tiles.anatomy import dissect

@@ -1,4 +1,4 @@
-"""The two kinds of picture in memory, and the way from one to the other."""
+"""The kinds of picture in memory, the way from one to the other, and how near two of them are."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,3 +17,9 @@ def to_pixels(values: Floats) -> Pixels:
     """0..1 to 0..255, rounded to nearest; what lies outside is clipped."""
     scaled = np.clip(values, np.float32(0), np.float32(1)) * np.float32(255)
     return np.asarray(np.rint(scaled), np.uint8)
+
+
+def psnr(a: Floats | Halves | Pixels, b: Floats | Halves | Pixels, *, peak: float) -> float:
+    """Peak signal-to-noise ratio of two arrays in dB; infinite if they are equal."""
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(peak**2 / error))

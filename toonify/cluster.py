@@ -26,7 +26,7 @@ from toonify.discover import Job
 from toonify.drawer import Tile
 from toonify.drawing import Look, load_look
 from toonify.errors import ClusterError, ToonifyError, UsageError, display, one_line
-from toonify.runtime import Backend, Device, RanOn, available_cores, ran_on
+from toonify.runtime import Backend, Device, Precision, RanOn, available_cores, ran_on
 
 _MAX_BATCH = 8  # photos that a worker is given at once: enough to overlap decoding, drawing and encoding
 _MAX_BATCHES = 5000  # of a run; Ray keeps a record of each
@@ -41,6 +41,7 @@ class Work:
     save: SaveOptions
     device: Device
     backend: Backend
+    precision: Precision
     tile: Tile
     cpus: int  # of one worker
     folder: Path  # in which paths that are not absolute begin
@@ -122,6 +123,7 @@ class ClusterRun:
         *,
         device: Device,
         backend: Backend,
+        precision: Precision = "auto",
         tile: Tile = "auto",
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -142,7 +144,8 @@ class ClusterRun:
                 + (", or type --device cpu" if self._gpus else "")
             )
         must_exist = (jobs[0].source, _nearest_folder(jobs[0].target))
-        self._work = Work(replace(look, instead=None), save, device, backend, tile, 1, Path.cwd(), must_exist)
+        drawn = replace(look, instead=None)
+        self._work = Work(drawn, save, device, backend, precision, tile, 1, Path.cwd(), must_exist)
         self._tell = tell
         self.ran_on: list[RanOn] = []
 
@@ -213,7 +216,14 @@ class Worker:
         os.environ["OMP_NUM_THREADS"] = str(work.cpus)
         cv2.setNumThreads(work.cpus)
         warnings.simplefilter("ignore")
-        style = load_look(work.look, device=work.device, backend=work.backend, tile=work.tile, quiet=True)
+        style = load_look(
+            work.look,
+            device=work.device,
+            backend=work.backend,
+            precision=work.precision,
+            tile=work.tile,
+            quiet=True,
+        )
         self._place = Place(platform.node(), work.cpus, ran_on(style.engine))
         return style
 

@@ -76,8 +76,10 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
         memory.close()
         style.cancel()
 
-    # A network uses all cores, but beyond some it gains little; to decode and to encode takes one core each.
-    workers = [max(1, cores // 4), max(1, cores // 16), max(1, cores // 2)]
+    # A network uses all cores, but beyond some it gains little; to decode and to encode takes one core each. A GPU is
+    # idle while a picture travels: one more is to be there then.
+    drawers = 2 if style.engine.device == "cuda" else max(1, cores // 16)
+    workers = [max(1, cores // 4), drawers, max(1, cores // 2)]
     return run_stages(jobs, stages, workers=workers, on_stop=stop)
 
 

@@ -1,10 +1,12 @@
 """How a picture is drawn: at once where the memory allows it, else in tiles; what comes out is the same."""
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from toonify import network
 from toonify.arrays import Floats, Halves, Pixels
+from toonify.cuda_generator import CudaGenerator
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
 from toonify.memory import available_memory, give_back_freed_memory
 from toonify.runtime import Engine, Generator
@@ -38,7 +40,7 @@ class Drawer:
 
     def __init__(
         self,
-        generator: Generator | None,
+        generator: Generator | CudaGenerator | None,
         variant: Variant,
         *,
         padding: int,
@@ -52,6 +54,7 @@ class Drawer:
         self._open_tiled = open_tiled
         self._tiled: TiledNetwork | None = None
         self._cancelled = False
+        self._one_in_tiles = threading.Lock()  # it takes all that there is, and keeps what belongs to one picture
         if isinstance(tile, int):
             try:
                 self._network()
@@ -64,7 +67,7 @@ class Drawer:
         return self._network() if self._generator is None else self._generator
 
     def draw(self, pixels: Pixels) -> Floats | Halves:
-        """Draw H x W x 3 uint8 RGB pixels: the same shape, RGB in 0..1; float16 if in tiles.
+        """Draw H x W x 3 uint8 RGB pixels: the same shape, RGB in 0..1; float16 if in tiles or on CUDA.
 
         Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
         """
@@ -74,9 +77,11 @@ class Drawer:
                 if tile is None:
                     assert self._generator is not None  # noqa: S101 - only with a number for the tile
                     return network.draw(pixels, self._generator, self._variant, padding=self._padding)
-                return network.draw_in_tiles(
-                    pixels, self._network(), self._variant, padding=self._padding, tile=self._whole(tile)
-                )
+                with self._one_in_tiles:
+                    side = tile + -tile % self._network().multiple
+                    return network.draw_in_tiles(
+                        pixels, self._network(), self._variant, padding=self._padding, tile=side
+                    )
             except MemoryError:
                 tile = self._smaller(tile)
                 give_back_freed_memory()
@@ -120,9 +125,6 @@ class Drawer:
         if self._tile == "off" or (tile is not None and tile <= SMALLEST):
             raise MemoryError
         return self._fitting_tile() if tile is None else max(SMALLEST, tile // 2)
-
-    def _whole(self, tile: int) -> int:
-        return tile + -tile % self._network().multiple
 
     def _network(self) -> "TiledNetwork":
         if self._tiled is None:

@@ -11,10 +11,10 @@ from toonify.arrays import Floats, Halves, Pixels
 from toonify.drawer import Drawer, Tile, check_tile
 from toonify.errors import DownloadError, UsageError
 from toonify.finish import Colors, finish
-from toonify.generators import open_generator, open_tiled, variants_to_try, weights_digest
+from toonify.generators import open_for_drawing, open_tiled, variants_to_try, weights_digest
 from toonify.images import photo_from_image
 from toonify.resize import fit_long_side, resize
-from toonify.runtime import Backend, Device, Engine, ran_on
+from toonify.runtime import Backend, Device, Engine, Precision, ran_on
 from toonify.styles import LocatedStyle, Variant, find_style
 
 OutputSize = Literal["same", "drawn"] | int
@@ -162,7 +162,7 @@ class Style:
         return Sketch(full=resize(pixels, result), small=resize(pixels, drawn))
 
     def draw(self, sketch: Sketch) -> Floats | Halves:
-        """Run the network: h x w x 3 RGB in 0..1, as it draws; float16 if it did so in tiles.
+        """Run the network: h x w x 3 RGB in 0..1, as it draws; float16 if it did so in tiles or on CUDA.
 
         Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
         """
@@ -199,31 +199,40 @@ def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
 
 
 def load_look(
-    look: Look, *, device: Device = "auto", backend: Backend = "onnx", tile: Tile = "auto", quiet: bool = False
+    look: Look,
+    *,
+    device: Device = "auto",
+    backend: Backend = "onnx",
+    precision: Precision = "auto",
+    tile: Tile = "auto",
+    quiet: bool = False,
 ) -> Style:
     """Fetch what a look needs, if it is not there, and make it ready to draw.
 
     `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
-    What comes out is the same. If the network cannot be fetched and the look has another one `instead`, that is loaded,
+    What comes out is the same. `precision`: of a network on CUDA; "auto" is float16 where that cannot be told from
+    float32. If the network cannot be fetched and the look has another one `instead`, that is loaded,
     and a line on stderr says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     try:
-        return _load(look, device=device, backend=backend, tile=tile, quiet=quiet)
+        return _load(look, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)
     except DownloadError as error:
         if look.instead is None:
             raise
         print(f"{look.style.card.id} ({look.variant_name}) left aside: {error}", file=sys.stderr)
-        return load_look(look.instead, device=device, backend=backend, tile=tile, quiet=quiet)
+        return load_look(look.instead, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)
 
 
-def _load(look: Look, *, device: Device, backend: Backend, tile: Tile, quiet: bool) -> Style:
+def _load(look: Look, *, device: Device, backend: Backend, precision: Precision, tile: Tile, quiet: bool) -> Style:
     check_tile(tile)
+    if backend != "onnx" and precision != "auto":
+        raise UsageError(f"--precision {precision} is for --backend onnx; drop it, or --backend {backend}")
     if backend != "onnx" and isinstance(tile, int):
         raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")
     place = look.style, look.variant_name
     generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
-        generator = open_generator(*place, backend=backend, device=device, quiet=quiet)
+        generator = open_for_drawing(*place, backend=backend, device=device, precision=precision, quiet=quiet)
         place_of_tiles = "cuda" if generator.device == "cuda" else "cpu"
     drawer = Drawer(
         generator,
@@ -241,6 +250,7 @@ def load_style(
     variant: str = "auto",
     device: Device = "auto",
     backend: Backend = "onnx",
+    precision: Precision = "auto",
     tile: Tile = "auto",
     quiet: bool = False,
     **options: Any,
@@ -250,8 +260,8 @@ def load_style(
     >>> shinkai = load_style("shinkai")
     >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
 
-    `tile` is as for `load_look`, `options` are those of `draw_options`: size, output_size, keep_color, saturation,
-    strength, detail, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
+    `precision` and `tile` are as for `load_look`, `options` are those of `draw_options`: size, output_size, keep_color,
+    saturation, strength, detail, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     look = choose_look(name, variant=variant, **options)
-    return load_look(look, device=device, backend=backend, tile=tile, quiet=quiet)
+    return load_look(look, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from toonify.arrays import Floats, Pixels
+from toonify.arrays import Floats, psnr
 from toonify.errors import ExportError, one_line
 from toonify.files import write_atomically
 from toonify.onnx_format import CARD_KEY, OPSET
@@ -64,12 +63,6 @@ def export_onnx(
         )
     write_atomically(target, data, overwrite=overwrite)
     return agreement
-
-
-def psnr(a: Floats | Pixels, b: Floats | Pixels, *, peak: float) -> float:
-    """Peak signal-to-noise ratio of two arrays in dB; infinite if they are equal."""
-    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return float("inf") if error == 0 else 10 * float(np.log10(peak**2 / error))
 
 
 def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, fp16: bool, for_cpu: bool) -> bytes:

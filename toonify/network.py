@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from toonify.arrays import Floats, Halves, Pixels
 from toonify.boxes import Box
+from toonify.cuda_generator import CudaGenerator
 from toonify.runtime import Generator
 from toonify.styles import Variant
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from toonify.tiles import TiledNetwork
 
 
-def draw(pixels: Pixels, generator: Generator, variant: Variant, *, padding: int) -> Floats:
-    """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on, at once: H x W x 3 float32 RGB in 0..1.
+def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant, *, padding: int) -> Floats | Halves:
+    """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on, at once: H x W x 3 RGB in 0..1, float16 from CUDA.
 
     The picture is reflected outwards by `padding` pixels, and right and below to the size that the network takes, and
     cropped after: what the network does at its border falls outside. Raises MemoryError.
@@ -23,7 +24,11 @@ def draw(pixels: Pixels, generator: Generator, variant: Variant, *, padding: int
     height, width = pixels.shape[:2]
     frame = taken_size(height, width, variant=variant, padding=padding)
     padded = _part(pixels, Box(0, 0, *frame), padding)
-    drawing = from_batch(generator(to_batch(padded, variant)), variant)
+    drawing: Floats | Halves
+    if isinstance(generator, CudaGenerator):
+        drawing = generator.draw(padded)
+    else:
+        drawing = from_batch(generator(to_batch(padded, variant)), variant)
     return drawing[padding : padding + height, padding : padding + width]
 
 

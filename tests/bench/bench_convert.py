@@ -58,7 +58,7 @@ def network_against_openvino(style: str, name: str) -> list[tuple[str, str]]:
     """One 512 x 512 photo: what `convert` runs on the CPU, and OpenVINO in the precisions that the CPU has."""
     if importlib.util.find_spec("openvino") is None:
         return []
-    from toonify.export import psnr
+    from toonify.arrays import psnr
     from toonify.generators import onnx_file, open_generator
     from toonify.network import to_batch
     from toonify.openvino import OpenVinoGenerator, native_precision

@@ -1,7 +1,7 @@
 """Measures the stages of `toonify convert` alone, and how well they overlap on whole folders.
 
     python tests/bench/bench_folder.py [PHOTOS] [--style shinkai] [--variant original] [--size N|full]
-        [--megapixels 12] [--count 8] [--backend onnx]
+        [--megapixels 12] [--count 8] [--backend onnx] [--device cpu|cuda]
 
 PHOTOS is a folder; without it the sample photos of the repository serve. The second folder has `--count` of them,
 enlarged to `--megapixels`. Prints a Markdown table: megapixels of photos a second in each stage by itself, on one
@@ -43,7 +43,9 @@ def measure(title: str, photos: Path, options: argparse.Namespace) -> str:
     from toonify.images import encode_picture, read_photo
 
     size = options.size if options.size in (None, "full") else int(options.size)
-    loaded = load_style(options.style, variant=options.variant, size=size, device="cpu", backend=options.backend)
+    loaded = load_style(
+        options.style, variant=options.variant, size=size, device=options.device, backend=options.backend
+    )
     seconds: dict[str, float] = defaultdict(float)
     pixels = 0
 
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--backend", default="onnx")
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     print("| megapixels/s | decode | network | finish | encode | all together | the network's share of the time |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

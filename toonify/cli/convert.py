@@ -16,6 +16,7 @@ from toonify.cli.options import (
     DeviceName,
     DeviceOption,
     MaxMegapixelsOption,
+    PrecisionName,
     QuietOption,
     VariantOption,
 )
@@ -104,6 +105,9 @@ def convert(
     ] = None,
     device: DeviceOption = DeviceName.auto,
     backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
+    precision: Annotated[
+        PrecisionName, typer.Option(help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.")
+    ] = PrecisionName.auto,
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:
@@ -175,14 +179,20 @@ def convert(
     finish = functools.partial(_convert_files, jobs, report=report, quiet=quiet, debug=debug)
     if not jobs and not streaming:  # a shard may be empty
         return finish(look, lambda: iter(()), [])
+    runs_on: dict[str, Any] = {
+        "device": device.value,
+        "backend": backend.value,
+        "precision": precision.value,
+        "tile": sides,
+    }
     if ray is not None:
         from toonify.cluster import ClusterRun, connected
 
         with connected(ray, hush=not debug):
-            run = ClusterRun(jobs, look, save, device=device.value, backend=backend.value, tile=sides, tell=tell)
+            run = ClusterRun(jobs, look, save, **runs_on, tell=tell)
             tell(f"{look} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
             return finish(look, run.outcomes, run.ran_on)
-    loaded = load_look(look, device=device.value, backend=backend.value, tile=sides, quiet=quiet)
+    loaded = load_look(look, **runs_on, quiet=quiet)
     tell(str(loaded))
     if streaming:
         return _convert_stream(loaded, save, format, quiet=quiet)

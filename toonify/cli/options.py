@@ -26,6 +26,14 @@ class BackendName(StrEnum):
     tensorrt = "tensorrt"
 
 
+class PrecisionName(StrEnum):
+    """What a network calculates in."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    fp16 = "fp16"
+
+
 class ModeName(StrEnum):
     """How pictures are brought to Inception's size."""
 

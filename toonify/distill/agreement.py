@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from toonify.arrays import Pixels
+from toonify.arrays import Pixels, psnr
 from toonify.discover import Found
 from toonify.distill.options import DistillOptions
 from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, draw_options
 from toonify.errors import DownloadError, ImageError, UsageError, display
-from toonify.export import psnr
 from toonify.files import write_atomically
 from toonify.images import encode_picture
 from toonify.metrics.lpips import Lpips, find_lpips_weights

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from toonify.arrays import Floats
+from toonify.arrays import Floats, psnr
 from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, choose_look
-from toonify.export import psnr
 from toonify.generators import check_photo, load_module, open_generator
 from toonify.methods.player import Precision
 from toonify.runtime import Device, Generator, TorchGenerator
