@@ -1,5 +1,6 @@
-"""What draws on CUDA, on the CPU: the same graph, the same lanes, other memory."""
+"""What draws on CUDA, on the CPU: the same graph and the same sessions on another provider."""
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
-from toonify import cuda_generator, network, pinned
+from toonify import cuda_generator, load_style, network
 from toonify.arrays import Floats, Pixels, psnr
+from toonify.cli import main
 from toonify.cuda_generator import CudaGenerator
+from toonify.errors import DeviceError, UsageError
 from toonify.pixel_graph import take_pixels
-from toonify.runtime import OnnxGenerator
+from toonify.runtime import OnnxGenerator, OnnxNetwork, Precision
 from toonify.styles import FileWeights, Variant
 
 
@@ -75,7 +79,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return sessions
 
 
-def test_each_size_has_a_lane_that_is_used_again(tiny_onnx: Path, opened: list[object]) -> None:
+def test_each_size_has_a_session_that_is_used_again(tiny_onnx: Path, opened: list[object]) -> None:
     generator = on_cpu(tiny_onnx, variant())
     photos = [photo(48, 64, 1), photo(64, 48, 2), photo(48, 64, 3)]
     first = [generator.draw(each) for each in photos]
@@ -94,7 +98,7 @@ def test_a_drawing_is_the_callers_own(tiny_onnx: Path) -> None:
     assert np.array_equal(first, kept)
 
 
-def test_lanes_beyond_what_may_be_kept_go(
+def test_sessions_beyond_what_may_be_kept_go(
     tiny_onnx: Path, opened: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cuda_generator, "KEPT_PIXELS", 2 * 48 * 64)
@@ -110,7 +114,7 @@ def test_lanes_beyond_what_may_be_kept_go(
     assert len(opened) == 4
 
 
-def test_threads_have_lanes_of_their_own(tiny_onnx: Path) -> None:
+def test_threads_have_sessions_of_their_own(tiny_onnx: Path) -> None:
     generator = on_cpu(tiny_onnx, variant())
     photos = [photo(48 + 4 * (seed % 3), 64, seed) for seed in range(24)]
     expected = [generator.draw(each) for each in photos]
@@ -128,19 +132,19 @@ def test_threads_have_lanes_of_their_own(tiny_onnx: Path) -> None:
     assert all(np.array_equal(found[place], each) for place, each in enumerate(expected))
 
 
-def test_without_memory_the_lanes_that_wait_make_room_once(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_the_sessions_that_wait_make_room_once(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = on_cpu(tiny_onnx, variant())
     expected = generator.draw(photo())
-    real, left = cuda_generator.OnnxNetwork.run_bound, [1]
+    real, left = cuda_generator.OnnxNetwork.run, [1]
 
-    def run_bound(self: cuda_generator.OnnxNetwork, binding: object) -> None:
+    def run(self: cuda_generator.OnnxNetwork, inputs: dict[str, Pixels], *, last: bool = True) -> object:
         if left[0]:
             left[0] -= 1
             raise MemoryError
-        real(self, binding)
+        return real(self, inputs, last=last)
 
-    monkeypatch.setattr(cuda_generator.OnnxNetwork, "run_bound", run_bound)
-    generator.draw(photo(32, 32))  # the lane of the first photo goes
+    monkeypatch.setattr(cuda_generator.OnnxNetwork, "run", run)
+    generator.draw(photo(32, 32))  # the session of the first photo goes
     assert np.array_equal(generator.draw(photo()), expected)
     left[0] = 3
     with pytest.raises(MemoryError):
@@ -169,55 +173,94 @@ def test_cancel_ends_what_runs_and_all_that_would_begin(tiny_onnx: Path) -> None
         generator.draw(photo())
 
 
-class Driver:
-    """A stand-in for NVIDIA's driver that gives memory of its own."""
+@pytest.fixture
+def as_if_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose CUDA is the CPU."""
 
-    def __init__(self, *, full: bool = False) -> None:
-        self.full = full
-        self.given: dict[int, object] = {}
+    class OnCpu(CudaGenerator):
+        def __init__(self, data: bytes, arithmetic: str) -> None:
+            super().__init__(data, arithmetic, device="cpu")
+            self.device = "cuda"
 
-    def cuDeviceGet(self, device: object, number: int) -> int:  # noqa: N802
-        return 0
+        def _open(self, device: str) -> OnnxNetwork:
+            return super()._open("cpu")
 
-    cuDevicePrimaryCtxRetain = cuDeviceGet  # noqa: N815
-
-    def cuCtxPushCurrent_v2(self, context: object) -> int:  # noqa: N802
-        return 0
-
-    cuCtxPopCurrent_v2 = cuCtxPushCurrent_v2  # noqa: N815
-
-    def cuMemHostAlloc(self, address: object, size: object, flags: int) -> int:  # noqa: N802
-        if self.full:
-            return 2
-        buffer = np.zeros(size.value, np.uint8)  # type: ignore[attr-defined]
-        self.given[buffer.ctypes.data] = buffer
-        address._obj.value = buffer.ctypes.data  # type: ignore[attr-defined]
-        return 0
-
-    def cuMemFreeHost(self, address: object) -> int:  # noqa: N802
-        del self.given[address.value]  # type: ignore[attr-defined]
-        return 0
+    monkeypatch.setattr("toonify.cuda_generator.CudaGenerator", OnCpu)
+    monkeypatch.setattr(
+        "toonify.generators.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
+    )
 
 
-def test_page_locked_memory_lives_as_long_as_its_array(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = Driver()
-    monkeypatch.setattr(pinned, "_driver", lambda: driver)
-    array = pinned.empty((3, 5), np.float16)
-    array[:] = 7
-    part = array[1:]
-    (buffer,) = driver.given.values()
-    assert buffer.nbytes == 30 and np.array_equal(buffer.view(np.float16), np.full(15, 7, np.float16))  # type: ignore[attr-defined]
-    del array, buffer
-    assert len(driver.given) == 1 and part.sum() == 70
-    del part
-    assert not driver.given
+def spoil(monkeypatch: pytest.MonkeyPatch, *arithmetics: str) -> None:
+    """Let the device draw blanks in these kinds of numbers."""
+    real = CudaGenerator.draw
+
+    def draw(self: CudaGenerator, pixels: Pixels) -> object:
+        drawn = real(self, pixels)
+        return drawn * np.float16(0) if self.provider.endswith(arithmetics) else drawn
+
+    monkeypatch.setattr(CudaGenerator, "draw", draw)
 
 
-@pytest.mark.parametrize("driver", [None, Driver(full=True)])
-def test_without_page_locked_memory_there_is_ordinary(driver: Driver | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pinned, "_driver", lambda: driver)
-    array = pinned.empty((2, 0, 3), np.uint8)
-    assert array.shape == (2, 0, 3)
-    array = pinned.empty((2, 3), np.float32)
-    array[:] = 1
-    assert array.dtype == np.float32 and array.sum() == 6
+@pytest.mark.usefixtures("as_if_cuda")
+@pytest.mark.parametrize(
+    ("precision", "spoilt", "found"),
+    [
+        ("auto", (), "float16"),
+        ("fp16", (), "float16"),
+        ("fp32", (), "float32"),
+        ("auto", ("float16",), "float32"),
+        ("fp32", ("float16",), "float32"),
+    ],
+)
+def test_what_draws_on_cuda_has_drawn_as_the_cpu_does(
+    precision: Precision, spoilt: tuple[str, ...], found: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
+    spoil(monkeypatch, *spoilt)
+    style = load_style(str(tiny_onnx), precision=precision, quiet=True)
+    assert str(style).endswith(f"on cuda, {style.engine.engine}, CPUExecutionProvider, {found}")
+    assert psnr(style(photo()), expected, peak=255) > 50
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+def test_a_device_that_draws_otherwise_is_left_aside(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
+    spoil(monkeypatch, "float16", "float32")
+    style = load_style(str(tiny_onnx), quiet=True)
+    assert style.engine.device == "cpu" and np.array_equal(style(photo()), expected)
+    said = capsys.readouterr().err
+    assert "CUDA left aside" in said and "dB from the CPU's drawing" in said and said.count("\n") == 1
+    for precision in ("auto", "fp32", "fp16"):
+        with pytest.raises(DeviceError, match=r"does not suit .*; drop it, or type --device cpu"):
+            load_style(str(tiny_onnx), device="cuda", precision=precision, quiet=True)
+    with pytest.raises(DeviceError, match="--precision fp16 does not suit"):  # what was asked for is not passed over
+        load_style(str(tiny_onnx), precision="fp16", quiet=True)
+
+
+def test_a_precision_that_cannot_be_had_is_refused(tiny_onnx: Path) -> None:
+    with pytest.raises(DeviceError, match="--precision fp16 is for ONNX Runtime on CUDA"):
+        load_style(str(tiny_onnx), precision="fp16", device="cpu", quiet=True)
+    with pytest.raises(UsageError, match="--precision fp32 is for --backend onnx; drop it, or --backend torch"):
+        load_style(str(tiny_onnx), precision="fp32", backend="torch", quiet=True)
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+def test_a_folder_is_drawn_on_cuda_as_on_the_cpu(
+    tiny_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted((Path(__file__).parent / "data" / "photos").glob("*.jpg")):
+        shutil.copy(path, photos)
+    options = ["--style", str(tiny_onnx), "--size", "256", "--format", "png"]
+    assert main(["convert", str(photos), *options, "--output", str(tmp_path / "gpu")]) == 0
+    assert "cuda" in capsys.readouterr().err
+    assert main(["convert", str(photos), *options, "--output", str(tmp_path / "cpu"), "--device", "cpu"]) == 0
+    names = sorted(path.name for path in (tmp_path / "cpu").iterdir())
+    assert len(names) == 4
+    for name in names:
+        one, other = (np.asarray(Image.open(tmp_path / place / name)) for place in ("gpu", "cpu"))
+        assert psnr(one, other, peak=255) > 50

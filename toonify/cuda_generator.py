@@ -1,44 +1,27 @@
 """A generator on ONNX Runtime's CUDA provider, kept ready for the sizes of picture that a folder has.
 
-What was measured on an H100 decides the shape of it (tests/bench/bench_cuda.py; 1024 x 768, a released generator):
+What was measured on an H100 and an H200 decides the shape of it (a released generator, 1024 x 768):
 
 - ONNX Runtime chooses its kernels anew whenever the size of a picture changes, even back to one that it had before:
   60 ms with heuristics and half a second with trials, for a drawing that takes 10 ms. So each size has a session of its
-  own, a lane, and a photo goes to the lane of its size.
+  own, and a photo goes to the one of its size.
 - Batches of equal pictures are not worth waiting for: at that size eight at once take as long as one after the other,
-  and at 512 x 384 an eighth less. Two lanes in two threads overlap what is left.
-- float16, channels last, takes 0.6 times as long as TF32, and agrees with float32 to 72 dB.
-- Bytes travel, not floats (`pixel_graph`), through page-locked memory that each lane owns: 6 % of a drawing's time.
+  and at 512 x 384 an eighth less. Two sessions in two threads overlap what is left.
+- float16, channels last, takes 0.6 times as long as TF32, and agrees with the CPU's float32 to 75 dB.
+- Bytes travel, not floats (`pixel_graph`), in ordinary memory. Page-locked memory, bound to the session, would save 6 %
+  of a drawing's time; but ONNX Runtime returns before copies to it are done, and pictures came out half drawn or blank.
 """
 
 import threading
 
 import numpy as np
 
-from toonify import pinned
 from toonify.arrays import Halves, Pixels
-from toonify.pixel_graph import DRAWING, PIXELS
+from toonify.onnx_format import PICTURE, PIXELS
 from toonify.runtime import OnnxNetwork
 
-KEPT_PIXELS = 8_000_000  # of all lanes that wait for pictures: a lane keeps half a gigabyte for each megapixel
+KEPT_PIXELS = 8_000_000  # of all sessions that wait for pictures: one keeps half a gigabyte for each megapixel
 _Size = tuple[int, ...]  # height and width
-
-
-class _Lane:
-    """A session that has its kernels for pictures of one size, with memory for both ends."""
-
-    def __init__(self, network: OnnxNetwork, size: _Size) -> None:
-        self.network = network
-        self.size = size
-        self._pixels = pinned.empty((1, *size, 3), np.uint8)
-        self._drawing = pinned.empty((1, *size, 3), np.float16)
-        self._binding = network.bind({PIXELS: self._pixels}, {DRAWING: self._drawing})
-
-    def draw(self, pixels: Pixels) -> Halves:
-        self._pixels[0] = pixels
-        self.network.run_bound(self._binding)
-        drawing: Halves = self._drawing[0].copy()
-        return drawing
 
 
 class CudaGenerator:
@@ -51,8 +34,8 @@ class CudaGenerator:
         self._network = network
         self._spare: OnnxNetwork | None = self._open(device)
         self._lock = threading.Lock()
-        self._free: list[_Lane] = []  # the one that was used last comes last
-        self._busy: list[_Lane] = []
+        self._free: list[tuple[_Size, OnnxNetwork]] = []  # the one that was used last comes last
+        self._busy: list[OnnxNetwork] = []
         self._cancelled = False
         self.engine, self.device = self._spare.engine, device
         self.provider = f"{self._spare.provider}, {arithmetic}"
@@ -76,40 +59,43 @@ class CudaGenerator:
         """End the calls that run in other threads, as soon as the engine can. No other can begin after."""
         with self._lock:
             self._cancelled = True
-            for lane in self._busy:
-                lane.network.cancel()
+            for network in self._busy:
+                network.cancel()
 
     def _draw(self, pixels: Pixels) -> Halves:
-        lane = self._take(pixels.shape[:2])
+        size = pixels.shape[:2]
+        network = self._take(size)
+        good = False
         try:
-            drawing = lane.draw(pixels)
-        except BaseException:
-            self._leave(lane, again=False)
-            raise
-        self._leave(lane, again=True)
+            drawing: Halves = network.run({PIXELS: pixels[None]}, last=False)[PICTURE][0]
+            good = True
+        finally:
+            self._leave(network, size, again=good)
         return drawing
 
-    def _take(self, size: _Size) -> _Lane:
+    def _take(self, size: _Size) -> OnnxNetwork:
+        """A session that nobody else uses: the one of this size that was used last, or a new one."""
         with self._lock:
-            lane = next((each for each in reversed(self._free) if each.size == size), None)
-            spare, self._spare = (self._spare, None) if lane is None else (None, self._spare)
-            if lane is not None:
-                self._free.remove(lane)
-        if lane is None:
-            lane = _Lane(spare or self._open(self.device), size)
+            found = next((each for each in reversed(self._free) if each[0] == size), None)
+            if found is not None:
+                self._free.remove(found)
+                network: OnnxNetwork | None = found[1]
+            else:
+                network, self._spare = self._spare, None
+        network = network or self._open(self.device)
         with self._lock:
             if self._cancelled:
                 raise InterruptedError
-            self._busy.append(lane)
-        return lane
+            self._busy.append(network)
+        return network
 
-    def _leave(self, lane: _Lane, *, again: bool) -> None:
-        """Let a lane wait for a picture of its size; those that have waited longest go where too much is kept."""
+    def _leave(self, network: OnnxNetwork, size: _Size, *, again: bool) -> None:
+        """Let a session wait for a picture of its size; those that have waited longest go where too much is kept."""
         with self._lock:
-            self._busy.remove(lane)
+            self._busy.remove(network)
             if again:
-                self._free.append(lane)
-            while len(self._free) > 1 and sum(int(np.prod(each.size)) for each in self._free) > KEPT_PIXELS:
+                self._free.append((size, network))
+            while len(self._free) > 1 and sum(int(np.prod(each)) for each, _ in self._free) > KEPT_PIXELS:
                 del self._free[0]
 
     def _open(self, device: str) -> OnnxNetwork:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from toonify.onnx_format import PICTURE, PIXELS
 from toonify.styles import Variant
 
-PIXELS, DRAWING = "pixels", "picture"
 _BACKWARD = 2, 1, 0  # of the channels: RGB to BGR, and back
 
 
@@ -52,12 +52,12 @@ def take_pixels(model: ModelProto, variant: Variant, *, halves: bool) -> ModelPr
         after.add("Gather", *order, axis=3)
     after.add("Cast", to=TensorProto.FLOAT16)
 
-    nodes = [*before.ending_in(photo), *graph.node, *after.ending_in(DRAWING)]
+    nodes = [*before.ending_in(photo), *graph.node, *after.ending_in(PICTURE)]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     sides: list[str | int | None] = ["batch", "height", "width", 3]
     graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, sides))
-    graph.output.append(helper.make_tensor_value_info(DRAWING, TensorProto.FLOAT16, sides))
+    graph.output.append(helper.make_tensor_value_info(PICTURE, TensorProto.FLOAT16, sides))
     return model
 
 

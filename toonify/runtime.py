@@ -2,8 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -86,35 +85,15 @@ class OnnxNetwork:
         Raises InterruptedError if `cancel` is called meanwhile, MemoryError.
         """
         options = self._last_options if last else self._options
-        with self._errors_named():
-            outputs = self._session.run(None, inputs, options)
-        return dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
-
-    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Any:
-        """What `run_bound` takes: where inputs are read and outputs written, by name. The arrays must live as long."""
-        binding = self._session.io_binding()
-        for name, array in inputs.items():
-            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        for name, array in outputs.items():
-            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        return binding
-
-    def run_bound(self, binding: Any) -> None:
-        """Run from and to the memory of a binding. Raises InterruptedError if `cancel` is called, MemoryError."""
-        with self._errors_named():
-            self._session.run_with_iobinding(binding, self._options)
-
-    @contextmanager
-    def _errors_named(self) -> Iterator[None]:
-        """onnxruntime's errors have no classes of their own: raise those that they mean."""
         try:
-            yield
-        except Exception as error:
-            if self._options.terminate:
+            outputs = self._session.run(None, inputs, options)
+        except Exception as error:  # onnxruntime's errors have no classes of their own
+            if options.terminate:
                 raise InterruptedError from error
             if any(said in str(error).lower() for said in ("alloc", "out of memory")):
                 raise MemoryError from error
             raise
+        return dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
 
     def cancel(self) -> None:
         """End the run in another thread, and all later ones, as soon as the engine can."""
