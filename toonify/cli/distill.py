@@ -37,7 +37,6 @@ def _distill(
         describe,
         draw_targets,
         estimate,
-        make_student,
         network_file,
         open_needed,
         outline,
@@ -45,7 +44,7 @@ def _distill(
         write_network,
     )
     from toonify.errors import ToonifyError, TrainingError, display
-    from toonify.train.start import rehearse
+    from toonify.train.start import make_run, rehearse
 
     options, resumed = choose_options(resume, asked, DistillOptions)
     prepared = prepare(options, resumed)
@@ -55,12 +54,12 @@ def _distill(
         teacher = open_needed(prepared, quiet=True)
         if teacher is not None:
             tell([f"drawings: {teacher.remark}", estimate(prepared, teacher)])
-        run, remarks = make_student(outline(prepared), quiet=quiet)
+        run, remarks = make_run(outline(prepared), quiet=quiet)
         tell([*remarks_on(outline(prepared), run, remarks), *rehearse(run)])
         return 0
 
     if resumed is None:  # what is wrong with networks and their weights, before hours of drawing
-        rehearsal, _ = make_student(outline(prepared), quiet=quiet)
+        rehearsal, _ = make_run(outline(prepared), quiet=quiet)
         if rehearsal.evaluation is not None:
             rehearsal.evaluation.open(quiet=quiet)
 
@@ -69,7 +68,7 @@ def _distill(
 
     prepared = draw_targets(prepared, quiet=quiet, bar=bar, tell=lambda line: tell([line]))
     lined = outline(prepared)
-    run, remarks = make_student(lined, quiet=quiet)
+    run, remarks = make_run(lined, quiet=quiet)
     tell([] if quiet else remarks_on(lined, run, remarks))
     if run.evaluation is not None:
         run.evaluation.open(quiet=quiet)

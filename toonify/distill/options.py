@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 from toonify.errors import UsageError
-from toonify.train.options import CARD, DATA, LEARNING, LOSSES, METHOD, NETWORKS, SHOWN, RunOptions, Side, Weight, say
+from toonify.train.options import CARD, DATA, LEARNING, LOSSES, METHOD, SHOWN, RunOptions, Side, Weight, say
 
 
 class DistillOptions(RunOptions, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         "teacher": "give a style, the folder of a run or an ONNX file",
         "output": "give the run's folder, such as runs/NAME",
     }
-    paths: ClassVar[frozenset[str]] = RunOptions.paths | {"teacher", "start_from", "lpips_weights"}
+    paths: ClassVar[frozenset[str]] = RunOptions.paths | {"teacher", "lpips_weights"}
     # Not --eval-photos: they were drawn by the teacher when the run began.
     changeable: ClassVar[frozenset[str]] = (RunOptions.changeable - {"eval_photos"}) | {
         "eval_metric",
@@ -26,9 +26,6 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
     variant: Annotated[str, say("Variant of the teacher: auto takes the first that is not small itself.", METHOD)] = (
         "auto"
     )
-    start_from: Annotated[
-        str | None, say("A run or style whose weights the student begins with; it has the same layers.", NETWORKS)
-    ] = None
     sizes: Annotated[
         str | None,
         say("Long sides at which photos are drawn, in turn, such as 512,768. Default: the teacher's own.", DATA),

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -30,11 +30,11 @@ from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
 from toonify.models.lite import LiteConfig
-from toonify.styles import Card, LocatedStyle, Training, find_style
+from toonify.styles import Card, Training, find_style
+from toonify.train.begin import find_start
 from toonify.train.check import duration
 from toonify.train.data import Folder, Folders, find_pictures
 from toonify.train.folder import RunFolder, trained_variant
-from toonify.train.loop import Run
 from toonify.train.samples import Samples, choose_pairs, choose_samples
 from toonify.train.settings import method_settings
 from toonify.train.start import (
@@ -44,7 +44,6 @@ from toonify.train.start import (
     describe_folder,
     describe_plan,
     make_plan,
-    make_run,
 )
 
 VARIANT = "lite"  # what the student is called on its card
@@ -108,7 +107,7 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
     if options.eval_photos is not None:  # at the style's own size, at which convert draws
         held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, look, (), resumed)
     if options.start_from is not None and resumed is None:
-        _find_start(options.start_from, LiteConfig(settings.width, settings.blocks))
+        find_start(options.start_from, "lite", asdict(LiteConfig(settings.width, settings.blocks)))
     return Preparation(options, settings, precision, folder, look, pairs, held_out, resumed)
 
 
@@ -206,19 +205,6 @@ def outline(prepared: Preparation) -> Outline:
     )
 
 
-def make_student(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
-    """The run, with the weights of `--start-from` if there are any. Raises what `make_run` does, and StyleError."""
-    run, remarks = make_run(lined, quiet=quiet)
-    assert isinstance(lined.options, DistillOptions)  # noqa: S101
-    start = lined.options.start_from
-    if start is not None and lined.resumed is None:
-        config = LiteConfig(**run.method.config)
-        located, name = _find_start(start, config)
-        run.method.generators.begin_with(load_module(located, name, quiet=quiet).state_dict())
-        remarks.append(f"begins with the weights of {located.card.id} ({name})")
-    return run, remarks
-
-
 def network_file(folder: RunFolder) -> Path:
     """The ONNX file that a finished run leaves."""
     return folder.path / f"{folder.name}-{VARIANT}.onnx"
@@ -235,21 +221,6 @@ def write_network(folder: RunFolder) -> str:
     module = load_module(located, VARIANT)
     agreement = export_onnx(module, located.card, VARIANT, path, photo=photo, overwrite=True)
     return f"{display(path)}: {path.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB"
-
-
-def _find_start(name: str, config: LiteConfig) -> tuple[LocatedStyle, str]:
-    """The style that `--start-from` names, and which variant is a student's. Raises UsageError, StyleError."""
-    located = find_style(name)
-    for variant, each in located.card.variants.items():
-        if each.architecture != "lite":
-            continue
-        if LiteConfig(**each.config) != config:  # type: ignore[arg-type]
-            there = LiteConfig(**each.config)  # type: ignore[arg-type]
-            raise UsageError(
-                f"--start-from {display(name)} has --width {there.width} and --blocks {there.blocks}; give the same"
-            )
-        return located, variant
-    raise UsageError(f"--start-from {display(name)}: no student; give a style with a lite variant, or a run of distill")
 
 
 def student_card(prepared: Preparation, method: Method, training: Training) -> Card:

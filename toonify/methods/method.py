@@ -101,6 +101,11 @@ class Method(ABC):
         """The network from photo to cartoon as it is kept: the moving average, if there is one."""
         return _networks(self.generators.kept_network)[0]
 
+    def begin_with(self, state: Mapping[str, Tensor]) -> None:
+        """Give the network from photo to cartoon other weights than fresh ones. RuntimeError: they do not fit."""
+        self.generator.load_state_dict(state)
+        self.kept_generator.load_state_dict(state)
+
     @abstractmethod
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """Add the gradients of the turn's players, and return the losses (scalars, not weighted by the share)."""

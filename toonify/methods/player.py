@@ -87,11 +87,6 @@ class Player:
         assert isinstance(self.network, nn.ModuleList)  # noqa: S101
         return self.network[number]
 
-    def begin_with(self, state: dict[str, Tensor]) -> None:
-        """Take other weights than fresh ones. Raises RuntimeError if they do not fit."""
-        self.network.load_state_dict(state)
-        self.kept_network.load_state_dict(state)
-
     def zero(self) -> None:
         """Forget the gradients."""
         for optimiser in self._optimisers.values():

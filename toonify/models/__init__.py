@@ -1,7 +1,7 @@
 """The networks, and the table by which a card or a command names them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,26 +20,30 @@ class Architecture:
     `multiple` and `minimum` are what a card says under these names of a network with this config.
     """
 
-    build: Callable[[Mapping[str, Any]], nn.Module]
+    config_type: Callable[..., Any]  # a dataclass
+    network: Callable[[Any], nn.Module]
     multiple: Callable[[Mapping[str, Any]], int] = lambda config: 4
     minimum: Callable[[Mapping[str, Any]], int] = lambda config: 8
     rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
+    def build(self, config: Mapping[str, Any]) -> nn.Module:
+        """The network of a config, with fresh weights. Raises TypeError for what is no field of it."""
+        return self.network(self.config_type(**config))
+
+    def full_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The config with nothing left to its defaults. Raises TypeError for what is no field of it."""
+        return asdict(self.config_type(**config))
+
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "cartoongan": Architecture(
-        build=lambda config: CartoonGANGenerator(CartoonGANConfig(**config)),
-        rename=rename_released_keys,
-    ),
-    "cyclegan": Architecture(build=lambda config: CycleGANGenerator(CycleGANConfig(**config))),
-    "ugatit": Architecture(build=lambda config: UGATITGenerator(UGATITConfig(**config))),
+    "cartoongan": Architecture(CartoonGANConfig, CartoonGANGenerator, rename=rename_released_keys),
+    "cyclegan": Architecture(CycleGANConfig, CycleGANGenerator),
+    "ugatit": Architecture(UGATITConfig, UGATITGenerator),
     "pix2pix": Architecture(
-        build=lambda config: UNetGenerator(Pix2PixConfig(**config)),
+        Pix2PixConfig,
+        UNetGenerator,
         multiple=lambda config: 2 ** Pix2PixConfig(**config).depth,
         minimum=lambda config: 2 ** Pix2PixConfig(**config).depth,
     ),
-    "lite": Architecture(
-        build=lambda config: LiteGenerator(LiteConfig(**config)),
-        minimum=lambda config: 4,
-    ),
+    "lite": Architecture(LiteConfig, LiteGenerator, minimum=lambda config: 4),
 }

@@ -4,7 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
@@ -191,6 +191,8 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
     """The card of a run's style, with one variant whose weights are still to be written."""
     counts = ", ".join(f"{count} {what}" for what, count in training.pictures.items())
     note = f"Trained by toonify from {counts}."
+    if options.start_from is not None:  # its name, but no path of the user's machine
+        note += f" It began with the weights of {PurePath(options.start_from).name}, whose licence counts, too."
     if options.licence == _UNKNOWN_LICENCE:
         note += (
             " What may be done with the weights depends on the licence of these pictures, which toonify cannot know."

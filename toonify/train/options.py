@@ -56,7 +56,9 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     # Where a resumed run finds what it had before; that it is the same is checked.
     places: ClassVar[frozenset[str]] = frozenset({"content_weights"})
     # Folders and files of the user's machine, which are no business of those who get the style.
-    paths: ClassVar[frozenset[str]] = frozenset({"photos", "content_weights", "output", "sample_photos", "eval_photos"})
+    paths: ClassVar[frozenset[str]] = frozenset(
+        {"photos", "content_weights", "output", "sample_photos", "eval_photos", "start_from"}
+    )
     # What may be given anew to a run that goes on: nothing of it decides what the networks learn from a step.
     changeable: ClassVar[frozenset[str]] = frozenset(
         field
@@ -76,6 +78,9 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     width: Annotated[Channels | None, say("Channels of the generator's first layer.", NETWORKS)] = None
     blocks: Annotated[Count | None, say("Residual blocks of the generator.", NETWORKS)] = None
+    start_from: Annotated[
+        str | None, say("A style or run whose weights the generator begins with; it has the same layers.", NETWORKS)
+    ] = None
 
     content: Annotated[
         str | None,

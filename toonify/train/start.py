@@ -18,6 +18,7 @@ from toonify.methods.method import Method, Settings
 from toonify.methods.player import Precision
 from toonify.runtime import available_cores, choose_device
 from toonify.styles import Card, Training
+from toonify.train.begin import begin
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
 from toonify.train.data import Folder, Folders, batches, find_folders, find_pictures, steps_per_epoch
 from toonify.train.evaluation import Distances, Evaluation
@@ -160,7 +161,7 @@ def _has_bf16(device: str) -> bool:
 def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     """Build the networks, from fresh weights or a checkpoint, and return the run with what is to be said of it.
 
-    Raises WeightsError, DownloadError, UsageError.
+    Raises StyleError, DownloadError, UsageError.
     """
     options = lined.options
     tune(lined.precision.device)
@@ -185,7 +186,11 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
         features=None if method.features is None else fingerprint(method.features.state_dict()),
         parts=options.accumulate,
     )
-    remarks = [] if lined.resumed is None else run.load(lined.resumed.checkpoint)
+    remarks = []
+    if lined.resumed is not None:
+        remarks = run.load(lined.resumed.checkpoint)
+    elif options.start_from is not None:
+        remarks = [begin(method, options.start_from, quiet=quiet)]
     if run.finished:
         longer = "--epochs" if options.steps is None else "--steps or --epochs"
         raise UsageError(
