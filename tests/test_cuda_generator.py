@@ -153,6 +153,27 @@ def test_without_memory_the_sessions_that_wait_make_room_once(tiny_onnx: Path, m
     assert np.array_equal(generator.draw(photo()), expected)
 
 
+def test_a_session_that_cannot_be_opened_any_more_is_for_want_of_memory(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = on_cpu(tiny_onnx, variant())
+    expected = generator.draw(photo())
+    real, left = CudaGenerator._open, [1]
+
+    def opening(self: CudaGenerator, device: str) -> OnnxNetwork:
+        if left[0]:
+            left[0] -= 1
+            raise DeviceError("out of memory")
+        return real(self, device)
+
+    monkeypatch.setattr(CudaGenerator, "_open", opening)
+    assert generator.draw(photo(32, 32)).shape == (32, 32, 3)  # once the session that waits has gone
+    left[0] = 2
+    with pytest.raises(MemoryError):
+        generator.draw(photo())
+    assert np.array_equal(generator.draw(photo()), expected)
+
+
 def test_cancel_ends_what_runs_and_all_that_would_begin(tiny_onnx: Path) -> None:
     generator = on_cpu(tiny_onnx, variant())
     ended = threading.Event()

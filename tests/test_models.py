@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator, rename_released_keys
+from toonify.runtime import Backend
 
 
 def published_network(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -82,20 +83,18 @@ def test_cartoongan_is_the_published_architecture(shape: tuple[int, ...]) -> Non
         assert torch.allclose(module(x), expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("backend", ["onnx", "torch"])
-def test_raw_pixels_are_those_of_the_published_network(
-    backend: str, test_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_raw_pixels_are_those_of_the_published_network(test_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toonify import load_style
     from toonify.arrays import psnr
 
     repository = test_data / "hub" / "akiyamasho" / "AnimeBackgroundGAN-Shinkai"
     monkeypatch.setattr("toonify.hub.fetch", lambda weights, quiet=False: repository / weights.file)
-    photo = Image.open(test_data / "photos" / "eval" / "28.jpg").crop((100, 100, 356, 292))
-    drawn = np.asarray(load_style("shinkai", variant="original", backend=backend, raw=True)(photo))
-
+    photo = Image.open(test_data / "photos" / "eval" / "28.jpg").crop((100, 100, 260, 228))
     state = torch.load(repository / "shinkai_makoto.pth", weights_only=True)
     x = torch.from_numpy(np.asarray(photo)[..., ::-1].copy()).permute(2, 0, 1)[None].double() / 127.5 - 1
     with torch.inference_mode():
         expected = published_network(state, x)[0].permute(1, 2, 0).numpy()[..., ::-1]
-    assert psnr(drawn / 127.5 - 1, expected, peak=2) > 50
+    backends: list[Backend] = ["onnx", "torch"]
+    for backend in backends:
+        drawn = np.asarray(load_style("shinkai", variant="original", backend=backend, raw=True)(photo))
+        assert psnr(drawn / 127.5 - 1, expected, peak=2) > 50, backend

@@ -643,9 +643,9 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     measure = Distances.measure
 
     def measuring(self: Distances, *arguments: object) -> Verdict:
-        verdict = measure(self, *arguments)
-        measured.append(verdict.scores)
-        return Verdict(verdict.scores | {"kid": next(kids)}, verdict.problems)
+        if not measured:  # which takes seconds
+            measured.append(measure(self, *arguments).scores)
+        return Verdict(measured[0] | {"kid": next(kids)}, [])
 
     monkeypatch.setattr(Distances, "measure", measuring)
     evaluated = {"eval_photos": training_data / "photos", "eval_cartoons": training_data / "cartoons"}

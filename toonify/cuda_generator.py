@@ -17,6 +17,7 @@ import threading
 import numpy as np
 
 from toonify.arrays import Halves, Pixels
+from toonify.errors import DeviceError
 from toonify.onnx_format import PICTURE, PIXELS
 from toonify.runtime import OnnxNetwork
 
@@ -82,7 +83,11 @@ class CudaGenerator:
                 network: OnnxNetwork | None = found[1]
             else:
                 network, self._spare = self._spare, None
-        network = network or self._open(self.device)
+        if network is None:
+            try:
+                network = self._open(self.device)
+            except DeviceError as error:  # the first one could be opened, so that it is for want of memory
+                raise MemoryError from error
         with self._lock:
             if self._cancelled:
                 raise InterruptedError
