@@ -206,9 +206,9 @@ def as_if_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         def _open(self, device: str) -> OnnxNetwork:
             return super()._open("cpu")
 
-    monkeypatch.setattr("toonify.cuda_generator.CudaGenerator", OnCpu)
+    monkeypatch.setattr("toonify.drawing_engine.CudaGenerator", OnCpu)
     monkeypatch.setattr(
-        "toonify.generators.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
+        "toonify.drawing_engine.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
     )
 
 

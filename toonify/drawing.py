@@ -9,9 +9,10 @@ from PIL import Image
 
 from toonify.arrays import Floats, Halves, Pixels
 from toonify.drawer import Drawer, Tile, check_tile
+from toonify.drawing_engine import open_for_drawing
 from toonify.errors import DownloadError, UsageError
 from toonify.finish import Colors, finish
-from toonify.generators import open_for_drawing, open_tiled, variants_to_try, weights_digest
+from toonify.generators import open_tiled, variants_to_try, weights_digest
 from toonify.images import photo_from_image
 from toonify.resize import fit_long_side, resize
 from toonify.runtime import Backend, Device, Engine, Precision, ran_on

@@ -21,7 +21,8 @@ from PIL import Image
 
 from toonify.arrays import psnr
 from toonify.cuda_generator import CudaGenerator
-from toonify.generators import check_pixels, load_module, open_for_drawing, open_generator
+from toonify.drawing_engine import open_for_drawing
+from toonify.generators import check_pixels, load_module, open_generator
 from toonify.network import to_batch
 from toonify.styles import Variant, find_style
 
