@@ -189,7 +189,8 @@ class FakeLedger:
 
 @pytest.fixture
 def work(photos: Path, tiny_onnx: Path, tmp_path: Path) -> cluster.Work:
-    return cluster.Work(choose_look(str(tiny_onnx)), SaveOptions(), "cpu", "onnx", "auto", 1, tmp_path, (photos,))
+    look, precision, tile = choose_look(str(tiny_onnx)), "auto", "auto"
+    return cluster.Work(look, SaveOptions(), "cpu", "onnx", precision, tile, 1, tmp_path, (photos,))
 
 
 @pytest.fixture
