@@ -9,7 +9,7 @@ What was measured on an H100 and an H200 decides the shape of it (a released gen
   and at 512 x 384 an eighth less. Two sessions in two threads overlap what is left.
 - float16, channels last, takes 0.6 times as long as TF32, and agrees with the CPU's float32 to 75 dB.
 - Bytes travel, not floats (`pixel_graph`), in ordinary memory. Page-locked memory, bound to the session, would save 6 %
-  of a drawing's time; but with it pictures came out half drawn or blank, as if ONNX Runtime returned before it was done.
+  of a drawing's time; but with it pictures came out half drawn or blank, as if it had been read before it was written.
 """
 
 import threading
