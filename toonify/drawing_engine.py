@@ -2,11 +2,12 @@
 
 import sys
 
+from toonify import network
 from toonify.arrays import psnr
 from toonify.cuda_generator import CudaGenerator
-from toonify.errors import DeviceError, StyleError, one_line
+from toonify.errors import DeviceError, one_line
 from toonify.generators import check_pixels, onnx_file, open_generator
-from toonify.network import from_batch, to_batch
+from toonify.onnx_format import read_model
 from toonify.runtime import Backend, Device, Generator, OnnxGenerator, Precision, choose_device
 from toonify.styles import LocatedStyle
 
@@ -45,23 +46,18 @@ def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, qu
 
     Whatever it is, it has drawn the check photo as the CPU does: drivers, kernels and cards are more than tests reach.
     """
-    import onnx
-
     from toonify.pixel_graph import take_pixels
 
     path = onnx_file(style, variant, "cuda", quiet=quiet)
-    try:
-        model = onnx.load(path)
-    except Exception as error:  # protobuf has errors of its own
-        raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+    model = read_model(path)
     _, chosen = style.variant(variant)
     pixels = check_pixels(chosen)
-    expected = from_batch(OnnxGenerator(path, "cpu")(to_batch(pixels, chosen)), chosen)
+    expected = network.draw(pixels, OnnxGenerator(path, "cpu"), chosen, padding=0)
     why = "it cannot be turned into float16"
     for arithmetic in ["float16"] * (precision != "fp32") + ["float32"] * (precision != "fp16"):
         try:
-            network = take_pixels(model, chosen, halves=arithmetic == "float16").SerializeToString()
-            opened = CudaGenerator(network, arithmetic)
+            taking = take_pixels(model, chosen, halves=arithmetic == "float16")
+            opened = CudaGenerator(taking.SerializeToString(), arithmetic)
             agreement = psnr(opened.draw(pixels), expected, peak=1)
         except DeviceError:
             raise

@@ -19,12 +19,11 @@ def take_pixels(model: ModelProto, variant: Variant, *, halves: bool) -> ModelPr
 
     With `halves` its weights and arithmetic are float16, too, where the operators bear it.
     """
+    model = _copy(model)
     if halves:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
-        model = convert_float_to_float16(_copy(model))
-    else:
-        model = _copy(model)
+        model = convert_float_to_float16(model)
     graph = model.graph
     (photo,), (drawing,) = ([value.name for value in values] for values in (graph.input, graph.output))
     scalar = np.float16 if halves else np.float32

@@ -23,7 +23,7 @@ from toonify.arrays import psnr
 from toonify.cuda_generator import CudaGenerator
 from toonify.drawing_engine import open_for_drawing
 from toonify.generators import check_pixels, load_module, open_generator
-from toonify.network import to_batch
+from toonify.network import draw as draw_at_once
 from toonify.styles import Variant, find_style
 
 Draw = Callable[[np.ndarray], np.ndarray]
@@ -96,9 +96,7 @@ def main() -> None:
     print(f"{style.card.id} ({options.variant}), {options.size}, {name}; {exact.engine}, PyTorch {torch.__version__}\n")
 
     def from_floats(photo: np.ndarray) -> np.ndarray:
-        low, high = variant.value_range
-        drawn = (floats(to_batch(photo, variant))[0].transpose(1, 2, 0) - low) / (high - low)
-        return drawn[..., ::-1] if variant.channels == "bgr" else drawn
+        return draw_at_once(photo, floats, variant, padding=0)
 
     ways: list[tuple[str, Callable[[], Draw]]] = [
         ("ONNX Runtime, float32, floats travel", lambda: from_floats),
@@ -139,7 +137,7 @@ def main() -> None:
 
 
 def one_session(generator: CudaGenerator) -> Draw:
-    """The same network without lanes."""
+    """The same network, without a session for each size."""
     network = generator._open("cuda")
     (name,), (drawing,) = network.inputs, network.outputs
     return lambda pixels: network.run({name: pixels[None]})[drawing][0]

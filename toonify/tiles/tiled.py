@@ -7,7 +7,7 @@ import numpy as np
 
 from toonify.arrays import Floats
 from toonify.boxes import Box
-from toonify.errors import StyleError, one_line
+from toonify.onnx_format import read_model
 from toonify.runtime import Array, OnnxNetwork
 from toonify.tiles.anatomy import NORM, dissect
 from toonify.tiles.plan import Sweep, plan_sweeps
@@ -31,12 +31,7 @@ class TiledNetwork:
     """
 
     def __init__(self, path: Path, device: str) -> None:
-        import onnx
-
-        try:
-            self._model = onnx.load(path)
-        except Exception as error:  # protobuf has errors of its own
-            raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+        self._model = read_model(path)
         self._anatomy = dissect(self._model.graph)
         self.sweeps = plan_sweeps(self._anatomy)
         self._units = {1, *(step.value.unit for step in self._anatomy.steps.values())}
