@@ -160,6 +160,30 @@ def training_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp("training"))
 
 
+@pytest.fixture(scope="session")
+def lpips_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """VGG-16's convolutions and LPIPS' heads: the real ones where TOONIFY_TEST_NETS names them, else random ones."""
+    import torch
+    import torchvision
+
+    folder = os.environ.get("TOONIFY_TEST_NETS")
+    if folder:
+        return [Path(folder, "vgg16_features.pth"), Path(folder, "lpips_vgg16_lin.pth")]
+    made = tmp_path_factory.mktemp("nets")
+    random = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        layers = torchvision.models.vgg16(weights=None).features.state_dict()
+    features: dict[str, torch.Tensor] = {}
+    for name, tensor in layers.items():
+        fan_in = tensor[0].numel() if tensor.dim() == 4 else 100
+        features[f"features.{name}"] = torch.randn(tensor.shape, generator=random) * (2 / fan_in) ** 0.5
+    channels = (64, 128, 256, 512, 512)
+    heads = {f"lin{i}.weight": torch.rand(1, count, 1, 1, generator=random) for i, count in enumerate(channels)}
+    torch.save(features, made / "vgg16.pth")
+    torch.save(heads, made / "heads.pth")
+    return [made / "vgg16.pth", made / "heads.pth"]
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """PyTorch and OpenCV on one core: more do not help tiny networks, and a process that forks must have no others."""

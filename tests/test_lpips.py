@@ -1,4 +1,4 @@
-"""LPIPS beside torch-fidelity's, with the real weights where TOONIFY_TEST_NETS names them, else with random ones."""
+"""LPIPS beside torch-fidelity's, as a measure and as a loss."""
 
 import os
 from collections.abc import Callable
@@ -9,9 +9,10 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from toonify.errors import DownloadError, WeightsError
+from toonify.losses import lpips_loss
 from toonify.metrics import lpips as lpips_module
 from toonify.metrics.lpips import Lpips, convert_lpips, find_lpips_weights, read_lpips
 
@@ -19,47 +20,27 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """VGG-16's convolutions and the heads."""
-    folder = os.environ.get("TOONIFY_TEST_NETS")
-    if folder:
-        return [Path(folder, "vgg16_features.pth"), Path(folder, "lpips_vgg16_lin.pth")]
-    made = tmp_path_factory.mktemp("nets")
-    random = torch.Generator().manual_seed(0)
-    with torch.device("meta"):
-        layers = torchvision.models.vgg16(weights=None).features.state_dict()
-    features: dict[str, Tensor] = {}
-    for name, tensor in layers.items():
-        fan_in = tensor[0].numel() if tensor.dim() == 4 else 100
-        features[f"features.{name}"] = torch.randn(tensor.shape, generator=random) * (2 / fan_in) ** 0.5
-    heads = {f"lin{i}.weight": torch.rand(1, count, 1, 1, generator=random) for i, count in enumerate(CHANNELS)}
-    torch.save(features, made / "vgg16.pth")
-    torch.save(heads, made / "heads.pth")
-    return [made / "vgg16.pth", made / "heads.pth"]
-
-
-@pytest.fixture(scope="module")
-def _converted(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _converted(lpips_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lpips") / "lpips.onnx"
-    convert_lpips(files, path)
+    convert_lpips(lpips_files, path)
     return path
 
 
 @pytest.fixture
-def lpips(files: list[Path], _converted: Path) -> Lpips:
+def lpips(lpips_files: list[Path], _converted: Path) -> Lpips:
     """The measure, with its network in the test's own cache already."""
-    network = Lpips(find_lpips_weights(files), device="cpu", quiet=True)
+    network = Lpips(find_lpips_weights(lpips_files), device="cpu", quiet=True)
     network._path.parent.mkdir(parents=True, exist_ok=True)
     os.link(_converted, network._path)
     return network
 
 
 @pytest.fixture(scope="module")
-def reference(files: list[Path]) -> Callable[[np.ndarray, np.ndarray], float]:
+def reference(lpips_files: list[Path]) -> Callable[[np.ndarray, np.ndarray], float]:
     """torch-fidelity's own LPIPS with these weights."""
     from torch_fidelity import sample_similarity_lpips as theirs
 
-    features, heads = (torch.load(path, weights_only=True) for path in files)
+    features, heads = (torch.load(path, weights_only=True) for path in lpips_files)
     with torch.device("meta"):  # no time for a classifier that nobody uses
         network = torchvision.models.vgg16(weights=None)
     plain = {name.removeprefix("features."): tensor for name, tensor in features.items()}
@@ -110,41 +91,69 @@ def test_a_batch_is_measured_pair_by_pair(lpips: Lpips) -> None:
     assert lpips.runs_on is not None and lpips.runs_on.startswith("cpu, ONNX Runtime")
 
 
-def test_the_published_names_serve_as_well(files: list[Path], tmp_path: Path) -> None:
+def test_the_loss_is_the_mean_of_the_measure_and_only_what_was_drawn_gets_a_gradient(
+    lpips_files: list[Path], lpips: Lpips
+) -> None:
+    ones, others = (
+        np.stack([picture(seed, 32, 48) for seed in seeds]).astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1
+        for seeds in ((1, 2), (3, 4))
+    )
+    drawn, wanted = (torch.from_numpy(each.copy()).requires_grad_() for each in (ones, others))
+    network = read_lpips(lpips_files).requires_grad_(False)
+    loss = lpips_loss(network, drawn, wanted)
+    assert float(loss.detach()) == pytest.approx(float(lpips(np.stack([ones, others], axis=1)).mean()), rel=1e-4)
+    loss.backward()
+    assert drawn.grad is not None and float(drawn.grad.abs().sum()) > 0 and wanted.grad is None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert float(lpips_loss(network, drawn, wanted).detach()) == pytest.approx(float(loss.detach()), rel=0.05)
+
+
+def test_where_nothing_is_seen_the_loss_has_a_gradient_all_the_same(lpips_files: list[Path]) -> None:
+    """A length of 0 has no slope; units that no picture wakes must not make NaN of one."""
+    network = read_lpips(lpips_files).requires_grad_(False)
+    for layer in network.layers:
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            layer.bias.data.fill_(-100)
+    drawn = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    lpips_loss(network, drawn, torch.ones(1, 3, 16, 16)).backward()
+    assert drawn.grad is not None and bool(drawn.grad.isfinite().all())
+
+
+def test_the_published_names_serve_as_well(lpips_files: list[Path], tmp_path: Path) -> None:
     """torchvision's file has a classifier besides, torch-fidelity's names the heads otherwise."""
-    features, heads = (torch.load(path, weights_only=True) for path in files)
+    features, heads = (torch.load(path, weights_only=True) for path in lpips_files)
     torch.save({**features, "classifier.0.bias": torch.zeros(3)}, tmp_path / "vgg16.pth")
     renamed = {name.replace(".weight", ".model.1.weight"): tensor for name, tensor in heads.items()}
     torch.save(renamed, tmp_path / "heads.pth")
     torch.save({**features, **renamed}, tmp_path / "both.pth")
     pairs = torch.rand(1, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        expected = read_lpips(files)(pairs)
+        expected = read_lpips(lpips_files)(pairs)
         assert torch.equal(read_lpips([tmp_path / "vgg16.pth", tmp_path / "heads.pth"])(pairs), expected)
         assert torch.equal(read_lpips([tmp_path / "heads.pth", tmp_path / "vgg16.pth"])(pairs), expected)
         assert torch.equal(read_lpips([tmp_path / "both.pth"])(pairs), expected)
 
 
-def test_files_without_the_network_are_refused(files: list[Path], tmp_path: Path) -> None:
+def test_files_without_the_network_are_refused(lpips_files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no heads of LPIPS .* in .*; give --lpips-weights for both files"):
-        read_lpips([files[0]])
+        read_lpips([lpips_files[0]])
     with pytest.raises(WeightsError, match="no VGG-16"):
-        read_lpips([files[1]])
+        read_lpips([lpips_files[1]])
     alex = {f"lin{i}.weight": torch.zeros(1, count, 1, 1) for i, count in enumerate((64, 192, 384, 256, 256))}
     torch.save(alex, tmp_path / "alex.pth")
     with pytest.raises(WeightsError, match="no heads of LPIPS"):
-        read_lpips([files[0], tmp_path / "alex.pth"])
+        read_lpips([lpips_files[0], tmp_path / "alex.pth"])
     torch.save(nn.Linear(2, 2), tmp_path / "code.pth")
     with pytest.raises(WeightsError, match="holds code"):
         read_lpips([tmp_path / "code.pth"])
 
 
-def test_other_weights_are_another_network(files: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "copy.pth").write_bytes(files[1].read_bytes())
-    (tmp_path / "other.pth").write_bytes(files[1].read_bytes() + b" ")
-    ours = Lpips(find_lpips_weights(files))._path
-    assert Lpips(find_lpips_weights([files[0], tmp_path / "copy.pth"]))._path == ours
-    assert Lpips(find_lpips_weights([files[0], tmp_path / "other.pth"]))._path != ours
+def test_other_weights_are_another_network(lpips_files: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "copy.pth").write_bytes(lpips_files[1].read_bytes())
+    (tmp_path / "other.pth").write_bytes(lpips_files[1].read_bytes() + b" ")
+    ours = Lpips(find_lpips_weights(lpips_files))._path
+    assert Lpips(find_lpips_weights([lpips_files[0], tmp_path / "copy.pth"]))._path == ours
+    assert Lpips(find_lpips_weights([lpips_files[0], tmp_path / "other.pth"]))._path != ours
 
 
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

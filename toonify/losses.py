@@ -5,11 +5,14 @@ Scores are a discriminator's raw outputs (logits) of any shape; every loss is a 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from toonify.models.lpips import LpipsNetwork
 
 ObjectiveName = Literal["gan", "lsgan", "wgan", "wgan-gp", "hinge"]
 GRADIENT_PENALTY = 10.0  # lambda of WGAN-GP (Gulrajani et al. 2017, section 4)
@@ -123,6 +126,13 @@ def relative_content_loss(features: Features, drawn: Tensor, wanted: Tensor) -> 
         size = goal.abs().mean(dim=(1, 2, 3)).clamp(min=1e-6)
         losses.append(((found.float() - goal).abs().mean(dim=(1, 2, 3)) / size).mean())
     return torch.stack(losses).mean()
+
+
+def lpips_loss(network: "LpipsNetwork", drawn: Tensor, wanted: Tensor) -> Tensor:
+    """LPIPS of pictures to those that were wanted, N x 3 x H x W in -1..1 each; only what was drawn gets a gradient."""
+    with torch.no_grad():
+        goals = network.maps(wanted)
+    return network.distances(network.maps(drawn), goals).mean()
 
 
 def gradient_loss(difference: Tensor) -> Tensor:

@@ -33,14 +33,27 @@ class LpipsNetwork(nn.Module):
         self.register_buffer("spread", torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1))
         self.heads = nn.ParameterList(nn.Parameter(head.float()[0], requires_grad=False) for head in heads)
 
-    def forward(self, pairs: Tensor) -> Tensor:
-        heads = dict(zip(TAPS, self.heads, strict=True))
-        x = (pairs.flatten(0, 1) - self.mean) / self.spread
-        distances = []
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What is compared of pictures, N x 3 x H x W in -1..1: maps, N x C x h x w, of length 1 at every place.
+
+        Within autocast the layers run in its precision, lengths in float32 all the same: their squares do not fit.
+        """
+        x, maps = (x - self.mean) / self.spread, []
         for number, layer in enumerate(self.layers):
             x = layer(x)
-            if number in heads:
-                unit = x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
-                difference = (unit[0::2] - unit[1::2]).square()
-                distances.append((difference * heads[number]).sum(dim=1).mean(dim=(1, 2)))
-        return torch.stack(distances).sum(dim=0)
+            if number in TAPS:
+                length = torch.linalg.vector_norm(x.float(), dim=1, keepdim=True)  # its slope at 0 is 0
+                maps.append(x.float() / (length + 1e-10))
+        return maps
+
+    def distances(self, ones: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+        """Distances of pictures by their maps: N."""
+        of_layers = [
+            ((one - other).square() * head).sum(dim=1).mean(dim=(1, 2))
+            for one, other, head in zip(ones, others, self.heads, strict=True)
+        ]
+        return torch.stack(of_layers).sum(dim=0)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        maps = self.maps(pairs.flatten(0, 1))
+        return self.distances([each[0::2] for each in maps], [each[1::2] for each in maps])
