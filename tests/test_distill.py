@@ -24,8 +24,9 @@ from toonify.distill.targets import Manifest
 from toonify.distill.teacher import choose_teacher, open_teacher
 from toonify.errors import UsageError
 from toonify.images import encode_picture
+from toonify.methods.distill import DistillSettings
 from toonify.methods.player import Precision
-from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
+from toonify.models.lite import LiteBranch, LiteConfig, LiteGenerator, fit_lite, initialise_lite
 from toonify.styles import Variant, find_style
 from toonify.train.folder import RunFolder
 from toonify.train.record import Scores
@@ -69,6 +70,7 @@ def options(teacher: Path | str, photos: Path, **changed: object) -> list[str]:
         "output": RUN,
         "width": 8,
         "blocks": 1,
+        "deep_blocks": 0,
         "size": SIZE,
         "batch_size": 2,
         "epochs": 2,
@@ -92,33 +94,66 @@ def manifest(folder: Path) -> Manifest:
 # The student
 
 
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_the_reach_is_that_of_the_gradient(blocks: int) -> None:
-    """No pixel depends on one beyond it; one 4 pixels nearer somewhere does."""
-    config = LiteConfig(width=4, blocks=blocks)
+@pytest.mark.parametrize(("blocks", "deep_blocks"), [(1, 0), (3, 0), (1, 1), (3, 2)])
+def test_the_reach_is_that_of_the_gradient(blocks: int, deep_blocks: int) -> None:
+    """No pixel depends on one beyond it; one nearer by the multiple somewhere does."""
+    config = LiteConfig(width=4, blocks=blocks, deep_blocks=deep_blocks)
     torch.manual_seed(0)
     network = LiteGenerator(config).double()
     for parameter in network.parameters():  # positive, so that no gradient cancels out or is cut off by a ReLU
         parameter.data = parameter.data.abs() + 0.01
-    side = 2 * config.reach + 24
+    side = 2 * config.reach + 32
     farthest = 0
-    for place in range(side // 2 - 4, side // 2):  # one of each phase
+    for place in range(side // 2 - config.multiple, side // 2):  # one of each phase
         x = torch.rand(1, 3, side, side, dtype=torch.double, requires_grad=True)
         network(x)[0, :, place, place].sum().backward()
         seen = x.grad.abs().sum((0, 1)).nonzero()
         farthest = max(farthest, int((seen - place).abs().max()))
-    assert config.reach - 4 < farthest <= config.reach
+    assert config.reach - config.multiple < farthest <= config.reach
+
+
+def silenced(network: LiteGenerator) -> LiteGenerator:
+    """The network as it would be if its branch added nothing."""
+    assert isinstance(network.deep, LiteBranch)
+    for parameter in network.deep.up.parameters():
+        parameter.data.zero_()
+    return network
+
+
+def test_a_student_with_fewer_blocks_keeps_the_outer_ones_and_a_branch_is_fresh() -> None:
+    torch.manual_seed(0)
+    older, network = LiteGenerator(LiteConfig(8, 6)).eval(), LiteGenerator(LiteConfig(8, 3, 1)).eval()
+    fresh = {name: tensor.clone() for name, tensor in network.deep.state_dict().items()}
+    network.load_state_dict(fit_lite(older, network))
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in network.deep.state_dict().items())
+    older.blocks = torch.nn.Sequential(*(older.blocks[number] for number in (0, 4, 5)))
+    older.before = 1
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.inference_mode():
+        assert torch.equal(silenced(network)(x), older(x))
+
+
+def test_a_student_with_more_blocks_draws_as_before_if_the_new_ones_add_nothing() -> None:
+    torch.manual_seed(0)
+    older, network = LiteGenerator(LiteConfig(8, 3, 1)).eval(), LiteGenerator(LiteConfig(8, 6, 3)).eval()
+    for parameter in [*network.blocks.parameters(), *network.deep.parameters()]:
+        parameter.data.zero_()
+    network.load_state_dict(fit_lite(older, network))
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.inference_mode():
+        assert torch.allclose(network(x), older(x), atol=1e-6)
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 8), st.integers(0, 8))
-def test_a_tile_with_its_reach_around_it_is_drawn_as_in_the_whole(top: int, left: int) -> None:
-    config = LiteConfig(width=4, blocks=1)
+@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1))
+def test_a_tile_with_its_reach_around_it_is_drawn_as_in_the_whole(top: int, left: int, deep: int) -> None:
+    config = LiteConfig(width=4, blocks=1, deep_blocks=deep)
     torch.manual_seed(0)
     network = LiteGenerator(config).eval()
     reach, tile = config.reach, 16
-    x = torch.rand(1, 3, 100, 100) * 2 - 1
-    y, x0 = 4 * top, 4 * left
+    side = 2 * reach + tile + 32
+    x = torch.rand(1, 3, side, side) * 2 - 1
+    y, x0 = 8 * top, 8 * left
     with torch.inference_mode():
         whole = network(x)[..., y + reach : y + reach + tile, x0 + reach : x0 + reach + tile]
         alone = network(x[..., y : y + tile + 2 * reach, x0 : x0 + tile + 2 * reach])
@@ -127,7 +162,7 @@ def test_a_tile_with_its_reach_around_it_is_drawn_as_in_the_whole(top: int, left
 
 
 def test_the_student_is_small() -> None:
-    network = LiteGenerator()
+    network = LiteGenerator(DistillSettings().config)
     multiplications = [0.0]
 
     def count(module: torch.nn.Conv2d, inputs: tuple[torch.Tensor], y: torch.Tensor) -> None:
@@ -139,12 +174,12 @@ def test_the_student_is_small() -> None:
     with torch.inference_mode():
         network(torch.zeros(1, 3, 64, 64))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert round(parameters / 1e6, 2) == 0.49 and round(multiplications[0] / 64**2 / 1e3, 1) == 33.3  # as its doc says
+    assert round(parameters / 1e6, 2) == 0.84 and round(multiplications[0] / 64**2 / 1e3, 1) == 28.5  # as its doc says
 
 
 def test_a_fresh_student_draws_nearly_the_photo() -> None:
     torch.manual_seed(0)
-    network = LiteGenerator()
+    network = LiteGenerator(DistillSettings().config)
     initialise_lite(network)
     x = torch.rand(1, 3, 64, 64) * 2 - 1
     with torch.inference_mode():
@@ -292,7 +327,7 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_a_style(
     assert variant == Variant(
         weights=variant.weights,
         architecture="lite",
-        config={"width": 8, "blocks": 1},
+        config={"width": 8, "blocks": 1, "deep_blocks": 0},
         multiple=4,
         minimum=4,
         padding=variant.padding,
@@ -311,6 +346,18 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_a_style(
     assert len(list(Path("out").rglob("*.png"))) == 6
     drawing, photo = read_rgb(Path("out/1.png")), read_rgb(photos / "1.png")
     assert drawing.shape == photo.shape and not np.array_equal(drawing, photo)
+
+
+def test_lpips_may_be_a_loss(teacher: Path, photos: Path, lpips_files: list[Path]) -> None:
+    weights = [word for path in lpips_files for word in ("--lpips-weights", path)]
+    alone = {"lpips_weight": 1, "l1_weight": 0, "gradient_weight": 0, "learning_rate": 0.01}
+    assert distill(*options(teacher, photos, epochs=10, **alone), *weights) == 0
+    found = losses(RUN)
+    assert found[1].keys() == {"l1", "gradient", "lpips"}
+    first, last = (sum(found[step]["lpips"] for step in steps) for steps in (range(1, 7), range(25, 31)))
+    assert last < first
+    training = find_style(str(RUN)).card.variants["lite"].training
+    assert training is not None and training.options["lpips_weight"] == 1 and "lpips_weights" not in training.options
 
 
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
@@ -366,7 +413,11 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
     assert distill(*next_run) == 0
     said = capsys.readouterr().err
     assert "begins with the weights of small (lite)" in said and "--style ./shinkai\n" in said
-    assert find_style("shinkai/shinkai-lite.onnx").card.variants["lite"].config == {"width": 8, "blocks": 1}
+    assert find_style("shinkai/shinkai-lite.onnx").card.variants["lite"].config == {
+        "width": 8,
+        "blocks": 1,
+        "deep_blocks": 0,
+    }
 
 
 def test_a_network_that_cannot_be_written_leaves_the_run_as_it_is(
@@ -392,8 +443,11 @@ def test_a_student_may_begin_with_anothers_weights(
     assert distill(*options(teacher, photos, start_from="runs/first", steps=2)) == 0
     assert "begins with the weights of first (lite)" in capsys.readouterr().err
     assert losses(RUN)[1]["l1"] < 0.9 * after[1]["l1"]
-    assert distill(*options(teacher, photos, output="runs/c", start_from="runs/first", blocks=2)) == 2
-    assert "--start-from runs/first has --blocks 1; give the same" in capsys.readouterr().err
+    grown = options(teacher, photos, output="runs/grown", start_from="runs/first", blocks=2, deep_blocks=1, steps=2)
+    assert distill(*grown) == 0
+    assert losses(Path("runs/grown"))[1]["l1"] < 0.9 * after[1]["l1"]
+    assert distill(*options(teacher, photos, output="runs/c", start_from="runs/first", width=4)) == 2
+    assert "--start-from runs/first has --width 8; give the same" in capsys.readouterr().err
     assert distill(*options(teacher, photos, output="runs/c", start_from=teacher)) == 2
     assert "it has no lite generator; give a style or run with one" in capsys.readouterr().err
 
@@ -425,7 +479,10 @@ def test_a_dry_run_tells_all_and_writes_nothing(
         (["--teacher", "shinkai", "--output", "x"], "--photos data/photo: no such folder"),
         (["--teacher", "shinkai", "--output", "x", "--sizes", "big"], "--sizes big: give long sides from 64 to 8192"),
         (["--teacher", "shinkai", "--output", "x", "--content", "vgg19"], "--content is for --content-weight"),
-        (["--teacher", "shinkai", "--output", "x", "--lpips-weights", "y"], "--lpips-weights is for --eval-photos"),
+        (
+            ["--teacher", "shinkai", "--output", "x", "--lpips-weights", "y"],
+            "--lpips-weights is for --eval-photos and --lpips-weight",
+        ),
         (["--teacher", "shinkai", "--output", "x", "--arch", "lite"], "--arch"),
         (["--resume", "last"], "--resume last: of which run?"),
     ],

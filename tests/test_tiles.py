@@ -253,7 +253,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 ARCHITECTURE_CONFIGS: dict[str, dict[str, object]] = {
     "cartoongan": {"width": 8, "blocks": 2},
     "cyclegan": {"width": 8, "blocks": 2},
-    "lite": {"width": 8, "blocks": 2},
+    "lite": {"width": 8, "blocks": 2, "deep_blocks": 1},
     "pix2pix": {"width": 8, "depth": 3},
     "ugatit": {"width": 8, "blocks": 1, "size": 32},
 }

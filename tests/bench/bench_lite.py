@@ -12,6 +12,7 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,22 @@ import torch
 from torch import nn
 
 from toonify.export import export_onnx
+from toonify.methods.distill import DistillSettings
 from toonify.models import ARCHITECTURES
 from toonify.runtime import OnnxGenerator
 from toonify.styles import Card, FileWeights, Variant
 
 PUBLISHED = {"AnimeGANv3": 1.02, "White-box Cartoonization": 1.46, "AnimeGANv2": 2.14}  # million parameters
+CONFIGS = {"lite": asdict(DistillSettings().config), "cartoongan": {}}
 
 
 def variant_of(architecture: str) -> Variant:
-    return Variant(weights=FileWeights(""), architecture=architecture, multiple=4, minimum=8)
+    config = CONFIGS[architecture]
+    return Variant(weights=FileWeights(""), architecture=architecture, config=config, multiple=8, minimum=8)
+
+
+def build(architecture: str) -> nn.Module:
+    return ARCHITECTURES[architecture].build(CONFIGS[architecture]).eval()
 
 
 def cost(network: nn.Module) -> tuple[float, float]:
@@ -51,7 +59,7 @@ def cost(network: nn.Module) -> tuple[float, float]:
 def open_network(architecture: str, folder: Path) -> tuple[OnnxGenerator, int]:
     """The network as `convert` runs it, and the bytes of its file as `export` writes it."""
     torch.manual_seed(0)
-    network = ARCHITECTURES[architecture].build({}).eval()
+    network = build(architecture)
     card = Card(
         id="random", title="-", licence="-", attribution="-", source="-", variants={"x": variant_of(architecture)}
     )
@@ -89,7 +97,7 @@ def main() -> None:
         "| network | parameters | GMAC/megapixel | file | megapixels/s | speed |\n| --- | --- | --- | --- | --- | --- |"
     )
     for name, title in names.items():
-        parameters, gmac = cost(ARCHITECTURES[name].build({}).eval())
+        parameters, gmac = cost(build(name))
         rate = width * height / 1e6 / seconds[name]
         print(
             f"| {title} | {parameters:.2f} M | {gmac:.1f} | {opened[name][1] / 1e6:.1f} MB | {rate:.3f} | "

@@ -41,10 +41,7 @@ class Agreement:
         self._of_photos: dict[Path, dict[str, float]] = {}
 
     def open(self, *, quiet: bool) -> None:
-        """Fetch LPIPS' network, if it is wanted. Raises DownloadError, UsageError, WeightsError."""
-        for path in self._weights:
-            if not path.is_file():
-                raise UsageError(f"--lpips-weights {display(path)}: no such file; leave it out to fetch the network")
+        """Fetch LPIPS' network, if it is wanted. Raises DownloadError, WeightsError."""
         if self._metric == "lpips" or self._weights:
             try:
                 weights = find_lpips_weights(self._weights, quiet=quiet)

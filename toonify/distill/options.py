@@ -3,7 +3,20 @@
 from typing import Annotated, ClassVar, Literal
 
 from toonify.errors import UsageError
-from toonify.train.options import CARD, DATA, LEARNING, LOSSES, METHOD, SHOWN, RunOptions, Side, Weight, say
+from toonify.train.options import (
+    CARD,
+    DATA,
+    LEARNING,
+    LOSSES,
+    METHOD,
+    NETWORKS,
+    SHOWN,
+    CountOrZero,
+    RunOptions,
+    Side,
+    Weight,
+    say,
+)
 
 
 class DistillOptions(RunOptions, frozen=True, kw_only=True):
@@ -31,9 +44,13 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         say("Long sides at which photos are drawn, in turn, such as 512,768. Default: the teacher's own.", DATA),
     ] = None
     size: Annotated[Side, say("Side of the squares that are trained on, cut anywhere and never scaled.", DATA)] = 128
+    deep_blocks: Annotated[
+        CountOrZero | None, say("Residual blocks of the student at an eighth of the size.", NETWORKS)
+    ] = None
     gradient_weight: Annotated[
         Weight | None, say("Weight of the distance of slopes to those of the pair's drawing.", LOSSES)
     ] = None
+    lpips_weight: Annotated[Weight | None, say("Weight of LPIPS to the pair's drawing.", LOSSES)] = None
     optimiser: Annotated[
         Literal["adam", "muon"] | None, say("Of the student; muon is Adam, but for hidden convolutions.", LEARNING)
     ] = None

@@ -29,7 +29,6 @@ from toonify.generators import check_photo, load_module
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
-from toonify.models.lite import LiteConfig
 from toonify.styles import Card, Training, find_style
 from toonify.train.begin import find_start
 from toonify.train.check import duration
@@ -98,8 +97,11 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
     precision = choose_precision(options)
     folder = RunFolder(Path(options.folder))
     folder.check(None if resumed is None else resumed.path, prepared=(PAIRS, HELD_OUT))
-    if options.eval_photos is None and options.lpips_weights:
-        raise UsageError("--lpips-weights is for --eval-photos; give them, or drop it")
+    if options.eval_photos is None and not settings.lpips_weight and options.lpips_weights:
+        raise UsageError("--lpips-weights is for --eval-photos and --lpips-weight; give one of them, or drop it")
+    for path in options.lpips_weights or ():
+        if not Path(path).is_file():
+            raise UsageError(f"--lpips-weights {display(path)}: no such file; leave it out to fetch the network")
     look = choose_teacher(options.teacher, options.variant)
     sizes = parse_sizes(options.sizes)
     pairs = _targets("--photos", options.photos, folder.path / PAIRS, look, sizes, resumed)
@@ -107,7 +109,7 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
     if options.eval_photos is not None:  # at the style's own size, at which convert draws
         held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, look, (), resumed)
     if options.start_from is not None and resumed is None:
-        find_start(options.start_from, "lite", asdict(LiteConfig(settings.width, settings.blocks)))
+        find_start(options.start_from, "lite", asdict(settings.config))
     return Preparation(options, settings, precision, folder, look, pairs, held_out, resumed)
 
 

@@ -3,20 +3,24 @@
 After Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015, with drawings in place of logits. What
 is to be drawn is known for every pixel, so that no discriminator is needed: pixels and their gradients are compared
 (which keeps lines where they are), and what VGG makes of both pictures (Johnson, Alahi, Fei-Fei, ECCV 2016, section
-3.2), which decides what is blurred when the student cannot have all.
+3.2), which decides what is blurred when the student cannot have all. LPIPS weighs VGG's maps as people judged pictures
+to be alike (Zhang et al., CVPR 2018): it does not forgive a blurred line as the plain distance of maps does.
 """
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from toonify.losses import gradient_loss, relative_content_loss
+from toonify.losses import gradient_loss, lpips_loss, relative_content_loss
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method, Phase, Schedule, Settings, Turn, check_size
 from toonify.methods.player import Precision
+from toonify.metrics.lpips import find_lpips_weights, read_lpips
 from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
+from toonify.models.lpips import LpipsNetwork
 
 Optimiser = Literal["adam", "muon"]
 DISTILLATION = "distillation"
@@ -28,9 +32,12 @@ class DistillSettings(Settings):
     """What small runs showed to give most for their time."""
 
     size: int = 128
-    blocks: int = 6  # residual blocks of the student
+    blocks: int = 3  # residual blocks at a quarter of the size
+    deep_blocks: int = 3  # and at an eighth
     content: str = "vgg19:conv2_2"
     content_weight: float = 0.0
+    lpips_weight: float = 0.0
+    lpips_weights: list[str] | None = None  # files of its network; None: the published ones
     l1_weight: float = 1.0
     gradient_weight: float = 1.0
     batch_size: int = 4
@@ -40,6 +47,11 @@ class DistillSettings(Settings):
     schedule: Schedule = "cosine"
     clip: float | None = 0.25  # about the median: without norms one bad step at a high rate throws all away
     ema: float = 0.999
+
+    @property
+    def config(self) -> LiteConfig:
+        """Of the student."""
+        return LiteConfig(self.width, self.blocks, self.deep_blocks)
 
 
 class Distill(Method):
@@ -53,13 +65,18 @@ class Distill(Method):
     settings: DistillSettings
 
     def __init__(self, settings: DistillSettings, precision: Precision, *, quiet: bool = False) -> None:
-        check_size(settings, 4, 16, "the student")
+        config = settings.config
+        check_size(settings, config.multiple, 16, "the student")
         super().__init__(settings, precision, quiet=quiet)
-        config = LiteConfig(settings.width, settings.blocks)
         generator = LiteGenerator(config)
         initialise_lite(generator)
         self.config = asdict(config)
         self.generators = self.generating(generator)
+        self.lpips: LpipsNetwork | None = None
+        if settings.lpips_weight > 0:
+            weights = find_lpips_weights([Path(path) for path in settings.lpips_weights or ()], quiet=quiet)
+            self.lpips = read_lpips(weights.paths).requires_grad_(False)
+            precision.place(self.lpips)
 
     @classmethod
     def phases_of(cls, settings: Settings) -> tuple[Phase, ...]:
@@ -70,7 +87,7 @@ class Distill(Method):
         return super()._learning() | {"optimiser": self.settings.optimiser}
 
     def _window(self) -> tuple[slice, slice]:
-        """Where content is compared: half the side of a large square, anywhere, as VGG costs more than all else.
+        """Where VGG compares: half the side of a large square, anywhere, as VGG costs more than all else.
 
         A step of 4 squares of 128 takes 1.6 times as long with it as without; in whole squares, 3.4 times.
         """
@@ -85,16 +102,19 @@ class Distill(Method):
             drawn = self.generator(batch.photo)
         difference = drawn.float() - batch.cartoon
         losses = {"l1": difference.abs().mean(), "gradient": gradient_loss(difference)}
-        if self.features is not None:
+        if self.features is not None or self.lpips is not None:
             rows, columns = self._window()
+            seen, wanted = drawn[..., rows, columns], batch.cartoon[..., rows, columns]
             with self.precision.autocast():
-                losses["content"] = relative_content_loss(
-                    self.features, drawn[..., rows, columns], batch.cartoon[..., rows, columns]
-                )
+                if self.features is not None:
+                    losses["content"] = relative_content_loss(self.features, seen, wanted)
+                if self.lpips is not None:
+                    losses["lpips"] = lpips_loss(self.lpips, seen, wanted)
         weights = {
             "l1": self.settings.l1_weight,
             "gradient": self.settings.gradient_weight,
             "content": self.settings.content_weight,
+            "lpips": self.settings.lpips_weight,
         }
         self.backward(self.generators, losses, weights, turn.share)
         return losses

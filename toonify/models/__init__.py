@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator, rename_released_keys
 from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
-from toonify.models.lite import LiteConfig, LiteGenerator
+from toonify.models.lite import LiteConfig, LiteGenerator, fit_lite
 from toonify.models.pix2pix import Pix2PixConfig, UNetGenerator
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 
@@ -17,7 +17,9 @@ from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 class Architecture:
     """How to build a generator from a card's config, which sizes it takes, how its published files name its tensors.
 
-    `multiple` and `minimum` are what a card says under these names of a network with this config.
+    `multiple` and `minimum` are what a card says under these names of a network with this config. `fit` makes the
+    weights of another network into those that a network begins with; where they differ in fields that `fits` names, it
+    knows how.
     """
 
     config_type: Callable[..., Any]  # a dataclass
@@ -25,6 +27,8 @@ class Architecture:
     multiple: Callable[[Mapping[str, Any]], int] = lambda config: 4
     minimum: Callable[[Mapping[str, Any]], int] = lambda config: 8
     rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
+    fits: frozenset[str] = frozenset()
+    fit: Callable[[nn.Module, nn.Module], dict[str, Tensor]] = lambda older, network: older.state_dict()
 
     def build(self, config: Mapping[str, Any]) -> nn.Module:
         """The network of a config, with fresh weights. Raises TypeError for what is no field of it."""
@@ -45,5 +49,12 @@ ARCHITECTURES: dict[str, Architecture] = {
         multiple=lambda config: 2 ** Pix2PixConfig(**config).depth,
         minimum=lambda config: 2 ** Pix2PixConfig(**config).depth,
     ),
-    "lite": Architecture(LiteConfig, LiteGenerator, minimum=lambda config: 4),
+    "lite": Architecture(
+        LiteConfig,
+        LiteGenerator,
+        multiple=lambda config: LiteConfig(**config).multiple,
+        minimum=lambda config: LiteConfig(**config).multiple,
+        fits=frozenset({"blocks", "deep_blocks"}),
+        fit=fit_lite,
+    ),
 }

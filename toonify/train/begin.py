@@ -22,10 +22,10 @@ def begin(method: Method, name: str, *, quiet: bool) -> str:
     Raises UsageError if the style has no such generator, StyleError, DownloadError.
     """
     located, variant = find_start(name, method.architecture, method.config)
-    state = load_module(located, variant, quiet=quiet).state_dict()
+    module = load_module(located, variant, quiet=quiet)
     if located.card.variants[variant].channels == "bgr":
-        state = turned_round(state)
-    method.begin_with(state)
+        module.load_state_dict(turned_round(module.state_dict()))
+    method.begin_with(ARCHITECTURES[method.architecture].fit(module, method.generator))
     return f"begins with the weights of {located.card.id} ({variant})"
 
 
@@ -70,4 +70,4 @@ def turned_round(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _layers(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
     whole = ARCHITECTURES[architecture].full_config(config)
-    return {key: value for key, value in whole.items() if key not in _ALIKE}
+    return {key: value for key, value in whole.items() if key not in _ALIKE | ARCHITECTURES[architecture].fits}
