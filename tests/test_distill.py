@@ -133,6 +133,17 @@ def test_a_student_with_fewer_blocks_keeps_the_outer_ones_and_a_branch_is_fresh(
         assert torch.equal(silenced(network)(x), older(x))
 
 
+@pytest.mark.parametrize(("older", "newer", "kept"), [(6, 3, (0, 4, 5)), (3, 1, (2,)), (3, 2, (0, 2)), (1, 3, (2,))])
+def test_which_blocks_stay(older: int, newer: int, kept: tuple[int, ...]) -> None:
+    """At a quarter of the size and at an eighth alike; of a longer one, `kept` are the places of the older's."""
+    old, new = (LiteGenerator(LiteConfig(8, count, count)) for count in (older, newer))
+    fitted = fit_lite(old, new)
+    long, short = (old.state_dict(), fitted) if older > newer else (fitted, old.state_dict())
+    for prefix in ("blocks", "deep.blocks"):
+        for place, where in enumerate(kept):
+            assert torch.equal(short[f"{prefix}.{place}.first.weight"], long[f"{prefix}.{where}.first.weight"])
+
+
 def test_a_student_with_more_blocks_draws_as_before_if_the_new_ones_add_nothing() -> None:
     torch.manual_seed(0)
     older, network = LiteGenerator(LiteConfig(8, 3, 1)).eval(), LiteGenerator(LiteConfig(8, 6, 3)).eval()
@@ -372,6 +383,24 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     assert distill("--resume", "last", "--output", cut, "--quiet") == 0
     assert same(checkpoint(whole)["method"], checkpoint(cut)["method"])
     assert losses(whole) == losses(cut)
+
+
+def test_a_resumed_run_keeps_the_weights_of_its_judge(
+    teacher: Path, photos: Path, lpips_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = tmp_path / "heads.pth"
+    shutil.copyfile(lpips_files[1], heads)
+    weights = ["--lpips-weights", lpips_files[0], "--lpips-weights", heads]
+    assert distill(*options(teacher, photos, lpips_weight=1, steps=1), *weights) == 0
+    go_on = ["--resume", "last", "--output", RUN, "--steps", 2, "--quiet"]
+    others = {name: 2 * tensor for name, tensor in torch.load(heads, weights_only=True).items()}
+    torch.save(others, heads)
+    assert distill(*go_on) == 2
+    assert "--lpips-weights: the run was trained with other weights; give those" in capsys.readouterr().err
+    heads.unlink()
+    assert distill(*go_on) == 2
+    assert "heads.pth: no such file; give where it lies now" in capsys.readouterr().err
+    assert distill(*go_on, "--lpips-weights", lpips_files[0], "--lpips-weights", lpips_files[1]) == 0
 
 
 def test_a_resumed_run_keeps_its_teacher_and_photos(

@@ -49,7 +49,7 @@ TINY: dict[str, dict[str, Any]] = {  # a small network of each architecture, by 
     "ugatit": {"width": 4, "blocks": 1, "size": 16},
     "ugatit light": {"width": 4, "blocks": 1, "light": True},
     "pix2pix": {"width": 4, "depth": 3},
-    "lite": {"width": 4, "blocks": 1, "deep_blocks": 1},
+    "lite": {"width": 4, "blocks": 3, "deep_blocks": 1},
     "lite without a branch": {"width": 4, "blocks": 1},
 }
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {

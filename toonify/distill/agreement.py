@@ -29,7 +29,7 @@ class Agreement:
     """An `Evaluation` by PSNR and LPIPS of the student's drawings to the teacher's, means over the photos.
 
     Beside them stand those of the untouched photos (`psnr_photo`, `lpips_photo`): what a student that draws nothing
-    would get. Raises WeightsError if a file of weights is not there.
+    would get.
     """
 
     def __init__(self, options: DistillOptions, held_out: Folders) -> None:
@@ -37,12 +37,13 @@ class Agreement:
         self._drawings = held_out.cartoons.pictures
         self._metric = options.eval_metric
         self._weights = [Path(path) for path in options.lpips_weights or ()]
+        self._measured = bool(self._weights) and not options.lpips_weight  # else they are given for the loss
         self._lpips: Lpips | None = None
         self._of_photos: dict[Path, dict[str, float]] = {}
 
     def open(self, *, quiet: bool) -> None:
         """Fetch LPIPS' network, if it is wanted. Raises DownloadError, WeightsError."""
-        if self._metric == "lpips" or self._weights:
+        if self._metric == "lpips" or self._measured:
             try:
                 weights = find_lpips_weights(self._weights, quiet=quiet)
             except DownloadError as error:

@@ -27,6 +27,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         "teacher": "give a style, the folder of a run or an ONNX file",
         "output": "give the run's folder, such as runs/NAME",
     }
+    places: ClassVar[frozenset[str]] = RunOptions.places | {"lpips_weights"}
     paths: ClassVar[frozenset[str]] = RunOptions.paths | {"teacher", "lpips_weights"}
     # Not --eval-photos: they were drawn by the teacher when the run began.
     changeable: ClassVar[frozenset[str]] = (RunOptions.changeable - {"eval_photos"}) | {

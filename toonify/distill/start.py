@@ -101,7 +101,8 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
         raise UsageError("--lpips-weights is for --eval-photos and --lpips-weight; give one of them, or drop it")
     for path in options.lpips_weights or ():
         if not Path(path).is_file():
-            raise UsageError(f"--lpips-weights {display(path)}: no such file; leave it out to fetch the network")
+            hint = "leave it out to fetch the network" if resumed is None else "give where it lies now"
+            raise UsageError(f"--lpips-weights {display(path)}: no such file; {hint}")
     look = choose_teacher(options.teacher, options.variant)
     sizes = parse_sizes(options.sizes)
     pairs = _targets("--photos", options.photos, folder.path / PAIRS, look, sizes, resumed)

@@ -92,6 +92,11 @@ class Method(ABC):
         return settings.content_weight > 0
 
     @property
+    def judges(self) -> dict[str, nn.Module]:
+        """The networks through which losses look at pictures, never trained, by the option that names their weights."""
+        return {} if self.features is None else {"--content-weights": self.features}
+
+    @property
     def generator(self) -> nn.Module:
         """The network from photo to cartoon as it is trained: the first of the generators."""
         return _networks(self.generators.network)[0]

@@ -46,8 +46,13 @@ def find_lpips_weights(paths: Sequence[Path], *, quiet: bool = False) -> LpipsWe
 
     Raises DownloadError if they cannot be had, WeightsError if a file is another than the published one.
     """
-    paths = paths or [fetch(published, flag=_FLAG, quiet=quiet) for published in (VGG16, HEADS)]
+    paths = lpips_files(paths, quiet=quiet)
     return LpipsWeights(tuple(paths), tuple(file_digest(path) for path in paths))
+
+
+def lpips_files(paths: Sequence[Path], *, quiet: bool = False) -> Sequence[Path]:
+    """The user's own files, or the published ones, fetched once. Raises DownloadError, WeightsError."""
+    return paths or [fetch(published, flag=_FLAG, quiet=quiet) for published in (VGG16, HEADS)]
 
 
 class Lpips(MeasuringNetwork):

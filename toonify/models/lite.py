@@ -6,9 +6,10 @@ has the photo's own low-frequency colours already (`convert` keeps them).
 
 It works where convolutions are cheap: strided convolutions to half the size and to a quarter, residual blocks of plain
 3x3 convolutions there, and back by pixel-shuffle (Shi et al., CVPR 2016). A branch goes down to an eighth and comes
-back as a residual: there a convolution of the same cost has four times the weights. What comes out is added to the
-photo, so that a fresh network draws nearly the photo itself. Padding is with zeros, which costs nothing; the card's
-reflected border keeps most of what that does at the frame's edge outside the picture.
+back as a residual: there a convolution of the same cost has four times the weights. (Of six blocks at a quarter, the
+middle three did nothing: students drew the same without them, to 0.01 dB.) What comes out is added to the photo, so
+that a fresh network draws nearly the photo itself. Padding is with zeros, which costs nothing; the card's reflected
+border keeps most of what that does at the frame's edge outside the picture.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class LiteConfig:
     What `distill` teaches (width 64, 3 blocks, 3 deep ones) has 0.84 M parameters and takes 28.5 GMAC a megapixel.
     """
 
-    width: int = 64  # channels at a quarter of the size; half as many at half of it, half as many again at an eighth
+    width: int = 64  # channels at a quarter of the size; half as many at half of it, one and a half times at an eighth
     blocks: int = 6  # residual blocks at a quarter of the size: a third of them before the branch, the others behind it
     deep_blocks: int = 0  # residual blocks at an eighth of the size; 0: no branch
 
@@ -48,7 +49,7 @@ class LiteConfig:
 class LiteBlock(nn.Module):
     """Two 3x3 convolutions, added to the input: N x C x H x W to the same.
 
-    LeakyReLU costs the same as ReLU here, and no unit can die: without norms, at rates that learn fast, many did.
+    LeakyReLU costs the same as ReLU here, and no unit dies for good: without norms, at rates that learn fast, many did.
     """
 
     def __init__(self, channels: int) -> None:
@@ -89,7 +90,7 @@ class LiteGenerator(nn.Module):
         self.down = nn.Conv2d(narrow, wide, 3, stride=2, padding=1)
         self.blocks = nn.Sequential(*(LiteBlock(wide) for _ in range(config.blocks)))
         self.deep = LiteBranch(wide, config.deep_blocks) if config.deep_blocks else nn.Identity()
-        self.before = config.blocks // 3  # blocks in front of the branch
+        self.before = _third(config.blocks)  # blocks in front of the branch
         self.up = nn.Conv2d(wide, 4 * narrow, 1)
         self.merge = nn.Conv2d(narrow, narrow, 3, padding=1)
         self.tail = nn.Conv2d(narrow, 12, 3, padding=1)
@@ -124,7 +125,7 @@ def initialise_lite(network: LiteGenerator) -> None:
 def fit_lite(older: nn.Module, network: nn.Module) -> dict[str, Tensor]:
     """The weights of `network` when it begins as an older student of its width that has other numbers of blocks.
 
-    The first blocks come to be the first and the last ones the last, those over in the middle are left out: there a
+    A third of the blocks come from its beginning and the rest from its end; those over in between are left out, where a
     residual network misses them least (Veit et al., NeurIPS 2016). What the older one has not stays fresh.
     """
     assert isinstance(older, LiteGenerator) and isinstance(network, LiteGenerator)  # noqa: S101
@@ -132,12 +133,22 @@ def fit_lite(older: nn.Module, network: nn.Module) -> dict[str, Tensor]:
     fitted.load_state_dict(network.state_dict())
     pairs: list[tuple[nn.Module, nn.Module]] = [
         *((getattr(older, name), getattr(fitted, name)) for name in ("head", "down", "up", "merge", "tail")),
-        *zip(older.blocks[: older.before], fitted.blocks[: fitted.before], strict=False),
-        *zip(reversed(older.blocks[older.before :]), reversed(fitted.blocks[fitted.before :]), strict=False),
+        *_pair(older.blocks, fitted.blocks),
     ]
     if isinstance(older.deep, LiteBranch) and isinstance(fitted.deep, LiteBranch):
         pairs += [(older.deep.down, fitted.deep.down), (older.deep.up, fitted.deep.up)]
-        pairs += zip(older.deep.blocks, fitted.deep.blocks, strict=False)
+        pairs += _pair(older.deep.blocks, fitted.deep.blocks)
     for old, new in pairs:
         new.load_state_dict(old.state_dict())
     return fitted.state_dict()
+
+
+def _pair(older: nn.Sequential, newer: nn.Sequential) -> list[tuple[nn.Module, nn.Module]]:
+    """Blocks of two sequences that come to be the same."""
+    first, before = _third(len(older)), _third(len(newer))
+    front = zip(older[:first], newer[:before], strict=False)
+    return [*front, *zip(reversed(older[first:]), reversed(newer[before:]), strict=False)]
+
+
+def _third(blocks: int) -> int:
+    return (blocks + 1) // 3

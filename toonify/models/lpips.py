@@ -42,8 +42,9 @@ class LpipsNetwork(nn.Module):
         for number, layer in enumerate(self.layers):
             x = layer(x)
             if number in TAPS:
-                length = torch.linalg.vector_norm(x.float(), dim=1, keepdim=True)  # its slope at 0 is 0
-                maps.append(x.float() / (length + 1e-10))
+                found = x.float()
+                length = torch.linalg.vector_norm(found, dim=1, keepdim=True)  # its slope at 0 is 0
+                maps.append(found / (length + 1e-10))
         return maps
 
     def distances(self, ones: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:

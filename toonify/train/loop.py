@@ -33,7 +33,7 @@ from toonify.train.record import Losses, Note, Record, Scores, read
 from toonify.train.samples import Samples, draw_squares, write_sheet
 from toonify.train.watch import Watch
 
-ANCHORS = ("content_weight", "cycle_weight", "l1_weight")  # settings of the losses that hold a drawing to its photo
+ANCHORS = ("content_weight", "cycle_weight", "l1_weight", "lpips_weight")  # of losses that hold a drawing to its photo
 
 
 class Reporter(Protocol):
@@ -100,7 +100,7 @@ class Run:
     card: Callable[[Training], Card]  # of the style, with one variant whose weights are still to be written
     best_variant: str = "best"  # of the style: what was best so far
     last_variant: str | None = "last"  # None: only the best is kept, the last where there is no better
-    features: str | None = None  # fingerprint of the weights of the content loss
+    judges: Mapping[str, str] = field(default_factory=dict)  # fingerprints of the method's, by option
     parts: int = 1  # in which a batch goes through the networks
     step: int = 0  # the next
     seconds: float = 0.0  # of training so far
@@ -129,7 +129,7 @@ class Run:
             "parts": self.parts,
             "best": self.best,
             "pictures": self.folders.digests(),
-            "features": self.features,
+            "judges": dict(self.judges),
             "processes": distributed.gather(own),
             "method": self.method.state_dict(),
         }
@@ -138,8 +138,9 @@ class Run:
         """Go on from a checkpoint, and return what is not as it was. Raises UsageError if it is of another run."""
         remarks = []
         try:
-            if checkpoint.get("features") not in (None, self.features):
-                raise UsageError("--content-weights: the run was trained with other weights; give those")
+            for option, weights in checkpoint.get("judges", {}).items():
+                if self.judges.get(option) != weights:
+                    raise UsageError(f"{option}: the run was trained with other weights; give those")
             self.method.load_state_dict(checkpoint["method"])
             self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
             if self.folder.best.is_file():  # not where it goes on in another folder

@@ -183,7 +183,7 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
         card=lambda training: lined.card(method, training),
         best_variant=lined.variants[0],
         last_variant=lined.variants[1],
-        features=None if method.features is None else fingerprint(method.features.state_dict()),
+        judges={option: fingerprint(judge.state_dict()) for option, judge in method.judges.items()},
         parts=options.accumulate,
     )
     remarks = []
