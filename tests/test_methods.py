@@ -769,7 +769,7 @@ def test_options_of_other_methods_are_refused_by_name() -> None:
         ("ugatit", {"size": 50}, "--size 50: U-GAT-IT needs a multiple of 4"),
         ("ugatit", {"norm": "batch"}, "--norm batch: U-GAT-IT has norms of its own"),
         ("pix2pix", {"size": 16, "depth": 3}, "--size 16: a U-Net of --depth 3 needs a multiple of 8, at least 24"),
-        ("distill", {"size": 50}, "--size 50: the student needs a multiple of 4, at least 16"),
+        ("distill", {"size": 50}, "--size 50: the student needs a multiple of 8, at least 16"),
         ("pix2pix", {"size": 96, "depth": 6}, "--size 96: a U-Net of --depth 6 needs a multiple of 64$"),
     ],
 )
