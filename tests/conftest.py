@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
 from toonify.styles import Card, FileWeights, Variant
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)  # the same examples whenever a test runs
+hypothesis.settings.load_profile("repeatable")
 
 PHOTOS = Path(__file__).parent / "data" / "photos"  # small, credited, in the repository
 

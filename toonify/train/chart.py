@@ -205,10 +205,15 @@ def value_axis(curves: Sequence[Curve], frame: Frame, *, log: bool = False) -> A
 
 
 def tick_step(low: float, high: float, count: int) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that makes at most `count` steps from `low` to `high`."""
+    """The smallest of 1, 2 and 5 times a power of ten that makes at most `count` steps from `low` to `high`.
+
+    If none of its multiples lies there (from 1 to 400,000 in two steps: 0 and 500,000), the next smaller one.
+    """
     least = (high - low) / count
     power = 10.0 ** math.floor(math.log10(least))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+    factors = (0.5, 1, 2, 5, 10)
+    place = next(place for place in range(1, 5) if factors[place] * power >= least * (1 - 1e-9))
+    return power * (factors[place] if ticks(low, high, factors[place] * power) else factors[place - 1])
 
 
 def ticks(low: float, high: float, step: float) -> list[float]:
