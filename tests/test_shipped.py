@@ -84,7 +84,7 @@ def test_pytorch_draws_what_the_file_draws() -> None:
 @pytest.mark.parametrize("name", PHOTO_OF)
 def test_every_student_is_smaller_than_what_others_published(name: str) -> None:
     network = load_module(shipped_styles()[name], "lite")
-    assert sum(each.numel() for each in network.parameters()) < 1_020_000  # AnimeGANv3's
+    assert sum(each.numel() for each in network.parameters()) < 850_000  # AnimeGANv3 has 1.02 million
 
 
 def test_tiles_are_the_whole() -> None:

@@ -37,13 +37,14 @@ class Agreement:
         self._drawings = held_out.cartoons.pictures
         self._metric = options.eval_metric
         self._weights = [Path(path) for path in options.lpips_weights or ()]
-        self._measured = bool(self._weights) and not options.lpips_weight  # else they are given for the loss
+        for_loss = bool(options.lpips_weight)  # then files are given for that in any case
+        self._with_lpips = self._metric == "lpips" or (bool(self._weights) and not for_loss)
         self._lpips: Lpips | None = None
         self._of_photos: dict[Path, dict[str, float]] = {}
 
     def open(self, *, quiet: bool) -> None:
         """Fetch LPIPS' network, if it is wanted. Raises DownloadError, WeightsError."""
-        if self._metric == "lpips" or self._measured:
+        if self._with_lpips:
             try:
                 weights = find_lpips_weights(self._weights, quiet=quiet)
             except DownloadError as error:

@@ -40,7 +40,12 @@ class Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "cartoongan": Architecture(CartoonGANConfig, CartoonGANGenerator, rename=rename_released_keys),
+    "cartoongan": Architecture(
+        CartoonGANConfig,
+        CartoonGANGenerator,
+        rename=rename_released_keys,
+        fits=frozenset({"eps"}),  # which makes no other layers
+    ),
     "cyclegan": Architecture(CycleGANConfig, CycleGANGenerator),
     "ugatit": Architecture(UGATITConfig, UGATITGenerator),
     "pix2pix": Architecture(

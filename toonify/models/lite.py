@@ -1,8 +1,9 @@
-"""The small generator that `distill` teaches: convolutions at half and quarter size, and nothing that sees the frame.
+"""The small generator that `distill` teaches: convolutions at half the size and less, and nothing that sees the frame.
 
 No norm, no attention, no vector of the whole picture: a pixel depends on those within `reach` alone, so that a tile of
-a picture is drawn exactly as it is drawn in the whole. Nothing global is missing, because what the student is to draw
-has the photo's own low-frequency colours already (`convert` keeps them).
+a picture is drawn exactly as it is drawn in the whole. Colours need nothing global, because what the student is to draw
+has the photo's own low-frequency ones already (`convert` keeps them). Lines would: a teacher with instance norms draws
+them as strongly in a faint photo, whose contrast a student cannot see.
 
 It works where convolutions are cheap: strided convolutions to half the size and to a quarter, residual blocks of plain
 3x3 convolutions there, and back by pixel-shuffle (Shi et al., CVPR 2016). A branch goes down to an eighth and comes
@@ -12,6 +13,7 @@ that a fresh network draws nearly the photo itself. Padding is with zeros, which
 border keeps most of what that does at the frame's edge outside the picture.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -129,8 +131,7 @@ def fit_lite(older: nn.Module, network: nn.Module) -> dict[str, Tensor]:
     residual network misses them least (Veit et al., NeurIPS 2016). What the older one has not stays fresh.
     """
     assert isinstance(older, LiteGenerator) and isinstance(network, LiteGenerator)  # noqa: S101
-    fitted = LiteGenerator(network.config)
-    fitted.load_state_dict(network.state_dict())
+    fitted = deepcopy(network)
     pairs: list[tuple[nn.Module, nn.Module]] = [
         *((getattr(older, name), getattr(fitted, name)) for name in ("head", "down", "up", "merge", "tail")),
         *_pair(older.blocks, fitted.blocks),

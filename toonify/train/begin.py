@@ -12,7 +12,6 @@ from toonify.models import ARCHITECTURES
 from toonify.styles import LocatedStyle, find_style
 from toonify.train.options import Options, flag
 
-_ALIKE = frozenset({"eps"})  # fields of a config that make no other layers
 _OPTIONS = frozenset(Options.__struct_fields__)
 
 
@@ -70,4 +69,4 @@ def turned_round(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _layers(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
     whole = ARCHITECTURES[architecture].full_config(config)
-    return {key: value for key, value in whole.items() if key not in _ALIKE | ARCHITECTURES[architecture].fits}
+    return {key: value for key, value in whole.items() if key not in ARCHITECTURES[architecture].fits}

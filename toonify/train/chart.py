@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,9 +212,9 @@ def tick_step(low: float, high: float, count: int) -> float:
     """
     least = (high - low) / count
     power = 10.0 ** math.floor(math.log10(least))
-    factors = (0.5, 1, 2, 5, 10)
-    place = next(place for place in range(1, 5) if factors[place] * power >= least * (1 - 1e-9))
-    return power * (factors[place] if ticks(low, high, factors[place] * power) else factors[place - 1])
+    steps = pairwise(factor * power for factor in (0.5, 1, 2, 5, 10))
+    smaller, step = next((smaller, step) for smaller, step in steps if step >= least * (1 - 1e-9))
+    return step if ticks(low, high, step) else smaller
 
 
 def ticks(low: float, high: float, step: float) -> list[float]:
