@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from training import SIZE, at_step, checkpoint, entries, flags, interrupt, losses, pictures, read_rgb, same, snapshot
 from training import train as run_train
@@ -24,9 +24,7 @@ from toonify.distill.targets import Manifest
 from toonify.distill.teacher import choose_teacher, open_teacher
 from toonify.errors import UsageError
 from toonify.images import encode_picture
-from toonify.methods.distill import DistillSettings
 from toonify.methods.player import Precision
-from toonify.models.lite import LiteBranch, LiteConfig, LiteGenerator, fit_lite, initialise_lite
 from toonify.styles import Variant, find_style
 from toonify.train.folder import RunFolder
 from toonify.train.record import Scores
@@ -89,112 +87,6 @@ def distill(*arguments: object) -> int:
 
 def manifest(folder: Path) -> Manifest:
     return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-
-
-# The student
-
-
-@pytest.mark.parametrize(("blocks", "deep_blocks"), [(1, 0), (3, 0), (1, 1), (3, 2)])
-def test_the_reach_is_that_of_the_gradient(blocks: int, deep_blocks: int) -> None:
-    """No pixel depends on one beyond it; one nearer by the multiple somewhere does."""
-    config = LiteConfig(width=4, blocks=blocks, deep_blocks=deep_blocks)
-    torch.manual_seed(0)
-    network = LiteGenerator(config).double()
-    for parameter in network.parameters():  # positive, so that no gradient cancels out or is cut off by a ReLU
-        parameter.data = parameter.data.abs() + 0.01
-    side = 2 * config.reach + 32
-    farthest = 0
-    for place in range(side // 2 - config.multiple, side // 2):  # one of each phase
-        x = torch.rand(1, 3, side, side, dtype=torch.double, requires_grad=True)
-        network(x)[0, :, place, place].sum().backward()
-        seen = x.grad.abs().sum((0, 1)).nonzero()
-        farthest = max(farthest, int((seen - place).abs().max()))
-    assert config.reach - config.multiple < farthest <= config.reach
-
-
-def silenced(network: LiteGenerator) -> LiteGenerator:
-    """The network as it would be if its branch added nothing."""
-    assert isinstance(network.deep, LiteBranch)
-    for parameter in network.deep.up.parameters():
-        parameter.data.zero_()
-    return network
-
-
-def test_a_student_with_fewer_blocks_keeps_the_outer_ones_and_a_branch_is_fresh() -> None:
-    torch.manual_seed(0)
-    older, network = LiteGenerator(LiteConfig(8, 6)).eval(), LiteGenerator(LiteConfig(8, 3, 1)).eval()
-    fresh = {name: tensor.clone() for name, tensor in network.deep.state_dict().items()}
-    network.load_state_dict(fit_lite(older, network))
-    assert all(torch.equal(tensor, fresh[name]) for name, tensor in network.deep.state_dict().items())
-    older.blocks = torch.nn.Sequential(*(older.blocks[number] for number in (0, 4, 5)))
-    older.before = 1
-    x = torch.rand(1, 3, 32, 32) * 2 - 1
-    with torch.inference_mode():
-        assert torch.equal(silenced(network)(x), older(x))
-
-
-@pytest.mark.parametrize(("older", "newer", "kept"), [(6, 3, (0, 4, 5)), (3, 1, (2,)), (3, 2, (0, 2)), (1, 3, (2,))])
-def test_which_blocks_stay(older: int, newer: int, kept: tuple[int, ...]) -> None:
-    """At a quarter of the size and at an eighth alike; of a longer one, `kept` are the places of the older's."""
-    old, new = (LiteGenerator(LiteConfig(8, count, count)) for count in (older, newer))
-    fitted = fit_lite(old, new)
-    long, short = (old.state_dict(), fitted) if older > newer else (fitted, old.state_dict())
-    for prefix in ("blocks", "deep.blocks"):
-        for place, where in enumerate(kept):
-            assert torch.equal(short[f"{prefix}.{place}.first.weight"], long[f"{prefix}.{where}.first.weight"])
-
-
-def test_a_student_with_more_blocks_draws_as_before_if_the_new_ones_add_nothing() -> None:
-    torch.manual_seed(0)
-    older, network = LiteGenerator(LiteConfig(8, 3, 1)).eval(), LiteGenerator(LiteConfig(8, 6, 3)).eval()
-    for parameter in [*network.blocks.parameters(), *network.deep.parameters()]:
-        parameter.data.zero_()
-    network.load_state_dict(fit_lite(older, network))
-    x = torch.rand(1, 3, 32, 32) * 2 - 1
-    with torch.inference_mode():
-        assert torch.allclose(network(x), older(x), atol=1e-6)
-
-
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1))
-def test_a_tile_with_its_reach_around_it_is_drawn_as_in_the_whole(top: int, left: int, deep: int) -> None:
-    config = LiteConfig(width=4, blocks=1, deep_blocks=deep)
-    torch.manual_seed(0)
-    network = LiteGenerator(config).eval()
-    reach, tile = config.reach, 16
-    side = 2 * reach + tile + 32
-    x = torch.rand(1, 3, side, side) * 2 - 1
-    y, x0 = 8 * top, 8 * left
-    with torch.inference_mode():
-        whole = network(x)[..., y + reach : y + reach + tile, x0 + reach : x0 + reach + tile]
-        alone = network(x[..., y : y + tile + 2 * reach, x0 : x0 + tile + 2 * reach])
-    inner = alone[..., reach : reach + whole.shape[-2], reach : reach + whole.shape[-1]]
-    assert torch.allclose(whole, inner, atol=1e-5)
-
-
-def test_the_student_is_small() -> None:
-    network = LiteGenerator(DistillSettings().config)
-    multiplications = [0.0]
-
-    def count(module: torch.nn.Conv2d, inputs: tuple[torch.Tensor], y: torch.Tensor) -> None:
-        multiplications[0] += module.weight.numel() * y.shape[2] * y.shape[3]
-
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(count)
-    with torch.inference_mode():
-        network(torch.zeros(1, 3, 64, 64))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert round(parameters / 1e6, 2) == 0.84 and round(multiplications[0] / 64**2 / 1e3, 1) == 28.5  # as its doc says
-
-
-def test_a_fresh_student_draws_nearly_the_photo() -> None:
-    torch.manual_seed(0)
-    network = LiteGenerator(DistillSettings().config)
-    initialise_lite(network)
-    x = torch.rand(1, 3, 64, 64) * 2 - 1
-    with torch.inference_mode():
-        assert 0 < (network(x) - x).abs().mean() < 0.1
 
 
 # Pairs
@@ -338,7 +230,7 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_a_style(
     assert variant == Variant(
         weights=variant.weights,
         architecture="lite",
-        config={"width": 8, "blocks": 1, "deep_blocks": 0},
+        config={"width": 8, "blocks": 1, "deep_blocks": 0, "contrast": True},
         multiple=4,
         minimum=4,
         padding=variant.padding,
@@ -446,6 +338,7 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
         "width": 8,
         "blocks": 1,
         "deep_blocks": 0,
+        "contrast": True,
     }
 
 
@@ -475,6 +368,9 @@ def test_a_student_may_begin_with_anothers_weights(
     grown = options(teacher, photos, output="runs/grown", start_from="runs/first", blocks=2, deep_blocks=1, steps=2)
     assert distill(*grown) == 0
     assert losses(Path("runs/grown"))[1]["l1"] < 0.9 * after[1]["l1"]
+    local = options(teacher, photos, output="runs/local", start_from="runs/first", steps=1)
+    assert distill(*local, "--no-contrast") == 0
+    assert find_style("runs/local").card.variants["lite"].config["contrast"] is False
     assert distill(*options(teacher, photos, output="runs/c", start_from="runs/first", width=4)) == 2
     assert "--start-from runs/first has --width 8; give the same" in capsys.readouterr().err
     assert distill(*options(teacher, photos, output="runs/c", start_from=teacher)) == 2

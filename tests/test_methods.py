@@ -100,7 +100,7 @@ def make(features: str) -> Make:
 
 
 def batch_for(method: Method, count: int = 2) -> Batch:
-    """The same few pictures each time, with edge-smoothed ones where the method asks for them."""
+    """The same few pictures each time, with edge-smoothed ones and frames where the method asks for them."""
     random = torch.Generator().manual_seed(1)
     size = method.settings.size
     photo, cartoon = (
@@ -108,7 +108,8 @@ def batch_for(method: Method, count: int = 2) -> Batch:
         for _ in range(2)
     )
     smooth = F.avg_pool2d(cartoon, 3, 1, 1) if getattr(method.settings, "edge_promoting", False) else None
-    return Batch(photo, cartoon, smooth).to("cpu")
+    frame = torch.rand(count, 2, 5, generator=random) if isinstance(method, Distill) else None
+    return Batch(photo, cartoon, smooth, frame).to("cpu")
 
 
 def last(method: Method) -> int:
@@ -349,7 +350,7 @@ def by_hand(method: Method, batch: Batch) -> dict[str, Tensor]:
         return sum(((scores - wanted) ** 2).mean() for scores in (said if isinstance(said, tuple) else (said,)))
 
     if isinstance(method, Distill):
-        drawn = generators(photo)
+        drawn = generators(photo, batch.frame)
         slopes = [distance(drawn.diff(dim=dim), cartoon.diff(dim=dim)) for dim in (2, 3)]
         pairs = zip(features(drawn), features(cartoon), strict=True)
         content = sum(distance(one, other) / other.abs().mean() for one, other in pairs) / len(photo)

@@ -51,6 +51,7 @@ TINY: dict[str, dict[str, Any]] = {  # a small network of each architecture, by 
     "pix2pix": {"width": 4, "depth": 3},
     "lite": {"width": 4, "blocks": 3, "deep_blocks": 1},
     "lite without a branch": {"width": 4, "blocks": 1},
+    "lite with contrast": {"width": 4, "blocks": 1, "contrast": True},
 }
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
     "cartoongan": lambda: CartoonGANDiscriminator(4),

@@ -131,6 +131,17 @@ def test_a_network_with_norms_draws_as_over_the_whole_frame(
     assert psnr(draw_in_tiles(path, batch, tile), draw_at_once(path, batch), peak=2) > 65
 
 
+def test_what_one_convolution_makes_of_the_photo_is_made_again_and_not_kept(tmp_path: Path) -> None:
+
+    def kept(layers: str) -> tuple[str, ...]:
+        end = "n = InstanceNormalization(c, s3, b3) s = Add(n, c) drawing = Conv<pads = [3, 3, 3, 3]>(s, w33)"
+        return TiledNetwork(network(f"{PAD3} {layers} {end}", tmp_path / "some.onnx"), "cpu").sweeps[0].keeps
+
+    padded = 'p = Pad<mode = "reflect">(photo, pads3)'
+    assert kept(f"{padded} c = Conv(p, w33)") == ()
+    assert kept(f"{padded} b = Conv(p, w33) c = Conv<pads = [3, 3, 3, 3]>(b, w33)") == ("c",)
+
+
 def test_tiles_that_were_drawn_alone_would_differ(tmp_path: Path) -> None:
     path = network(NORMED["a norm"], tmp_path / "normed.onnx")
     batch = photo(48, 64)
@@ -253,7 +264,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 ARCHITECTURE_CONFIGS: dict[str, dict[str, object]] = {
     "cartoongan": {"width": 8, "blocks": 2},
     "cyclegan": {"width": 8, "blocks": 2},
-    "lite": {"width": 8, "blocks": 2, "deep_blocks": 1},
+    "lite": {"width": 8, "blocks": 2, "deep_blocks": 1, "contrast": True},
     "pix2pix": {"width": 8, "depth": 3},
     "ugatit": {"width": 8, "blocks": 1, "size": 32},
 }

@@ -19,7 +19,7 @@ from PIL import Image
 from training import pictures
 from videos import scene
 
-from toonify.arrays import Pixels
+from toonify.arrays import Floats, Pixels
 from toonify.crops import random_boxes
 from toonify.discover import Found
 from toonify.edges import smooth_edges
@@ -391,6 +391,22 @@ def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
     for place, photo in enumerate(expected):
         assert np.array_equal(squares[place]["photo"], photo)
     assert len(count) == 2 * 2 * 11 - 3 * kept
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_square_comes_with_what_was_measured_of_its_photo(folders: Folders, workers: int) -> None:
+    """The photos are of one grey each, so that each square tells which it is of."""
+    paired = replace(folders, cartoons=folders.photos, paired=True, scaled=False, measure=_measured)
+    for batch in take(paired, made(paired), 3, workers=workers):
+        assert batch.frame is not None
+        expected = [[size, grey] for size, grey in zip([40 * 30] * len(batch), greys(batch.photo), strict=True)]
+        assert batch.frame.tolist() == expected
+    assert all(batch.frame is None for batch in take(folders, made(folders), 1))
+
+
+def _measured(photo: Pixels) -> Floats:
+    """How many pixels it has, and its grey."""
+    return np.array([photo[..., 0].size, photo[0, 0, 0]], np.float32)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -4,7 +4,7 @@
 
 Both run as `convert` runs them on a CPU (ONNX Runtime, float32; the large one's graph rewritten by `speedup`), with
 random weights: they cost what trained ones do. They take turns, and of each the least time counts. Operations are
-counted in the convolutions of a 256 x 256 picture: multiplications, in thousands a pixel, which is GMAC a megapixel.
+those of convolutions in a 256 x 256 picture: multiplications, in thousands a pixel, which is GMAC a megapixel.
 Prints a Markdown table.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from toonify.export import export_onnx
 from toonify.methods.distill import DistillSettings
@@ -40,20 +41,11 @@ def build(architecture: str) -> nn.Module:
 
 def cost(network: nn.Module) -> tuple[float, float]:
     """Millions of parameters, and GMAC a megapixel."""
-    total = 0
-
-    def count(layer: nn.Module, inputs: tuple[torch.Tensor], result: torch.Tensor) -> None:
-        nonlocal total
-        places = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else result
-        total += layer.weight.numel() * places.shape[2] * places.shape[3]
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(count)
     side = 256
-    with torch.inference_mode():
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, side, side))
-    return sum(each.numel() for each in network.parameters()) / 1e6, total / side**2 / 1e3
+    multiplications = counter.get_total_flops() / 2
+    return sum(each.numel() for each in network.parameters()) / 1e6, multiplications / side**2 / 1e3
 
 
 def open_network(architecture: str, folder: Path) -> tuple[OnnxGenerator, int]:

@@ -51,6 +51,9 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
     deep_blocks: Annotated[
         CountOrZero | None, say("Residual blocks of the student at an eighth of the size.", NETWORKS)
     ] = None
+    contrast: Annotated[
+        bool | None, say("The student sees the contrast of the whole frame; tiles take a sweep more.", NETWORKS)
+    ] = None
     gradient_weight: Annotated[
         Weight | None, say("Weight of the distance of slopes to those of the pair's drawing.", LOSSES)
     ] = None

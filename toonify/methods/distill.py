@@ -34,6 +34,7 @@ class DistillSettings(Settings):
     size: int = 128
     blocks: int = 3  # residual blocks at a quarter of the size
     deep_blocks: int = 3  # and at an eighth
+    contrast: bool = True
     content: str = "vgg19:conv2_2"
     content_weight: float = 0.0
     lpips_weight: float = 0.0
@@ -51,7 +52,7 @@ class DistillSettings(Settings):
     @property
     def config(self) -> LiteConfig:
         """Of the student."""
-        return LiteConfig(self.width, self.blocks, self.deep_blocks)
+        return LiteConfig(self.width, self.blocks, self.deep_blocks, self.contrast)
 
 
 class Distill(Method):
@@ -110,7 +111,7 @@ class Distill(Method):
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """The student draws, and is told how far that is from what it was to draw."""
         with self.precision.autocast():
-            drawn = self.generator(batch.photo)
+            drawn = self.generator(batch.photo, batch.frame)
         difference = drawn.float() - batch.cartoon
         losses = {"l1": difference.abs().mean(), "gradient": gradient_loss(difference)}
         if self.features is not None or self.lpips is not None:

@@ -59,7 +59,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         LiteGenerator,
         multiple=lambda config: LiteConfig(**config).multiple,
         minimum=lambda config: LiteConfig(**config).multiple,
-        fits=frozenset({"blocks", "deep_blocks"}),
+        fits=frozenset({"blocks", "deep_blocks", "contrast"}),
         fit=fit_lite,
     ),
 }

@@ -36,7 +36,7 @@ def plan_sweeps(anatomy: Anatomy) -> list[Sweep]:
 
 
 def _crossing(anatomy: Anatomy) -> set[str]:
-    """Values that are read in later sweeps than the one that makes them, and are small enough to be kept for these."""
+    """Values that are read in later sweeps than the one that makes them, and are worth being kept for these."""
     return {
         name
         for step in anatomy.steps.values()
@@ -45,7 +45,15 @@ def _crossing(anatomy: Anatomy) -> set[str]:
         and anatomy.value(name).level < step.value.level
         and anatomy.value(name).margin == 0
         and anatomy.value(name).density <= MAX_DENSITY
+        and not _is_near(anatomy, name)
     }
+
+
+def _is_near(anatomy: Anatomy, name: str) -> bool:
+    """Whether a value is no smaller than the photo and one convolution away: it is sooner made again than read."""
+    value = anatomy.value(name)
+    layers = [step for step in _needed(anatomy, [name], stop=set()) if step.node.op_type == "Conv"]
+    return value.unit == 1 and value.level == 0 and len(layers) <= 1
 
 
 def _sweep(anatomy: Anatomy, on_the_way: tuple[Step, ...], level: int, kept: set[str]) -> Sweep:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from toonify import embed
-from toonify.arrays import Pixels
+from toonify.arrays import Floats, Pixels
 from toonify.crops import cut, random_boxes
 from toonify.discover import Found, find_photos
 from toonify.edges import smooth_edges
@@ -68,6 +68,7 @@ class Folders:
     paired: bool
     scaled: bool = True  # squares are cut in several sizes and brought to one; else they are cut as they are
     own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
+    measure: Callable[[Pixels], Floats] | None = None  # of pairs: what a square must be told of its whole photo
 
     def counts(self) -> dict[str, int]:
         """Pictures by folder."""
@@ -164,8 +165,8 @@ class Squares(Dataset[dict[str, Any]]):
     def __getitem__(self, place: int) -> dict[str, Any]:
         """Squares `size` x `size` x 3 uint8 by stream, and `problems`, the pictures that could not be read, and why.
 
-        Where too many in a row cannot be, `failed` says so and there are no squares: an error would come out of a
-        worker with its traceback as text.
+        `frame` is what was measured of the photo, if something is to be. Where too many in a row cannot be read,
+        `failed` says so and there are no squares: an error would come out of a worker with its traceback as text.
         """
         problems: list[str] = []
         try:
@@ -173,17 +174,21 @@ class Squares(Dataset[dict[str, Any]]):
         except TrainingError as error:
             return {"failed": str(error), "problems": problems}
 
-    def _squares(self, place: int, problems: list[str]) -> dict[str, Pixels]:
+    def _squares(self, place: int, problems: list[str]) -> dict[str, Pixels | Floats]:
         folders = self._folders
         smooth = () if folders.smooth is None else (folders.smooth,)
+        each = (folders.photos, folders.cartoons, *smooth)
+        measured: dict[str, Floats] = {}
         if folders.paired:
-            squares = self._pair_at((folders.photos, folders.cartoons, *smooth), place, problems)
+            whole = self._read(each, 0, place, problems)
+            squares = self._cut_alike(whole, place)
+            if folders.measure is not None:
+                measured["frame"] = folders.measure(whole[0])
         else:
-            each = (folders.photos, folders.cartoons, *smooth)
             squares = [self._square(folder, stream, place, problems) for stream, folder in enumerate(each)]
         if folders.smoothing == "fly":
             squares.append(smooth_edges(squares[1]))
-        return dict(zip(_STREAMS, squares, strict=False))
+        return dict(zip(_STREAMS, squares, strict=False)) | measured
 
     def _random(self, stream: int, place: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, 1_000 + stream, place])
@@ -192,8 +197,8 @@ class Squares(Dataset[dict[str, Any]]):
         (pixels,) = self._read((folder,), stream, place, problems)
         return _cut(pixels, self._size, self._random(stream, place), scaled=self._folders.scaled)
 
-    def _pair_at(self, folders: Sequence[Folder], place: int, problems: list[str]) -> list[Pixels]:
-        photo, *others = self._read(folders, 0, place, problems)
+    def _cut_alike(self, pair: Sequence[Pixels], place: int) -> list[Pixels]:
+        photo, *others = pair
         whole = [photo, *(resize(other, photo.shape[:2]) for other in others)]
         scaled = self._folders.scaled
         return [_cut(pixels, self._size, self._random(0, place), scaled=scaled) for pixels in whole]
@@ -279,7 +284,9 @@ def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
         return {"failed": failed, "problems": problems}
     # Bytes travel between processes, a quarter of what floats would be.
     tensors = {
-        name: torch.from_numpy(np.stack([item[name] for item in items])) for name in _STREAMS if name in items[0]
+        name: torch.from_numpy(np.stack([item[name] for item in items]))
+        for name in (*_STREAMS, "frame")
+        if name in items[0]
     }
     return {**tensors, "problems": problems}
 
@@ -342,7 +349,8 @@ def batches(
             if "failed" in raw:
                 raise TrainingError(raw["failed"])
             pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
-            yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth")), raw["problems"]
+            frame = raw["frame"].to(device, non_blocking=True) if "frame" in raw else None
+            yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth"), frame), raw["problems"]
     except (OSError, EOFError) as error:  # it was passing something on
         raise reader_ended(workers) from error
     finally:

@@ -1,0 +1,72 @@
+"""What a student sees of the whole frame: its contrast, as the instance norms of its teacher do.
+
+Those are blind to it: a photo and the same in a haze give one drawing, but for the colours that are brought back.
+"""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.arrays import Floats, Pixels
+
+_SLOPE = 4.0  # of slopes to colours: so one small number serves both where there is next to no contrast
+_GAIN = 0.5  # of what is measured: so it has about the range of the photo itself
+_LEAST = 4e-4  # that number, a variance: noise alone is not made as strong as a picture
+
+
+class Contrast(nn.Module):
+    """A photo, and the same as measured by its spread over the frame: N x 3 x H x W in -1..1 to N x 8 x H x W.
+
+    Behind the photo come its three colours and the two slopes of its mean colour (to the right and down: central
+    differences, reflected at the border), each less its mean over the frame and by twice its standard deviation there.
+    """
+
+    channels = 8
+    kernel: Tensor
+    gain: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        kernel = torch.zeros(5, 3, 3, 3)
+        for channel in range(3):
+            kernel[channel, channel, 1, 1] = 1
+        for channel, (before, after) in ((3, ((1, 0), (1, 2))), (4, ((0, 1), (2, 1)))):
+            kernel[channel, :, *before] = -_SLOPE / 3
+            kernel[channel, :, *after] = _SLOPE / 3
+        self.register_buffer("kernel", kernel, persistent=False)
+        self.register_buffer("gain", torch.full((5,), _GAIN), persistent=False)
+
+    def forward(self, x: Tensor, frame: Tensor | None = None) -> Tensor:
+        """`frame`: what is known of the photos that x are parts of (`frame_contrast`), N x 2 x 5; None: they are x."""
+        if torch.is_autocast_enabled(x.device.type):  # bfloat16 has no room for the slopes of a soft edge
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x.float(), frame)
+        seen = self.seen(x)
+        if frame is None:
+            measured = F.instance_norm(seen, weight=self.gain, eps=_LEAST)
+        else:
+            mean, variance = frame[:, :, :, None, None].unbind(1)
+            measured = (seen - mean) * (variance + _LEAST).rsqrt() * _GAIN
+        return torch.cat([x, measured], 1)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Colours and slopes before they are measured: N x 5 x H x W."""
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.kernel)
+
+
+def frame_contrast(photo: Pixels) -> Floats:
+    """What `Contrast` has to know of a photo to see a part of it: H x W x 3 uint8 to 2 x 5, means and variances.
+
+    The means of the slopes are taken for 0, which they nearly are: so a part may be mirrored.
+    """
+    colours = photo.astype(np.float32) / np.float32(127.5) - 1
+    grey = cv2.transform(colours, np.full((1, 3), 1 / 3, np.float32))
+    slopes = [
+        cv2.Sobel(grey, cv2.CV_32F, right, 1 - right, ksize=1, scale=_SLOPE, borderType=cv2.BORDER_REFLECT_101)
+        for right in (1, 0)
+    ]
+    spread = [cv2.meanStdDev(each) for each in (colours, *slopes)]
+    means = np.concatenate([spread[0][0].ravel(), np.zeros(2)])
+    return np.stack([means, np.concatenate([deviation.ravel() for _, deviation in spread]) ** 2]).astype(np.float32)
