@@ -18,16 +18,24 @@ from videos import scene
 from toonify import load_style
 from toonify.batch import Outcome
 from toonify.cli import main
+from toonify.discover import Found
 from toonify.distill import start
 from toonify.distill.options import DistillOptions, parse_sizes
 from toonify.distill.targets import Manifest
 from toonify.distill.teacher import choose_teacher, open_teacher
 from toonify.errors import UsageError
 from toonify.images import encode_picture
+from toonify.methods.batch import Batch
+from toonify.methods.distill import Distill
+from toonify.methods.method import Turn
 from toonify.methods.player import Precision
+from toonify.models.contrast import frame_contrast
+from toonify.models.lite import LiteConfig, LiteGenerator
 from toonify.styles import Variant, find_style
+from toonify.train import loop
 from toonify.train.folder import RunFolder
 from toonify.train.record import Scores
+from toonify.train.samples import Samples, choose_samples, draw_samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RUN = Path("runs/small")
@@ -307,6 +315,43 @@ def test_a_resumed_run_keeps_its_teacher_and_photos(
     assert distill("--resume", "last", "--output", RUN, "--steps", 3, "--quiet") == 0
     assert distill(*options(teacher, photos)) == 2
     assert "has a run or other files in it; go on with --resume last" in capsys.readouterr().err
+
+
+def test_squares_and_samples_are_told_of_the_frame_that_is_drawn(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: list[np.ndarray] = []
+    play, draw = Distill.play, loop.draw_samples
+
+    def playing(self: Distill, batch: Batch, turn: Turn) -> dict[str, torch.Tensor]:
+        assert batch.frame is not None
+        frames.extend(batch.frame.numpy())
+        return play(self, batch, turn)
+
+    def drawing(network: torch.nn.Module, samples: Samples, device: str) -> np.ndarray:
+        assert samples.frames is not None
+        frames.extend(samples.frames)
+        return draw(network, samples, device)
+
+    monkeypatch.setattr(Distill, "play", playing)
+    monkeypatch.setattr(loop, "draw_samples", drawing)
+    assert distill(*options(teacher, photos, epochs=1)) == 0
+    drawn = [read_rgb(RUN / "pairs" / "photo" / pair.name) for pair in manifest(RUN / "pairs").pairs]
+    known = {frame_contrast(photo, padding=16, multiple=4).tobytes() for photo in drawn}
+    assert len(frames) > 6 and {frame.tobytes() for frame in frames} == known and len(known) == 6
+
+
+def test_a_sample_is_drawn_as_in_the_whole(photos: Path) -> None:
+    torch.manual_seed(0)
+    network = LiteGenerator(LiteConfig(8, 1, contrast=True)).eval()
+    found = (Found(photos / "0.png"),)
+    whole = read_rgb(found[0].path).copy()
+    for measure, alike in ((frame_contrast, True), (None, False)):
+        samples = choose_samples(found, 64, scaled=False, measure=measure)
+        (drawn,) = draw_samples(network, samples, "cpu")
+        expected = draw_samples(network, Samples(whole[None]), "cpu")[0, 16:80, 32:96]
+        inner = np.s_[20:-20, 20:-20]
+        assert (np.abs(drawn[inner].astype(int) - expected[inner]).max() <= 1) == alike
 
 
 def test_a_run_of_train_can_teach(training_data: Path, photos: Path) -> None:

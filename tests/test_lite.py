@@ -47,9 +47,11 @@ def test_a_faint_photo_is_seen_as_a_strong_one() -> None:
 
 
 def test_a_photo_of_one_colour_stays_calm() -> None:
-    """Noise of half a grey level is not taken for a picture."""
-    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) / 255
-    assert Contrast()(noise - 0.4)[:, 3:].abs().max() < 0.4
+    """A picture has a standard deviation of 0.5. Noise of a grey level has most of it; what rounding leaves, little."""
+    noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) / 127.5
+    seen = Contrast()(noise - 0.4)[:, 3:].std((2, 3))
+    assert seen[:, :3].max() < 0.2 and seen[:, 3:].max() < 0.45
+    assert Contrast()(noise / 12 - 0.4)[:, 3:].std((2, 3)).max() < 0.1
     assert Contrast()(torch.full((1, 3, 8, 8), 0.4))[:, 3:].abs().max() < 1e-4
 
 
@@ -57,15 +59,34 @@ def test_a_photo_of_one_colour_stays_calm() -> None:
 @given(st.integers(0, 24), st.integers(0, 40), st.booleans(), st.integers(0, 5))
 def test_a_part_is_seen_as_in_the_whole(top: int, left: int, mirrored: bool, number: int) -> None:
     photo = scene(number, 48, 64)
+    if number == 5:  # a sky
+        photo[:] = np.linspace(200, 120, 48, dtype=np.uint8)[:, None, None]
     frame = torch.from_numpy(frame_contrast(photo))[None]
     turned = np.ascontiguousarray(photo[:, ::-1]) if mirrored else photo
     part = turned[top : top + 24, left : left + 24]
     whole = Contrast()(batch(turned))[..., top : top + 24, left : left + 24]
     apart = Contrast()(batch(part), frame) - whole
     assert apart[:, :6].abs().max() < 1e-4
-    # Of slopes the mean is left out, which is little; and at its own border a part sees other neighbours.
-    slopes = apart[:, 6:, 1:-1, 1:-1]
-    assert slopes.abs().max() < 0.15 and slopes.std((2, 3)).max() < 1e-4
+    slopes = apart[:, 6:, 1:-1, 1:-1]  # at its own border a part sees other neighbours
+    assert slopes[:, 1].abs().max() < 1e-4
+    # To the right the mean is left out, which is little.
+    assert slopes[:, 0].abs().max() < 0.15 and slopes[:, 0].std() < 1e-4
+
+
+def test_what_is_known_of_a_photo_is_of_the_frame_that_is_drawn() -> None:
+    photo = scene(4, 45, 67)
+    frame = np.pad(photo, ((16, 16 + 3), (16, 16 + 5), (0, 0)), mode="reflect")
+    assert np.array_equal(frame_contrast(photo, padding=16, multiple=8), frame_contrast(frame))
+    seen = Contrast().seen(batch(frame))[0]
+    mean, variance = frame_contrast(frame)
+    assert np.allclose(mean, [*seen.mean((1, 2))[:3], 0, seen.mean((1, 2))[4]], atol=1e-5)
+    assert np.allclose(variance, seen.var((1, 2), correction=0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [(1, 1), (1, 40), (3, 2)])
+def test_the_smallest_photos_have_a_contrast(side: tuple[int, int]) -> None:
+    mean, variance = frame_contrast(np.full((*side, 3), 255, np.uint8), padding=16, multiple=8)
+    assert mean.tolist() == [1, 1, 1, 0, 0] and variance.tolist() == [0] * 5
 
 
 def test_slopes_are_not_rounded_to_bfloat16() -> None:

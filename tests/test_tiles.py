@@ -300,6 +300,28 @@ def test_every_architecture_is_drawn_in_tiles_or_refused(tmp_path: Path, one_thr
     assert set(outcomes.values()) == {"the same"}, outcomes
 
 
+@pytest.mark.parametrize("strength", [1, 0.02, 0])
+def test_contrast_is_that_of_the_frame_in_tiles_and_in_pytorch(
+    strength: float, tmp_path: Path, one_thread: None
+) -> None:
+    """Also of a faint photo, and of one of one colour, where the least that is added decides."""
+    import torch
+
+    from toonify.export import _to_onnx
+    from toonify.models.lite import LiteConfig, LiteGenerator
+
+    torch.manual_seed(0)
+    generator = LiteGenerator(LiteConfig(width=8, blocks=1, contrast=True)).eval()
+    batch = np.asarray(0.3 + strength * photo(64, 96), np.float32)
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(batch)).numpy()
+    for fp16, least in ((False, 90), (True, 50)):
+        path = tmp_path / f"{fp16}.onnx"
+        path.write_bytes(_to_onnx(generator, 8, {}, fp16=fp16, for_cpu=False))
+        assert psnr(draw_at_once(path, batch), expected, peak=2) > least
+    assert psnr(draw_in_tiles(tmp_path / "False.onnx", batch, 32), expected, peak=2) > 70
+
+
 def test_the_released_network_draws_the_same_in_tiles(test_data: Path, tmp_path: Path) -> None:
     import torch
     from PIL import Image

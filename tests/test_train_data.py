@@ -455,13 +455,13 @@ def test_reading_a_named_problem_does_not_open_the_file() -> None:
 
 def test_samples_are_spread_over_the_folder_and_leave_broken_ones_out(tmp_path: Path) -> None:
     folders = _find(tmp_path, 50, 4)
-    samples = choose_samples(folders.photos.pictures, SIZE)
+    samples = choose_samples(folders.photos.pictures, SIZE).photos
     assert samples.shape == (8, SIZE, SIZE, 3)
     assert [int(sample.mean()) for sample in samples] == [0, 7, 14, 21, 28, 35, 42, 49]
-    assert choose_samples(folders.photos.pictures[:3], SIZE).shape[0] == 3
+    assert choose_samples(folders.photos.pictures[:3], SIZE).photos.shape[0] == 3
     for path in pictures(tmp_path / "photos")[1:]:
         path.write_bytes(b"broken")
-    assert choose_samples(folders.photos.pictures, SIZE).shape[0] == 1
+    assert choose_samples(folders.photos.pictures, SIZE).photos.shape[0] == 1
 
 
 def test_whether_a_folder_has_the_same_pictures_is_told_by_their_names(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -29,12 +30,13 @@ from toonify.generators import check_photo, load_module
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
+from toonify.models.contrast import frame_contrast
 from toonify.styles import Card, Training, find_style
 from toonify.train.begin import find_start
 from toonify.train.check import duration
 from toonify.train.data import Folder, Folders, find_pictures
 from toonify.train.folder import RunFolder, trained_variant
-from toonify.train.samples import Samples, choose_pairs, choose_samples
+from toonify.train.samples import Samples, choose_samples
 from toonify.train.settings import method_settings
 from toonify.train.start import (
     Outline,
@@ -184,14 +186,18 @@ def draw_targets(prepared: Preparation, *, quiet: bool, bar: Bar, tell: Callable
 def outline(prepared: Preparation) -> Outline:
     """The run, whose pairs are drawn or still to be. Raises UsageError if they do not fill a batch."""
     options, held_out = prepared.options, prepared.held_out
-    folders = prepared.pairs.pairs
+    multiple = prepared.settings.config.multiple
+    measure = partial(frame_contrast, padding=PADDING, multiple=multiple) if prepared.settings.contrast else None
+    folders = replace(prepared.pairs.pairs, measure=measure)
     size = max(options.size, _SAMPLE_SIZE)
 
     def samples() -> Samples:
         if options.sample_photos is not None:
-            return Samples(choose_samples(find_pictures(options.sample_photos, "--sample-photos"), size, scaled=False))
+            photos = find_pictures(options.sample_photos, "--sample-photos")
+            return choose_samples(photos, size, scaled=False, measure=measure)
         shown = folders if held_out is None else held_out.pairs
-        return Samples(*choose_pairs(shown.photos.pictures, shown.cartoons.pictures, size, scaled=False))
+        drawings = shown.cartoons.pictures
+        return choose_samples(shown.photos.pictures, size, wanted=drawings, scaled=False, measure=measure)
 
     return Outline(
         options,

@@ -24,7 +24,6 @@ from toonify.drawing import Look, Sketch, Style
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.files import write_atomically
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
-from toonify.models.contrast import frame_contrast
 from toonify.pipeline import run_stages
 from toonify.styles import FileWeights
 from toonify.train.data import Folder, Folders
@@ -200,8 +199,7 @@ def pairs_of(folder: Path, manifest: Manifest) -> Folders:
         root = folder / kind
         return Folder(os.fspath(root), tuple(Found(root / pair.name, root) for pair in manifest.pairs))
 
-    pair = pictures(PHOTO), pictures(DRAWING)
-    return Folders(*pair, None, "no", paired=True, scaled=False, own=True, measure=frame_contrast)
+    return Folders(pictures(PHOTO), pictures(DRAWING), None, "no", paired=True, scaled=False, own=True)
 
 
 def teacher_name(look: Look) -> str:

@@ -1,6 +1,6 @@
 """The pictures of one step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -23,17 +23,17 @@ class Batch:
         """The same on a device, channels last: what convolutions run quickest on."""
 
         def move(pictures: Tensor) -> Tensor:
-            moved = pictures.to(device, non_blocking=True)
-            return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+            return pictures.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
 
-        return self._each(move)
+        smooth = None if self.smooth is None else move(self.smooth)
+        frame = None if self.frame is None else self.frame.to(device, non_blocking=True)
+        return Batch(move(self.photo), move(self.cartoon), smooth, frame)
 
     def split(self, parts: int) -> Iterator["Batch"]:
         """At most `parts` batches of nearly equal size."""
         size = -(-len(self) // parts)
         for start in range(0, len(self), size):
-            yield self._each(lambda tensor, start=start: tensor[start : start + size])  # type: ignore[misc]
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        smooth, frame = (None if tensor is None else change(tensor) for tensor in (self.smooth, self.frame))
-        return Batch(change(self.photo), change(self.cartoon), smooth, frame)
+            rows = slice(start, start + size)
+            smooth = None if self.smooth is None else self.smooth[rows]
+            frame = None if self.frame is None else self.frame[rows]
+            yield Batch(self.photo[rows], self.cartoon[rows], smooth, frame)

@@ -34,7 +34,7 @@ class DistillSettings(Settings):
     size: int = 128
     blocks: int = 3  # residual blocks at a quarter of the size
     deep_blocks: int = 3  # and at an eighth
-    contrast: bool = True
+    contrast: bool = True  # whether the student sees the contrast of the frame
     content: str = "vgg19:conv2_2"
     content_weight: float = 0.0
     lpips_weight: float = 0.0
@@ -110,6 +110,7 @@ class Distill(Method):
 
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """The student draws, and is told how far that is from what it was to draw."""
+        assert batch.frame is not None or not self.settings.contrast  # noqa: S101 - a square has another contrast
         with self.precision.autocast():
             drawn = self.generator(batch.photo, batch.frame)
         difference = drawn.float() - batch.cartoon

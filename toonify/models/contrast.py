@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from toonify.arrays import Floats, Pixels
 
-_SLOPE = 4.0  # of slopes to colours: so one small number serves both where there is next to no contrast
-_GAIN = 0.5  # of what is measured: so it has about the range of the photo itself
-_LEAST = 4e-4  # that number, a variance: noise alone is not made as strong as a picture
+_SLOPE = 4.0  # of slopes to colours: so one least serves both
+_LEAST = 4e-4  # variance that is added: a photo of one colour stays calm, and of a grey level of noise 0.4 is left
+_GAIN = 0.5  # of what is measured: so most of it has about the range of the photo itself
 
 
 class Contrast(nn.Module):
@@ -21,6 +21,7 @@ class Contrast(nn.Module):
 
     Behind the photo come its three colours and the two slopes of its mean colour (to the right and down: central
     differences, reflected at the border), each less its mean over the frame and by twice its standard deviation there.
+    That has no limits: of a white page with two thin lines these come to 30.
     """
 
     channels = 8
@@ -42,7 +43,10 @@ class Contrast(nn.Module):
         """`frame`: what is known of the photos that x are parts of (`frame_contrast`), N x 2 x 5; None: they are x."""
         if torch.is_autocast_enabled(x.device.type):  # bfloat16 has no room for the slopes of a soft edge
             with torch.autocast(x.device.type, enabled=False):
-                return self.forward(x.float(), frame)
+                return self._measure(x.float(), frame)
+        return self._measure(x, frame)
+
+    def _measure(self, x: Tensor, frame: Tensor | None) -> Tensor:
         seen = self.seen(x)
         if frame is None:
             measured = F.instance_norm(seen, weight=self.gain, eps=_LEAST)
@@ -56,17 +60,22 @@ class Contrast(nn.Module):
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.kernel)
 
 
-def frame_contrast(photo: Pixels) -> Floats:
+def frame_contrast(photo: Pixels, *, padding: int = 0, multiple: int = 1) -> Floats:
     """What `Contrast` has to know of a photo to see a part of it: H x W x 3 uint8 to 2 x 5, means and variances.
 
-    The means of the slopes are taken for 0, which they nearly are: so a part may be mirrored.
+    They are those of the photo as it is drawn: reflected outwards by `padding` pixels and to a multiple
+    (`network.draw`). The mean of the slope to the right is taken for 0, which it nearly is: so a part may be mirrored.
     """
-    colours = photo.astype(np.float32) / np.float32(127.5) - 1
-    grey = cv2.transform(colours, np.full((1, 3), 1 / 3, np.float32))
+    height, width = (side + 2 * padding for side in photo.shape[:2])
+    below, right = (padding + -side % multiple for side in (height, width))
+    padded = cv2.copyMakeBorder(photo, padding, below, padding, right, cv2.BORDER_REFLECT_101)
+    grey = padded.sum(2, dtype=np.int16)  # three times that
     slopes = [
-        cv2.Sobel(grey, cv2.CV_32F, right, 1 - right, ksize=1, scale=_SLOPE, borderType=cv2.BORDER_REFLECT_101)
-        for right in (1, 0)
+        cv2.Sobel(grey, cv2.CV_16S, *axis, ksize=1, borderType=cv2.BORDER_REFLECT_101) for axis in ((1, 0), (0, 1))
     ]
-    spread = [cv2.meanStdDev(each) for each in (colours, *slopes)]
-    means = np.concatenate([spread[0][0].ravel(), np.zeros(2)])
-    return np.stack([means, np.concatenate([deviation.ravel() for _, deviation in spread]) ** 2]).astype(np.float32)
+    spread = [cv2.meanStdDev(each) for each in (padded, *slopes)]
+    mean, deviation = (np.concatenate([each[which].ravel() for each in spread]) for which in (0, 1))
+    unit = np.array([1, 1, 1, _SLOPE / 3, _SLOPE / 3]) / 127.5  # of the network's values, in one of these
+    mean = mean * unit - [1, 1, 1, 0, 0]
+    mean[3] = 0
+    return np.stack([mean, (deviation * unit) ** 2]).astype(np.float32)

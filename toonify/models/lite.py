@@ -133,7 +133,7 @@ def initialise_lite(network: LiteGenerator) -> None:
 
 
 def fit_lite(older: nn.Module, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of `network` when it begins as an older student of its width that has other numbers of blocks.
+    """The weights of `network` when it begins as an older student of its width with other blocks, or another head.
 
     A third of the blocks come from its beginning and the rest from its end; those over in between are left out, where a
     residual network misses them least (Veit et al., NeurIPS 2016). What the older one has not stays fresh, but starts
@@ -150,10 +150,10 @@ def fit_lite(older: nn.Module, network: nn.Module) -> dict[str, Tensor]:
         pairs += _pair(older.deep.blocks, fitted.deep.blocks)
     for old, new in pairs:
         new.load_state_dict(old.state_dict())
+    shared = min(older.head.in_channels, fitted.head.in_channels)
     with torch.no_grad():
-        fitted.head.weight.mul_(0.1)
-        shared = min(older.head.in_channels, fitted.head.in_channels)
         fitted.head.weight[:, :shared] = older.head.weight[:, :shared]
+        fitted.head.weight[:, shared:] *= 0.1
         fitted.head.bias.copy_(older.head.bias)  # type: ignore[union-attr, arg-type]
     return fitted.state_dict()
 

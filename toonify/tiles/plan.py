@@ -13,6 +13,7 @@ from toonify.tiles.anatomy import NORM, Anatomy, Step
 # Numbers for each pixel of the photo above which a value is computed again from what is before it: writing and reading
 # it would cost more than the few layers at full size do. CartoonGAN has 64, 32 and 16 at full, half and quarter size.
 MAX_DENSITY = 32
+FEW = 8  # channels
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ def _crossing(anatomy: Anatomy) -> set[str]:
         and anatomy.value(name).level < step.value.level
         and anatomy.value(name).margin == 0
         and anatomy.value(name).density <= MAX_DENSITY
-        and not _is_near(anatomy, name)
+        and not _is_cheap(anatomy, name)
     }
 
 
-def _is_near(anatomy: Anatomy, name: str) -> bool:
-    """Whether a value is no smaller than the photo and one convolution away: it is sooner made again than read."""
+def _is_cheap(anatomy: Anatomy, name: str) -> bool:
+    """Whether one convolution makes a value of the photo, at its size and of few channels: it is made again."""
     value = anatomy.value(name)
-    layers = [step for step in _needed(anatomy, [name], stop=set()) if step.node.op_type == "Conv"]
-    return value.unit == 1 and value.level == 0 and len(layers) <= 1
+    layers = [step for step in _needed(anatomy, [name], stop=set()) if step.node.op_type in ("Conv", "ConvTranspose")]
+    return value.level == 0 and value.unit == 1 and value.channels <= FEW and len(layers) <= 1
 
 
 def _sweep(anatomy: Anatomy, on_the_way: tuple[Step, ...], level: int, kept: set[str]) -> Sweep:

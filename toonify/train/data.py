@@ -36,6 +36,7 @@ from toonify.resize import resize
 from toonify.train.options import Options, RunOptions
 
 Smoothing = Literal["no", "folder", "fly"]
+Measure = Callable[[Pixels], Floats]  # what a square must be told of its whole photo, H x W x 3
 _SHARE_KEPT = 8  # of the memory that is free, for pictures that are read again and again
 _MOST_KEPT = 2_000_000_000  # bytes: what is free may be the whole machine's, of which a container has a part
 _TRIES = 50  # other pictures that are tried in place of a broken one
@@ -68,7 +69,7 @@ class Folders:
     paired: bool
     scaled: bool = True  # squares are cut in several sizes and brought to one; else they are cut as they are
     own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
-    measure: Callable[[Pixels], Floats] | None = None  # of pairs: what a square must be told of its whole photo
+    measure: Measure | None = None  # of the photos of pairs
 
     def counts(self) -> dict[str, int]:
         """Pictures by folder."""
@@ -145,6 +146,7 @@ def _order(seed: int, stream: int, number: int, length: int) -> NDArray[np.int64
 
 
 _STREAMS = ("photo", "cartoon", "smooth")
+_FRAME = "frame"  # beside them, what was measured of the whole photo
 
 
 class Squares(Dataset[dict[str, Any]]):
@@ -161,6 +163,7 @@ class Squares(Dataset[dict[str, Any]]):
         self._seed = seed
         self._room = memory if folders.own else 0
         self._kept: dict[Path, Pixels] = {}
+        self._measured: dict[Path, Floats] = {}
 
     def __getitem__(self, place: int) -> dict[str, Any]:
         """Squares `size` x `size` x 3 uint8 by stream, and `problems`, the pictures that could not be read, and why.
@@ -178,33 +181,45 @@ class Squares(Dataset[dict[str, Any]]):
         folders = self._folders
         smooth = () if folders.smooth is None else (folders.smooth,)
         each = (folders.photos, folders.cartoons, *smooth)
-        measured: dict[str, Floats] = {}
+        frames: dict[str, Floats] = {}
         if folders.paired:
-            whole = self._read(each, 0, place, problems)
-            squares = self._cut_alike(whole, place)
+            path, pictures = self._read(each, 0, place, problems)
+            squares = self._cut_alike(pictures, place)
             if folders.measure is not None:
-                measured["frame"] = folders.measure(whole[0])
+                frames[_FRAME] = self._measure(folders.measure, path, pictures[0])
         else:
             squares = [self._square(folder, stream, place, problems) for stream, folder in enumerate(each)]
         if folders.smoothing == "fly":
             squares.append(smooth_edges(squares[1]))
-        return dict(zip(_STREAMS, squares, strict=False)) | measured
+        return dict(zip(_STREAMS, squares, strict=False)) | frames
+
+    def _measure(self, measure: Measure, path: Path, photo: Pixels) -> Floats:
+        if not self._folders.own:
+            return measure(photo)
+        if path not in self._measured:
+            self._measured[path] = measure(photo)
+        return self._measured[path]
 
     def _random(self, stream: int, place: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, 1_000 + stream, place])
 
     def _square(self, folder: Folder, stream: int, place: int, problems: list[str]) -> Pixels:
-        (pixels,) = self._read((folder,), stream, place, problems)
+        _, (pixels,) = self._read((folder,), stream, place, problems)
         return _cut(pixels, self._size, self._random(stream, place), scaled=self._folders.scaled)
 
-    def _cut_alike(self, pair: Sequence[Pixels], place: int) -> list[Pixels]:
-        photo, *others = pair
+    def _cut_alike(self, pictures: Sequence[Pixels], place: int) -> list[Pixels]:
+        photo, *others = pictures
         whole = [photo, *(resize(other, photo.shape[:2]) for other in others)]
         scaled = self._folders.scaled
         return [_cut(pixels, self._size, self._random(0, place), scaled=scaled) for pixels in whole]
 
-    def _read(self, folders: Sequence[Folder], stream: int, place: int, problems: list[str]) -> list[Pixels]:
-        """The pictures of the folders at a place in the stream; a broken one is left out, and the next serves."""
+    def _read(
+        self, folders: Sequence[Folder], stream: int, place: int, problems: list[str]
+    ) -> tuple[Path, list[Pixels]]:
+        """The pictures of the folders at a place in the stream, and the first one's path.
+
+        A broken one is left out, and the next serves.
+        """
         length = len(folders[0])
         epoch, rest = divmod(place, self._epoch)
         number, part = divmod(epoch, length // self._epoch)  # a pass serves so many epochs; what is over waits
@@ -221,7 +236,7 @@ class Squares(Dataset[dict[str, Any]]):
             except ImageError as error:
                 problems.append(f"{display(found.path)}: {error}")
             else:
-                return read
+                return folders[0].pictures[chosen].path, read
         count = f"{min(length, _TRIES)} pictures in a row" if length > 1 else "the picture"
         raise TrainingError(f"{count} of {display(folders[0].name)} cannot be read; the last: {problems[-1]}")
 
@@ -285,7 +300,7 @@ def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     # Bytes travel between processes, a quarter of what floats would be.
     tensors = {
         name: torch.from_numpy(np.stack([item[name] for item in items]))
-        for name in (*_STREAMS, "frame")
+        for name in (*_STREAMS, _FRAME)
         if name in items[0]
     }
     return {**tensors, "problems": problems}
@@ -349,7 +364,7 @@ def batches(
             if "failed" in raw:
                 raise TrainingError(raw["failed"])
             pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
-            frame = raw["frame"].to(device, non_blocking=True) if "frame" in raw else None
+            frame = raw[_FRAME].to(device, non_blocking=True) if _FRAME in raw else None
             yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth"), frame), raw["problems"]
     except (OSError, EOFError) as error:  # it was passing something on
         raise reader_ended(workers) from error

@@ -30,7 +30,7 @@ from toonify.train.options import RunOptions, flag
 from toonify.train.page import render_page
 from toonify.train.plan import Plan
 from toonify.train.record import Losses, Note, Record, Scores, read
-from toonify.train.samples import Samples, draw_squares, write_sheet
+from toonify.train.samples import Samples, draw_samples, write_sheet
 from toonify.train.watch import Watch
 
 ANCHORS = ("content_weight", "cycle_weight", "l1_weight", "lpips_weight")  # of losses that hold a drawing to its photo
@@ -163,7 +163,8 @@ class Run:
                 remarks.append("the folders have other pictures than before, so their order is another")
         except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UsageError(
-                f"--resume: the checkpoint does not fit its own options ({type(error).__name__}); name an older one"
+                f"--resume: the checkpoint does not fit its own options ({type(error).__name__}); name an older one, "
+                "or begin another run with --start-from this one"
             ) from error
         return remarks
 
@@ -319,14 +320,15 @@ class _Loop:
     def _sample(self) -> None:
         run = self._run
         problem = None
-        photos, wanted = run.samples.photos, run.samples.wanted
+        samples = run.samples
+        photos, wanted = samples.photos, samples.wanted
         if self._record is not None and len(photos):
             try:
-                drawings = draw_squares(run.method.kept_generator, photos, self._device)
+                drawings = draw_samples(run.method.kept_generator, samples, self._device)
                 shown = [drawings] if wanted is None else [wanted, drawings]
                 write_sheet(run.folder.samples / f"step-{run.step:08d}.png", photos, *shown)
                 if run.method.kept_generator is not run.method.generator:  # an average lags far behind
-                    drawings = draw_squares(run.method.generator, photos, self._device)
+                    drawings = draw_samples(run.method.generator, samples, self._device)
                 self._watch.see_drawings(run.step, photos, drawings)
             except TrainingError as error:
                 problem = error

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from toonify.arrays import Floats, Pixels
 from toonify.crops import centre_box, cut
 from toonify.discover import Found
 from toonify.errors import ImageError
 from toonify.files import write_atomically
 from toonify.images import encode_picture
 from toonify.resize import resize
-from toonify.train.data import read_picture
+from toonify.train.data import Measure, read_picture
 from toonify.train.grid import MAX_PAIRS, grid
 
 Squares = NDArray[np.uint8]  # N x size x size x 3
@@ -24,41 +25,41 @@ Squares = NDArray[np.uint8]  # N x size x size x 3
 
 @dataclass(frozen=True)
 class Samples:
-    """The photos that are drawn again and again, and what is wanted of each where that is known."""
+    """The photos that are drawn again and again, what is wanted of each, and of what frame they are, where known."""
 
     photos: Squares
     wanted: Squares | None = None
+    frames: Floats | None = None  # N x ...: what was measured of the whole photos (`Folders.measure`)
 
 
-def choose_samples(pictures: tuple[Found, ...], size: int, *, scaled: bool = True) -> Squares:
-    """Up to 8 squares from the middles of readable photos, evenly spread over the folder: N x size x size x 3.
+def choose_samples(
+    photos: tuple[Found, ...],
+    size: int,
+    *,
+    wanted: tuple[Found, ...] = (),
+    scaled: bool = True,
+    measure: Measure | None = None,
+) -> Samples:
+    """Up to 8 squares from the middles of readable photos, evenly spread over the folder.
 
-    They hold all of a photo's height or width; if they are not `scaled`, what lies in the middle as it is.
+    They hold all of a photo's height or width; if they are not `scaled`, what lies in the middle as it is. `wanted` are
+    the drawings of the photos, if there are any.
     """
-    (squares,) = _choose((pictures,), size, scaled)
-    return squares
-
-
-def choose_pairs(
-    photos: tuple[Found, ...], drawings: tuple[Found, ...], size: int, *, scaled: bool = True
-) -> tuple[Squares, Squares]:
-    """The same of photos and of the drawings that are wanted of them."""
-    of_photos, of_drawings = _choose((photos, drawings), size, scaled)
-    return of_photos, of_drawings
-
-
-def _choose(folders: tuple[tuple[Found, ...], ...], size: int, scaled: bool) -> list[Squares]:
-    count = len(folders[0])
-    stacks = []
-    for place in np.unique(np.linspace(0, count - 1, min(MAX_PAIRS, count)).astype(int)):
+    folders = (photos, wanted) if wanted else (photos,)
+    squares: list[list[Pixels]] = []
+    frames = []
+    for place in np.unique(np.linspace(0, len(photos) - 1, min(MAX_PAIRS, len(photos))).astype(int)):
         with contextlib.suppress(ImageError):  # the data loader names it when its turn comes
             read = [read_picture(pictures[place]) for pictures in folders]
             height, width = read[0].shape[:2]
             box = centre_box(height, width, None if scaled else size)
-            stacks.append([cut(resize(pixels, (height, width)), box, size) for pixels in read])
-    if not stacks:
-        return [np.empty((0, size, size, 3), np.uint8) for _ in folders]
-    return [np.stack(squares) for squares in zip(*stacks, strict=True)]
+            squares.append([cut(resize(pixels, (height, width)), box, size) for pixels in read])
+            if measure is not None:
+                frames.append(measure(read[0]))
+    if not squares:
+        return Samples(np.empty((0, size, size, 3), np.uint8))
+    of_photos, *of_drawings = (np.stack(each) for each in zip(*squares, strict=True))
+    return Samples(of_photos, of_drawings[0] if of_drawings else None, np.stack(frames) if frames else None)
 
 
 @contextlib.contextmanager
@@ -73,13 +74,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def draw_squares(generator: nn.Module, photos: Squares, device: str) -> Squares:
-    """Draw squares one by one with a generator that takes RGB in -1..1: N x H x W x 3 uint8 to the same."""
-    drawings = np.empty_like(photos)
+def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Squares:
+    """Draw samples one by one with a generator that takes RGB in -1..1, and frames if they have any."""
+    drawings = np.empty_like(samples.photos)
     with evaluating(generator):
-        for i, photo in enumerate(photos):
+        for i, photo in enumerate(samples.photos):
             x = torch.from_numpy(photo).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
-            y = generator(x.contiguous(memory_format=torch.channels_last))[0].permute(1, 2, 0)
+            told = () if samples.frames is None else (torch.from_numpy(samples.frames[i : i + 1]).to(device),)
+            y = generator(x.contiguous(memory_format=torch.channels_last), *told)[0].permute(1, 2, 0)
             drawings[i] = ((y + 1) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8).numpy()
     return drawings
 

@@ -26,7 +26,7 @@ from toonify.train.folder import RunFolder, read_checkpoint, style_card
 from toonify.train.loop import Run, set_seed
 from toonify.train.options import Kind, Options, RunOptions, make_options
 from toonify.train.plan import Plan
-from toonify.train.samples import Samples, choose_pairs, choose_samples
+from toonify.train.samples import Samples, choose_samples
 from toonify.train.settings import forbidden_changes, method_settings
 
 _NAMED = 3  # files of a kind that are named in a plan
@@ -111,9 +111,8 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
         photos = find_pictures(options.sample_photos, "--sample-photos")
 
     def samples() -> Samples:
-        if kind.paired and photos is folders.photos.pictures:
-            return Samples(*choose_pairs(photos, folders.cartoons.pictures, options.size))
-        return Samples(choose_samples(photos, options.size))
+        is_paired = kind.paired and photos is folders.photos.pictures
+        return choose_samples(photos, options.size, wanted=folders.cartoons.pictures if is_paired else ())
 
     def card(method: Method, training: Training) -> Card:
         return style_card(folder, method, options, training)
