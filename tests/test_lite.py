@@ -120,8 +120,10 @@ def test_a_student_begins_with_what_an_older_one_saw(old: bool, new: bool) -> No
 # Reach
 
 
-@pytest.mark.parametrize("contrast", [False, True])
-@pytest.mark.parametrize(("blocks", "deep_blocks"), [(1, 0), (3, 0), (1, 1), (3, 2)])
+@pytest.mark.parametrize(
+    ("blocks", "deep_blocks", "contrast"),
+    [(1, 0, False), (1, 0, True), (3, 0, True), (1, 1, True), (1, 1, False), (3, 2, True)],
+)
 def test_the_reach_is_that_of_the_gradient(blocks: int, deep_blocks: int, contrast: bool) -> None:
     """No pixel depends on one beyond it; one nearer by the multiple somewhere does."""
     config = LiteConfig(width=4, blocks=blocks, deep_blocks=deep_blocks, contrast=contrast)
