@@ -155,7 +155,7 @@ def test_styles_lists_shows_and_licenses(capsys: pytest.CaptureFixture[str]) -> 
     listed = capsys.readouterr().out
     assert all(
         name in listed
-        for name in ("shinkai", "hayao", "hosoda", "paprika", "original", "44.5 MB", "lite", "2.0 MB", "MIT")
+        for name in ("shinkai", "hayao", "hosoda", "paprika", "original", "44.5 MB", "lite", "3.5 MB", "MIT")
     )
     assert main(["styles", "show", "shinkai"]) == 0
     assert "d162ca947aab5aa943c3586bda550812831d5cf4" in capsys.readouterr().out

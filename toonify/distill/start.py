@@ -50,7 +50,7 @@ from toonify.train.start import (
 VARIANT = "lite"  # what the student is called on its card
 PAIRS, HELD_OUT = "pairs", "held-out"  # folders of the run
 PADDING = 16  # pixels of reflected border: beyond them the zeros that convolutions are padded with hardly show
-BYTES_PER_PIXEL = 160  # of memory that a student of 64 channels takes on a CPU, measured
+BYTES_PER_PIXEL = 210  # of memory that a student of 64 channels takes on a CPU, measured
 _SAMPLE_SIZE = 256  # of the samples, at least: in smaller squares one sees no lines
 Bar = Callable[[str, int], AbstractContextManager[Callable[[float], None]]]
 
