@@ -31,6 +31,7 @@ from toonify.methods.method import Turn
 from toonify.methods.player import Precision
 from toonify.models.contrast import frame_contrast
 from toonify.models.lite import LiteConfig, LiteGenerator
+from toonify.network import framed
 from toonify.styles import Variant, find_style
 from toonify.train import loop
 from toonify.train.folder import RunFolder
@@ -337,7 +338,7 @@ def test_squares_and_samples_are_told_of_the_frame_that_is_drawn(
     monkeypatch.setattr(loop, "draw_samples", drawing)
     assert distill(*options(teacher, photos, epochs=1)) == 0
     drawn = [read_rgb(RUN / "pairs" / "photo" / pair.name) for pair in manifest(RUN / "pairs").pairs]
-    known = {frame_contrast(photo, padding=16, multiple=4).tobytes() for photo in drawn}
+    known = {frame_contrast(framed(photo, multiple=4, minimum=4, padding=16)).tobytes() for photo in drawn}
     assert len(frames) > 6 and {frame.tobytes() for frame in frames} == known and len(known) == 6
 
 

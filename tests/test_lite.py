@@ -13,8 +13,10 @@ from toonify.arrays import Pixels
 from toonify.methods.distill import DistillSettings
 from toonify.models.contrast import Contrast, frame_contrast
 from toonify.models.lite import LiteBranch, LiteConfig, LiteGenerator, fit_lite, initialise_lite
+from toonify.network import framed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+BORDER = {"multiple": 8, "minimum": 8, "padding": 16}  # with which a student draws
 
 
 def batch(*photos: Pixels) -> Tensor:
@@ -76,7 +78,7 @@ def test_a_part_is_seen_as_in_the_whole(top: int, left: int, mirrored: bool, num
 def test_what_is_known_of_a_photo_is_of_the_frame_that_is_drawn() -> None:
     photo = scene(4, 45, 67)
     frame = np.pad(photo, ((16, 16 + 3), (16, 16 + 5), (0, 0)), mode="reflect")
-    assert np.array_equal(frame_contrast(photo, padding=16, multiple=8), frame_contrast(frame))
+    assert np.array_equal(frame_contrast(framed(photo, **BORDER)), frame_contrast(frame))
     seen = Contrast().seen(batch(frame))[0]
     mean, variance = frame_contrast(frame)
     assert np.allclose(mean, [*seen.mean((1, 2))[:3], 0, seen.mean((1, 2))[4]], atol=1e-5)
@@ -85,7 +87,7 @@ def test_what_is_known_of_a_photo_is_of_the_frame_that_is_drawn() -> None:
 
 @pytest.mark.parametrize("side", [(1, 1), (1, 40), (3, 2)])
 def test_the_smallest_photos_have_a_contrast(side: tuple[int, int]) -> None:
-    mean, variance = frame_contrast(np.full((*side, 3), 255, np.uint8), padding=16, multiple=8)
+    mean, variance = frame_contrast(framed(np.full((*side, 3), 255, np.uint8), **BORDER))
     assert mean.tolist() == [1, 1, 1, 0, 0] and variance.tolist() == [0] * 5
 
 

@@ -132,7 +132,6 @@ def test_a_network_with_norms_draws_as_over_the_whole_frame(
 
 
 def test_what_one_convolution_makes_of_the_photo_is_made_again_and_not_kept(tmp_path: Path) -> None:
-
     def kept(layers: str) -> tuple[str, ...]:
         end = "n = InstanceNormalization(c, s3, b3) s = Add(n, c) drawing = Conv<pads = [3, 3, 3, 3]>(s, w33)"
         return TiledNetwork(network(f"{PAD3} {layers} {end}", tmp_path / "some.onnx"), "cpu").sweeps[0].keeps

@@ -22,8 +22,7 @@ def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant,
     cropped after: what the network does at its border falls outside. Raises MemoryError.
     """
     height, width = pixels.shape[:2]
-    frame = taken_size(height, width, variant=variant, padding=padding)
-    padded = _part(pixels, Box(0, 0, *frame), padding)
+    padded = framed(pixels, multiple=variant.multiple, minimum=variant.minimum, padding=padding)
     drawing: Floats | Halves
     if isinstance(generator, CudaGenerator):
         drawing = generator.draw(padded)
@@ -55,9 +54,19 @@ def draw_in_tiles(pixels: Pixels, network: "TiledNetwork", variant: Variant, *, 
 
 def taken_size(height: int, width: int, *, variant: Variant, padding: int) -> tuple[int, int]:
     """The smallest size that the network takes in which a picture has room, with `padding` around it."""
-    sides = (max(side + 2 * padding, variant.minimum) for side in (height, width))
-    high, wide = (side + -side % variant.multiple for side in sides)
+    return _frame(height, width, variant.multiple, variant.minimum, padding)
+
+
+def _frame(height: int, width: int, multiple: int, minimum: int, padding: int) -> tuple[int, int]:
+    sides = (max(side + 2 * padding, minimum) for side in (height, width))
+    high, wide = (side + -side % multiple for side in sides)
     return high, wide
+
+
+def framed(pixels: Pixels, *, multiple: int, minimum: int, padding: int) -> Pixels:
+    """A picture with what is reflected around it, of the size that a network takes: H x W x 3 to h x w x 3."""
+    height, width = pixels.shape[:2]
+    return _part(pixels, Box(0, 0, *_frame(height, width, multiple, minimum, padding)), padding)
 
 
 def _part(pixels: Pixels, box: Box, padding: int) -> Pixels:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from toonify.arrays import Floats, Pixels
 from toonify.distill.agreement import Agreement
 from toonify.distill.options import DistillOptions, parse_sizes
 from toonify.distill.targets import (
@@ -31,6 +32,7 @@ from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
 from toonify.models.contrast import frame_contrast
+from toonify.network import framed
 from toonify.styles import Card, Training, find_style
 from toonify.train.begin import find_start
 from toonify.train.check import duration
@@ -186,8 +188,7 @@ def draw_targets(prepared: Preparation, *, quiet: bool, bar: Bar, tell: Callable
 def outline(prepared: Preparation) -> Outline:
     """The run, whose pairs are drawn or still to be. Raises UsageError if they do not fill a batch."""
     options, held_out = prepared.options, prepared.held_out
-    multiple = prepared.settings.config.multiple
-    measure = partial(frame_contrast, padding=PADDING, multiple=multiple) if prepared.settings.contrast else None
+    measure = partial(_measure, prepared.settings.config.multiple) if prepared.settings.contrast else None
     folders = replace(prepared.pairs.pairs, measure=measure)
     size = max(options.size, _SAMPLE_SIZE)
 
@@ -212,6 +213,11 @@ def outline(prepared: Preparation) -> Outline:
         lambda method, training: student_card(prepared, method, training),
         variants=(VARIANT, None),
     )
+
+
+def _measure(multiple: int, photo: Pixels) -> Floats:
+    """The contrast of a photo with the border with which the student will draw it."""
+    return frame_contrast(framed(photo, multiple=multiple, minimum=multiple, padding=PADDING))
 
 
 def network_file(folder: RunFolder) -> Path:

@@ -33,9 +33,8 @@ class Contrast(nn.Module):
         kernel = torch.zeros(5, 3, 3, 3)
         for channel in range(3):
             kernel[channel, channel, 1, 1] = 1
-        for channel, (before, after) in ((3, ((1, 0), (1, 2))), (4, ((0, 1), (2, 1)))):
-            kernel[channel, :, *before] = -_SLOPE / 3
-            kernel[channel, :, *after] = _SLOPE / 3
+        kernel[3, :, 1, 2] = kernel[4, :, 2, 1] = _SLOPE / 3
+        kernel[3, :, 1, 0] = kernel[4, :, 0, 1] = -_SLOPE / 3
         self.register_buffer("kernel", kernel, persistent=False)
         self.register_buffer("gain", torch.full((5,), _GAIN), persistent=False)
 
@@ -60,20 +59,16 @@ class Contrast(nn.Module):
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.kernel)
 
 
-def frame_contrast(photo: Pixels, *, padding: int = 0, multiple: int = 1) -> Floats:
+def frame_contrast(photo: Pixels) -> Floats:
     """What `Contrast` has to know of a photo to see a part of it: H x W x 3 uint8 to 2 x 5, means and variances.
 
-    They are those of the photo as it is drawn: reflected outwards by `padding` pixels and to a multiple
-    (`network.draw`). The mean of the slope to the right is taken for 0, which it nearly is: so a part may be mirrored.
+    The mean of the slope to the right is taken for 0, which it nearly is: so a part may be mirrored.
     """
-    height, width = (side + 2 * padding for side in photo.shape[:2])
-    below, right = (padding + -side % multiple for side in (height, width))
-    padded = cv2.copyMakeBorder(photo, padding, below, padding, right, cv2.BORDER_REFLECT_101)
-    grey = padded.sum(2, dtype=np.int16)  # three times that
+    grey = photo.sum(2, dtype=np.int16)  # three times that
     slopes = [
         cv2.Sobel(grey, cv2.CV_16S, *axis, ksize=1, borderType=cv2.BORDER_REFLECT_101) for axis in ((1, 0), (0, 1))
     ]
-    spread = [cv2.meanStdDev(each) for each in (padded, *slopes)]
+    spread = [cv2.meanStdDev(each) for each in (photo, *slopes)]
     mean, deviation = (np.concatenate([each[which].ravel() for each in spread]) for which in (0, 1))
     unit = np.array([1, 1, 1, _SLOPE / 3, _SLOPE / 3]) / 127.5  # of the network's values, in one of these
     mean = mean * unit - [1, 1, 1, 0, 0]
