@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from toonify.discover import Found, Job, default_output, find_photos, plan_jobs
 from toonify.errors import UsageError, display
-from toonify.images import SUFFIXES_OF_FORMAT, encode_picture
+from toonify.images import FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT, encode_picture
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
 
@@ -123,17 +123,35 @@ def test_the_output_folder_inside_the_input_is_left_out(tmp_path, monkeypatch):
     assert names(find_photos([Path()], leave_out=Path("sub/../out")), Path()) == ["a.jpg", "sub/out/b.jpg"]
 
 
-def test_our_own_drawings_beside_their_photos_are_left_out(tmp_path):
-    pixels = np.zeros((8, 8, 3), np.uint8)
+def fill(folder: Path, *, photos: tuple[str, ...] = (), drawings: tuple[str, ...] = ()) -> None:
+    """Put pictures into a folder: photos, and what says that toonify has drawn it."""
     exif = Image.Exif()
     exif[ExifTags.Base.ProcessingSoftware] = "toonify 0.1.0 x/y recipe:00"
-    drawing = encode_picture(pixels, format="jpg", exif=exif)
-    for name in ("cat.jpg", "cat_2.jpg", "dog.jpg"):
-        (tmp_path / name).write_bytes(encode_picture(pixels, format="jpg"))
-    for name in ("cat_shinkai.jpg", "cat_shinkai_2.jpg", "dog_my_style.jpg", "alone_shinkai.jpg"):
-        (tmp_path / name).write_bytes(drawing)
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    for names, note in ((photos, None), (drawings, exif)):
+        for name in names:
+            kind = FORMAT_OF_SUFFIX[Path(name).suffix]
+            (folder / name).write_bytes(encode_picture(pixels, format=kind, exif=note))
+
+
+def test_our_own_drawings_beside_their_photos_are_left_out(tmp_path):
+    drawings = ("cat_shinkai.jpg", "cat_shinkai_2.jpg", "dog_my_style.jpg", "alone_shinkai.jpg")
+    fill(tmp_path, photos=("cat.jpg", "cat_2.jpg", "dog.jpg"), drawings=drawings)
     assert names(find_photos([tmp_path]), tmp_path) == ["alone_shinkai.jpg", "cat.jpg", "cat_2.jpg", "dog.jpg"]
     assert find_photos([tmp_path / "cat_shinkai.jpg"]) == [Found(tmp_path / "cat_shinkai.jpg")]
+
+
+def test_drawings_of_another_format_beside_their_photos_are_left_out(tmp_path):
+    fill(tmp_path, photos=("cat.png", "dog.png", "dog.jpg"), drawings=("cat.jpg", "bird.jpg", "bird.png"))
+    expected = ["bird.jpg", "bird.png", "cat.png", "dog.jpg", "dog.png"]
+    assert names(find_photos([tmp_path]), tmp_path) == expected
+    assert names(find_photos(sorted(tmp_path.iterdir())), tmp_path) == expected
+
+
+def test_a_folder_of_drawings_can_be_drawn_in_another_style(tmp_path):
+    """Of two photos of one name the second drawing has a number, which makes it no drawing of the first."""
+    fill(tmp_path, drawings=("cat.jpg", "cat_2.jpg", "cat_png.jpg"))
+    assert names(find_photos([tmp_path]), tmp_path) == ["cat.jpg", "cat_2.jpg", "cat_png.jpg"]
 
 
 def test_an_input_that_does_not_exist_is_refused_by_name(tmp_path):
@@ -400,10 +418,6 @@ def test_a_displayed_name_cannot_steer_the_terminal(name, shown):
 
 
 def test_a_glob_that_takes_in_last_runs_drawings_draws_them_not_again(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[ExifTags.Base.ProcessingSoftware] = "toonify 0.1.0 x/y recipe:00"
-    picture = encode_picture(np.zeros((2, 2, 3), np.uint8), format="png", exif=exif)
-    for name in ("cat.png", "cat_x.png"):
-        (tmp_path / name).write_bytes(picture)
+    fill(tmp_path, photos=("cat.png",), drawings=("cat_x.png",))
     assert [f.path.name for f in find_photos(sorted(tmp_path.glob("*.png")))] == ["cat.png"]
     assert [f.path.name for f in find_photos([tmp_path / "cat_x.png"])] == ["cat_x.png"]

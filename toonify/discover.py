@@ -4,7 +4,7 @@ import os
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,17 @@ def find_photos(
 
     In folders, files with one of the suffixes count, by default those of pictures; hidden files and folders do not, nor
     does the folder `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file
-    that is named itself is taken whatever its suffix. Drawings by toonify that lie beside a photo among the inputs are
-    left out, unless `drawings` asks for them too.
+    that is named itself is taken whatever its suffix. Drawings by toonify that lie beside their photo, if that is among
+    the inputs, are left out, unless `drawings` asks for them too.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
     inputs = list(inputs)
     found: dict[Path, Found] = {}
-    stems: dict[Path, set[str]] = defaultdict(set)  # of the inputs in a folder
+    neighbours: dict[Path, list[Path]] = defaultdict(list)  # the inputs in a folder
     for path in inputs:
-        stems[path.parent].add(path.stem)
+        neighbours[path.parent].append(path)
+    beside = {folder: _by_stem(paths) for folder, paths in neighbours.items()}
     for path in inputs:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             photos: Iterable[Found] = _walk(
@@ -60,7 +61,7 @@ def find_photos(
             )
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
-            is_drawing = not drawings and _is_drawing_of_neighbour(path, stems[path.parent])
+            is_drawing = not drawings and _is_drawing_of_neighbour(path, beside[path.parent])
             photos = [] if is_drawing else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
@@ -96,10 +97,10 @@ def _walk(
         folders[:] = kept
         photos = [folder / child for child in sorted(files) if not child.startswith(".")]
         photos = [path for path in photos if path.suffix.lower() in suffixes]
-        stems = {path.stem for path in photos}
+        beside = _by_stem(photos)
         for path in photos:
             problem = _problem(path)
-            if problem is not None or drawings or not _is_drawing_of_neighbour(path, stems):
+            if problem is not None or drawings or not _is_drawing_of_neighbour(path, beside):
                 yield Found(path, root, problem)
     yield from problems
 
@@ -120,11 +121,27 @@ def _problem(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "not a regular file"
 
 
-def _is_drawing_of_neighbour(path: Path, stems: set[str]) -> bool:
-    """Whether `cat_shinkai.jpg` beside `cat.jpg` is toonify's own work, which the next run must not draw again."""
+def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    stems: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        stems[path.stem].append(path)
+    return stems
+
+
+def _is_drawing_of_neighbour(path: Path, beside: Mapping[str, Sequence[Path]]) -> bool:
+    """Whether `cat_shinkai.jpg` (or `cat.jpg`) beside `cat.png` is our own work, not to be drawn again.
+
+    `beside`: the paths of a stem. If all of them are ours it is no drawing of theirs: `cat_2.jpg` may lie beside
+    `cat.jpg` because two photos had that name.
+    """
     stem = path.stem
-    named_after = any(stem[:i] in stems for i, char in enumerate(stem) if char == "_")
-    return named_after and (read_processing_note(path) or "").startswith("toonify ")
+    names = [stem, *(stem[:i] for i, char in enumerate(stem) if char == "_")]
+    others = [other for name in names for other in beside.get(name, ()) if other != path]
+    return bool(others) and _is_drawing(path) and not all(map(_is_drawing, others))
+
+
+def _is_drawing(path: Path) -> bool:
+    return (read_processing_note(path) or "").startswith("toonify ")
 
 
 def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: str = "same") -> list[Job]:  # noqa: A002
