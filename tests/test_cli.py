@@ -57,7 +57,8 @@ def test_the_exit_codes_are_documented(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "named"),
     [
         (["convert"], "INPUT"),
-        (["convert", "x.jpg"], "--style"),
+        (["convert", "x.jpg"], "Missing option '--style' / '-s'; see `toonify convert --help`"),
+        (["train", "--arch", "gan"], "Invalid value for '--arch': 'gan' is not one of"),
         (["convert", "{photo}", "--style", "sinkai"], "shinkai"),
         (["convert", "gone.jpg", "--style", "shinkai"], "gone.jpg: no such file"),
         (["convert", "{empty}", "--style", "shinkai"], "no photos in"),

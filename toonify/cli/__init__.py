@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except typer.TyperException as error:
-        if message := " ".join(error.format_message().split()):  # none where the help itself was the answer
+        if message := _message(error):  # none where the help itself was the answer
             print(f"error: {message}; see `{_help_command(error)}`", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -99,6 +99,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: unexpected {type(error).__name__}: {one_line(error)}; --debug shows where", file=sys.stderr)
         return 3
+
+
+def _message(error: typer.TyperException) -> str:
+    """Typer's sentence as a part of ours, without the checker's own prefix."""
+    return " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
 
 
 def _help_command(error: typer.TyperException) -> str:
