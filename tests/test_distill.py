@@ -318,15 +318,18 @@ def test_a_resumed_run_keeps_its_teacher_and_photos(
     assert "has a run or other files in it; go on with --resume last" in capsys.readouterr().err
 
 
-def test_squares_and_samples_are_told_of_the_frame_that_is_drawn(
+def test_squares_and_samples_are_parts_of_the_frame_that_is_drawn(
     teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """They know its contrast, and squares lie on the grid of the student's stride, on which strokes depend."""
     frames: list[np.ndarray] = []
+    squares: list[np.ndarray] = []
     play, draw = Distill.play, loop.draw_samples
 
     def playing(self: Distill, batch: Batch, turn: Turn) -> dict[str, torch.Tensor]:
         assert batch.frame is not None
         frames.extend(batch.frame.numpy())
+        squares.extend(((batch.photo + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
         return play(self, batch, turn)
 
     def drawing(network: torch.nn.Module, samples: Samples, device: str) -> np.ndarray:
@@ -340,6 +343,13 @@ def test_squares_and_samples_are_told_of_the_frame_that_is_drawn(
     drawn = [read_rgb(RUN / "pairs" / "photo" / pair.name) for pair in manifest(RUN / "pairs").pairs]
     known = {frame_contrast(framed(photo, multiple=4, minimum=4, padding=16)).tobytes() for photo in drawn}
     assert len(frames) > 6 and {frame.tobytes() for frame in frames} == known and len(known) == 6
+    on_grid = {
+        whole[top : top + SIZE, left : left + SIZE].tobytes()
+        for whole in drawn
+        for top in range(0, whole.shape[0], 4)
+        for left in range(0, whole.shape[1], 4)
+    }
+    assert len(squares) == 6 and {square.tobytes() for square in squares} <= on_grid
 
 
 def test_a_sample_is_drawn_as_in_the_whole(photos: Path) -> None:
@@ -348,7 +358,7 @@ def test_a_sample_is_drawn_as_in_the_whole(photos: Path) -> None:
     found = (Found(photos / "0.png"),)
     whole = read_rgb(found[0].path).copy()
     for measure, alike in ((frame_contrast, True), (None, False)):
-        samples = choose_samples(found, 64, scaled=False, measure=measure)
+        samples = choose_samples(found, 64, grid=4, measure=measure)
         (drawn,) = draw_samples(network, samples, "cpu")
         expected = draw_samples(network, Samples(whole[None]), "cpu")[0, 16:80, 32:96]
         inner = np.s_[20:-20, 20:-20]

@@ -678,7 +678,7 @@ def differences(one: Settings, other: Settings) -> dict[str, Any]:
 
 def test_distill_is_for_pairs_without_discriminators(make: Make) -> None:
     method = make("distill", content_weight=0, content=None, content_weights=None)
-    assert method.players.keys() == {GENERATOR} and method.paired and not method.scaled
+    assert method.players.keys() == {GENERATOR} and method.paired
     assert [(each.name, each.epochs) for each in method.phases] == [(DISTILLATION, 100)]
     assert method.features is None and method.step(batch_for(method), DISTILLATION, 0).keys() == {"l1", "gradient"}
 

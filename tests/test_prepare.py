@@ -153,6 +153,16 @@ def test_random_squares_lie_in_the_picture_and_enlarge_nothing_needlessly(height
         assert side >= min(size, height, width) and side >= min(height, width) // 2
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(16, 300), st.integers(1, 16), st.integers(0, 2**32 - 1))
+def test_squares_on_a_grid_are_of_one_size_and_begin_on_it(height, width, size, grid, seed):
+    random = np.random.default_rng(seed)
+    boxes = [*random_boxes(height, width, size, 5, random, grid=grid), centre_box(height, width, size, grid=grid)]
+    for left, top, right, bottom in boxes:
+        assert right - left == bottom - top == min(size, height, width)
+        assert left % grid == top % grid == 0 and 0 <= left < right <= width and 0 <= top < bottom <= height
+
+
 def test_small_pictures_can_be_asked_for(photos: Path, out: Path) -> None:
     Image.fromarray(scene(20, 40, 50)).save(photos / "small.png")
     assert prepare(photos, out, "--min-size", 30) == 0

@@ -377,7 +377,7 @@ def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
     folders: Folders, own: bool, memory: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eleven photos that are their own cartoons, in two epochs: each is wanted four times."""
-    paired = replace(folders, cartoons=folders.photos, paired=True, scaled=False)
+    paired = replace(folders, cartoons=folders.photos, paired=True, grid=1)
     count: list[Path] = []
     real = data.read_picture
 
@@ -393,10 +393,24 @@ def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
     assert len(count) == 2 * 2 * 11 - 3 * kept
 
 
+@pytest.mark.parametrize("side", [SIZE, 24])
+def test_squares_on_a_grid_begin_on_it_and_are_not_mirrored(tmp_path: Path, side: int) -> None:
+    """Each pixel of the picture says where it lies."""
+    down, right = np.mgrid[0:45, 0:67].astype(np.uint8)
+    Image.fromarray(np.stack([down, right, down], 2)).save(tmp_path / "where.png")
+    folders = replace(find_folders(options(tmp_path, tmp_path), smoothing=False, paired=True), grid=8)
+    squares = [Squares(folders, size=side, seed=0, epoch=1)[place] for place in range(200)]
+    assert all(np.array_equal(square["photo"], square["cartoon"]) for square in squares)
+    corners = {tuple(int(value) for value in square["photo"][0, 0, :2]) for square in squares}
+    assert corners == {(top, left) for top in range(0, 46 - side, 8) for left in range(0, 68 - side, 8)}
+    for square in squares:
+        assert np.array_equal(square["photo"] - square["photo"][0, 0], np.stack([down, right, down], 2)[:side, :side])
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_square_comes_with_what_was_measured_of_its_photo(folders: Folders, workers: int) -> None:
     """The photos are of one grey each, so that each square tells which it is of."""
-    paired = replace(folders, cartoons=folders.photos, paired=True, scaled=False, measure=_measured)
+    paired = replace(folders, cartoons=folders.photos, paired=True, grid=1, measure=_measured)
     for batch in take(paired, made(paired), 3, workers=workers):
         assert batch.frame is not None
         expected = [[size, grey] for size, grey in zip([40 * 30] * len(batch), greys(batch.photo), strict=True)]

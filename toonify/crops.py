@@ -8,29 +8,31 @@ from toonify.resize import resize
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first outside
 
 
-def centre_box(height: int, width: int, size: int | None = None) -> Box:
-    """The largest square in the middle, of at most `size`."""
+def centre_box(height: int, width: int, size: int | None = None, *, grid: int = 1) -> Box:
+    """The largest square in the middle, of at most `size`; its left and top are multiples of `grid`."""
     side = min(height, width) if size is None else min(height, width, size)
-    left, top = (width - side) // 2, (height - side) // 2
+    left, top = ((length - side) // 2 // grid * grid for length in (width, height))
     return left, top, left + side, top + side
 
 
 def random_boxes(
-    height: int, width: int, size: int, count: int, random: np.random.Generator, *, scaled: bool = True
+    height: int, width: int, size: int, count: int, random: np.random.Generator, *, grid: int | None = None
 ) -> list[Box]:
     """Squares anywhere in the picture.
 
     Their sides are spread evenly between half and all of the shorter side, so that things come in sizes that are
     natural in a picture, but none is less than `size`, so that none is enlarged unless the picture itself is smaller.
-    If they are not `scaled`, all are of `size`, or of the picture's where it is smaller.
+    With a `grid` all are of `size`, or of the picture's where it is smaller, and left and top are multiples of it.
     """
-    longest = min(height, width) if scaled else min(height, width, size)
+    longest = min(height, width) if grid is None else min(height, width, size)
     shortest = min(longest, max(size, longest // 2))
+    step = grid or 1
     boxes = []
     for _ in range(count):
         side = int(random.integers(shortest, longest, endpoint=True))
-        left = int(random.integers(0, width - side, endpoint=True))
-        top = int(random.integers(0, height - side, endpoint=True))
+        left, top = (
+            step * int(random.integers(0, (length - side) // step, endpoint=True)) for length in (width, height)
+        )
         boxes.append((left, top, left + side, top + side))
     return boxes
 

@@ -44,7 +44,9 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         str | None,
         say("Long sides at which photos are drawn, in turn, such as 512,768. Default: the teacher's own.", DATA),
     ] = None
-    size: Annotated[Side, say("Side of the squares that are trained on, cut anywhere and never scaled.", DATA)] = 128
+    size: Annotated[
+        Side, say("Side of the squares that are trained on, cut on the grid of its stride, never scaled.", DATA)
+    ] = 128
     start_from: Annotated[
         str | None, say("A student or run whose weights the student begins with; it has the same --width.", NETWORKS)
     ] = None

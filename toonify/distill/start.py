@@ -72,7 +72,7 @@ class Targets:
         """The pairs; before they are drawn the photos stand for their drawings, so that a rehearsal has both."""
         if self.manifest is not None:
             return pairs_of(self.folder, self.manifest)
-        return Folders(self.photos, self.photos, None, "no", paired=True, scaled=False)
+        return Folders(self.photos, self.photos, None, "no", paired=True)
 
 
 @dataclass(frozen=True)
@@ -189,16 +189,17 @@ def outline(prepared: Preparation) -> Outline:
     """The run, whose pairs are drawn or still to be. Raises UsageError if they do not fill a batch."""
     options, held_out = prepared.options, prepared.held_out
     measure = partial(_measure, prepared.settings.config.multiple) if prepared.settings.contrast else None
-    folders = replace(prepared.pairs.pairs, measure=measure)
+    grid = prepared.settings.config.multiple
+    folders = replace(prepared.pairs.pairs, grid=grid, measure=measure)
     size = max(options.size, _SAMPLE_SIZE)
 
     def samples() -> Samples:
         if options.sample_photos is not None:
             photos = find_pictures(options.sample_photos, "--sample-photos")
-            return choose_samples(photos, size, scaled=False, measure=measure)
+            return choose_samples(photos, size, grid=grid, measure=measure)
         shown = folders if held_out is None else held_out.pairs
         drawings = shown.cartoons.pictures
-        return choose_samples(shown.photos.pictures, size, wanted=drawings, scaled=False, measure=measure)
+        return choose_samples(shown.photos.pictures, size, wanted=drawings, grid=grid, measure=measure)
 
     return Outline(
         options,

@@ -199,7 +199,7 @@ def pairs_of(folder: Path, manifest: Manifest) -> Folders:
         root = folder / kind
         return Folder(os.fspath(root), tuple(Found(root / pair.name, root) for pair in manifest.pairs))
 
-    return Folders(pictures(PHOTO), pictures(DRAWING), None, "no", paired=True, scaled=False, own=True)
+    return Folders(pictures(PHOTO), pictures(DRAWING), None, "no", paired=True, own=True)
 
 
 def teacher_name(look: Look) -> str:

@@ -5,6 +5,11 @@ is to be drawn is known for every pixel, so that no discriminator is needed: pix
 (which keeps lines where they are), and what VGG makes of both pictures (Johnson, Alahi, Fei-Fei, ECCV 2016, section
 3.2), which decides what is blurred when the student cannot have all. LPIPS weighs VGG's maps as people judged pictures
 to be alike (Zhang et al., CVPR 2018): it does not forgive a blurred line as the plain distance of maps does.
+
+Squares lie on the grid of the student's stride, and are not mirrored. A network with strides draws other strokes in a
+photo that has been moved by a pixel (the released ones, moved by two down and to the right: a third of the LPIPS that
+is between photo and drawing). Where a student cannot know how its pixels lie in the teacher's grid that is noise, and
+all it can learn is the mean of what might be drawn: faint lines, as if they had been blurred.
 """
 
 from dataclasses import asdict, dataclass
@@ -61,7 +66,6 @@ class Distill(Method):
     settings_type = DistillSettings
     architecture = "lite"
     paired = True
-    scaled = False  # strokes have one width, at the size at which the teacher draws
     warm_up = 100
     settings: DistillSettings
 

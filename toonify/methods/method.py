@@ -66,7 +66,6 @@ class Method(ABC):
     settings_type: ClassVar[type[Settings]]  # whose defaults are the method's
     architecture: ClassVar[str]  # of the generator: a name in `models.ARCHITECTURES`
     paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
-    scaled: ClassVar[bool] = True  # whether squares are cut in several sizes and brought to one; else as they are
     weight_decay: ClassVar[float] = 0.0
     warm_up: ClassVar[int] = 0  # steps in which the learning rate rises
     config: Mapping[str, Any]  # the generator's, as a style card has it

@@ -67,7 +67,7 @@ class Folders:
     smooth: Folder | None  # None: not wanted, or made on the fly
     smoothing: Smoothing
     paired: bool
-    scaled: bool = True  # squares are cut in several sizes and brought to one; else they are cut as they are
+    grid: int | None = None  # squares are cut as they are, from multiples of it on; None: in several sizes, anywhere
     own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
     measure: Measure | None = None  # of the photos of pairs
 
@@ -205,13 +205,12 @@ class Squares(Dataset[dict[str, Any]]):
 
     def _square(self, folder: Folder, stream: int, place: int, problems: list[str]) -> Pixels:
         _, (pixels,) = self._read((folder,), stream, place, problems)
-        return _cut(pixels, self._size, self._random(stream, place), scaled=self._folders.scaled)
+        return _cut(pixels, self._size, self._random(stream, place), self._folders.grid)
 
     def _cut_alike(self, pictures: Sequence[Pixels], place: int) -> list[Pixels]:
         photo, *others = pictures
         whole = [photo, *(resize(other, photo.shape[:2]) for other in others)]
-        scaled = self._folders.scaled
-        return [_cut(pixels, self._size, self._random(0, place), scaled=scaled) for pixels in whole]
+        return [_cut(pixels, self._size, self._random(0, place), self._folders.grid) for pixels in whole]
 
     def _read(
         self, folders: Sequence[Folder], stream: int, place: int, problems: list[str]
@@ -258,12 +257,16 @@ def read_picture(found: Found) -> Pixels:
     return opaque(embed.read_picture(found.path))
 
 
-def _cut(pixels: Pixels, size: int, random: np.random.Generator, *, scaled: bool) -> Pixels:
-    """A square of `size` anywhere in the picture, mirrored half of the time; a smaller picture is enlarged."""
+def _cut(pixels: Pixels, size: int, random: np.random.Generator, grid: int | None) -> Pixels:
+    """A square of `size` anywhere in the picture, mirrored half of the time; a smaller picture is enlarged.
+
+    With a `grid` nothing is mirrored: what lies on it would not lie on it any more.
+    """
     height, width = pixels.shape[:2]
-    (box,) = random_boxes(height, width, size, 1, random, scaled=scaled)
+    (box,) = random_boxes(height, width, size, 1, random, grid=grid)
     square = cut(pixels, box, size)
-    return np.ascontiguousarray(square[:, ::-1]) if random.random() < 0.5 else square
+    mirrored = grid is None and random.random() < 0.5
+    return np.ascontiguousarray(square[:, ::-1]) if mirrored else square
 
 
 def steps_per_epoch(folders: Folders, batch_size: int) -> int:

@@ -37,13 +37,13 @@ def choose_samples(
     size: int,
     *,
     wanted: tuple[Found, ...] = (),
-    scaled: bool = True,
+    grid: int | None = None,
     measure: Measure | None = None,
 ) -> Samples:
     """Up to 8 squares from the middles of readable photos, evenly spread over the folder.
 
-    They hold all of a photo's height or width; if they are not `scaled`, what lies in the middle as it is. `wanted` are
-    the drawings of the photos, if there are any.
+    They hold all of a photo's height or width; with a `grid`, what lies in the middle as it is, from multiples of that
+    on. `wanted` are the drawings of the photos, if there are any.
     """
     folders = (photos, wanted) if wanted else (photos,)
     squares: list[list[Pixels]] = []
@@ -52,7 +52,7 @@ def choose_samples(
         with contextlib.suppress(ImageError):  # the data loader names it when its turn comes
             read = [read_picture(pictures[place]) for pictures in folders]
             height, width = read[0].shape[:2]
-            box = centre_box(height, width, None if scaled else size)
+            box = centre_box(height, width) if grid is None else centre_box(height, width, size, grid=grid)
             squares.append([cut(resize(pixels, (height, width)), box, size) for pixels in read])
             if measure is not None:
                 frames.append(measure(read[0]))
