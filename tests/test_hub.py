@@ -41,7 +41,7 @@ def style(tiny_run: Path) -> LocatedStyle:
     """The tiny style as if it were on the hub."""
     import msgspec
 
-    from toonify.checkpoint import fingerprint, read_tensors
+    from toonify.tensors import fingerprint, read_tensors
 
     located = find_style(str(tiny_run))
     pinned = msgspec.structs.replace(WEIGHTS, fingerprint=fingerprint(read_tensors(tiny_run / "tiny.pth")))

@@ -30,12 +30,12 @@ from training import (
     train,
 )
 
-from toonify.checkpoint import read_tensors
 from toonify.cli import main
 from toonify.methods.cartoongan import CartoonGAN
 from toonify.methods.method import Method
 from toonify.methods.pool import ImagePool
 from toonify.styles import find_style
+from toonify.tensors import read_tensors
 from toonify.train.record import Losses, Scores
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -22,7 +22,7 @@ class HubWeights(msgspec.Struct, tag_field="from", tag="hub", frozen=True, forbi
 
     repository: str  # owner/name
     file: str
-    fingerprint: str  # of the tensors: see `checkpoint.fingerprint`
+    fingerprint: str  # of the tensors: see `tensors.fingerprint`
     megabytes: float  # of the file, about
     revision: str = "main"
 

@@ -97,8 +97,8 @@ def read_lpips(paths: Sequence[Path]) -> "LpipsNetwork":
 
     Raises WeightsError if they do not.
     """
-    from toonify.checkpoint import read_tensors
     from toonify.models.lpips import CHANNELS, LpipsNetwork
+    from toonify.tensors import read_tensors
 
     state: dict[str, Tensor] = {}
     for path in paths:

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 import toonify
-from toonify.checkpoint import fingerprint
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.files import remove_parts, replacing, write_atomically
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.styles import Card, FileWeights, Training, Variant, parse_card
+from toonify.tensors import fingerprint
 from toonify.train.options import Options, RunOptions
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them

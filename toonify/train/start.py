@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from toonify import distributed
-from toonify.checkpoint import fingerprint
 from toonify.errors import DeviceError, UsageError, display
 from toonify.memory import keep_freed_memory
 from toonify.methods import METHODS
@@ -18,6 +17,7 @@ from toonify.methods.method import Method, Settings
 from toonify.methods.player import Precision
 from toonify.runtime import available_cores, choose_device
 from toonify.styles import Card, Training
+from toonify.tensors import fingerprint
 from toonify.train.begin import begin
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
 from toonify.train.data import Folder, Folders, batches, find_folders, find_pictures, steps_per_epoch
