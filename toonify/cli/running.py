@@ -13,7 +13,7 @@ import typer
 from toonify.train.options import PANELS, RunOptions, bare_type, flag
 
 if TYPE_CHECKING:
-    from toonify.train.loop import Run
+    from toonify.train.run import Run
     from toonify.train.start import Outline, Resumed
 
 RunOptionsT = TypeVar("RunOptionsT", bound=RunOptions)

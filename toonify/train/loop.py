@@ -3,34 +3,28 @@
 import contextlib
 import errno
 import itertools
-import random
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
 
 from toonify import distributed
-from toonify.errors import ToonifyError, TrainingError, UsageError, describe, display, one_line
+from toonify.errors import ToonifyError, TrainingError, describe, display, one_line
 from toonify.files import write_atomically
 from toonify.memory import give_back_freed_memory
 from toonify.methods.adversarial import GameSettings
 from toonify.methods.batch import Batch
-from toonify.methods.method import Method
 from toonify.styles import Card, Training
 from toonify.train.check import is_out_of_memory
-from toonify.train.data import Folders, batches, is_of_worker, reader_ended
-from toonify.train.evaluation import Evaluation
-from toonify.train.folder import FORMAT, RunFolder, plain, versions
-from toonify.train.options import RunOptions, flag
+from toonify.train.data import batches, is_of_worker, reader_ended
+from toonify.train.folder import plain, versions
+from toonify.train.options import flag
 from toonify.train.page import render_page
 from toonify.train.plan import Plan
 from toonify.train.record import Losses, Note, Record, Scores, read
-from toonify.train.samples import Samples, draw_samples, write_sheet
+from toonify.train.run import Run, Tally
+from toonify.train.samples import draw_samples, write_sheet
+from toonify.train.stop import Stop, stop_requests
 from toonify.train.watch import Watch
 
 ANCHORS = ("content_weight", "cycle_weight", "l1_weight", "lpips_weight")  # of losses that hold a drawing to its photo
@@ -52,134 +46,13 @@ class Reporter(Protocol):
         """A checkpoint was written."""
 
 
-class Tally:
-    """The losses of the steps since the last line of the log, as sums."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.seconds = 0.0
-        self._sums: dict[str, tuple[torch.Tensor, int]] = {}  # by name: the sum, and how many steps have that loss
-
-    def add(self, losses: Mapping[str, torch.Tensor]) -> None:
-        """Count a step, without waiting for the device."""
-        self.steps += 1
-        for name, loss in losses.items():
-            before, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = (before + loss.double(), count + 1)
-
-    def means(self) -> dict[str, float]:
-        """The mean of each loss, over all processes; all must call this."""
-        if not self._sums:
-            return {}
-        names = sorted(self._sums)
-        means = torch.stack([self._sums[name][0] / self._sums[name][1] for name in names])
-        return dict(zip(names, distributed.average(means).tolist(), strict=True))
-
-    def state_dict(self) -> dict[str, Any]:
-        """All of it, for a checkpoint."""
-        return {"steps": self.steps, "seconds": self.seconds, "sums": dict(self._sums)}
-
-    def load_state_dict(self, state: Mapping[str, Any], device: str) -> None:
-        """Go on from `state_dict`."""
-        self.steps, self.seconds = state["steps"], state["seconds"]
-        self._sums = {name: (total.to(device), count) for name, (total, count) in state["sums"].items()}
-
-
-@dataclass
-class Run:
-    """A run, wherever it stands."""
-
-    options: RunOptions
-    folder: RunFolder
-    folders: Folders
-    method: Method
-    plan: Plan
-    workers: int
-    samples: Samples
-    evaluation: Evaluation | None
-    card: Callable[[Training], Card]  # of the style, with one variant whose weights are still to be written
-    best_variant: str = "best"  # of the style: what was best so far
-    last_variant: str | None = "last"  # None: only the best is kept, the last where there is no better
-    judges: Mapping[str, str] = field(default_factory=dict)  # fingerprints of the method's, by option
-    parts: int = 1  # in which a batch goes through the networks
-    step: int = 0  # the next
-    seconds: float = 0.0  # of training so far
-    tally: Tally = field(default_factory=Tally)
-    best: dict[str, Any] | None = None  # {"step": ..., "scores": ...}
-    scores: dict[str, float] = field(default_factory=dict)  # of the last evaluation, if it was of this very step
-
-    def variants(self, improved: bool) -> list[str]:
-        """The variants of the style that are written now; `improved`: an evaluation found it the best so far."""
-        best = improved or (self.last_variant is None and self.best is None)
-        return [self.best_variant] * best + ([] if self.last_variant is None else [self.last_variant])
-
-    @property
-    def finished(self) -> bool:
-        """Whether all steps are done."""
-        return self.step >= self.plan.steps
-
-    def checkpoint(self) -> dict[str, Any]:
-        """All that a run needs to go on bit for bit, from all processes; all must call this."""
-        own = {"random": _random_state(), "own": self.method.own_state(), "tally": self.tally.state_dict()}
-        return {
-            "format": FORMAT,
-            "options": plain(self.options),
-            "step": self.step,
-            "seconds": self.seconds,
-            "parts": self.parts,
-            "best": self.best,
-            "pictures": self.folders.digests(),
-            "judges": dict(self.judges),
-            "processes": distributed.gather(own),
-            "method": self.method.state_dict(),
-        }
-
-    def load(self, checkpoint: dict[str, Any]) -> list[str]:
-        """Go on from a checkpoint, and return what is not as it was. Raises UsageError if it is of another run."""
-        remarks = []
-        try:
-            for option, weights in checkpoint.get("judges", {}).items():
-                if self.judges.get(option) != weights:
-                    raise UsageError(f"{option}: the run was trained with other weights; give those")
-            self.method.load_state_dict(checkpoint["method"])
-            self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
-            if self.folder.best.is_file():  # not where it goes on in another folder
-                self.best = checkpoint["best"]
-            if self.options.accumulate == checkpoint["options"].get("accumulate", 1):
-                self.parts = checkpoint["parts"]  # more than that where memory was short
-            processes = checkpoint["processes"]
-            if len(processes) == distributed.world_size():
-                mine = processes[distributed.rank()]
-                self.method.load_own_state(mine["own"])
-                if "tally" in mine:
-                    self.tally.load_state_dict(mine["tally"], self.method.precision.device)
-                _set_random_state(mine["random"])
-            else:
-                remarks.append(
-                    f"saved by {_processes(len(processes))}, goes on with {_processes(distributed.world_size())}: the "
-                    "pictures are those that it would have had, but random numbers and pools of drawings start anew"
-                )
-            if checkpoint["pictures"] != self.folders.digests():
-                remarks.append("the folders have other pictures than before, so their order is another")
-        except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise UsageError(
-                f"--resume: the checkpoint does not fit its own options ({type(error).__name__}); name an older one, "
-                "or begin another run with --start-from this one"
-            ) from error
-        return remarks
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
-
-
 def train(run: Run, reporter: Reporter) -> None:
     """Train until the run is finished or a stop is asked for (Ctrl-C, SIGTERM): then a checkpoint is saved first.
 
     Raises KeyboardInterrupt after a stop; TrainingError if the run cannot go on, or its files cannot be written.
     """
     log = Record.open(run.folder.log, until_step=run.step) if distributed.rank() == 0 else contextlib.nullcontext()
-    with log as record, _stop_requests() as stop:
+    with log as record, stop_requests() as stop:
         loop = _Loop(run, reporter, record)
         try:
             loop.go(stop)
@@ -215,7 +88,7 @@ class _Loop:
         self._problems: list[str] = []
         self._mark = 0.0
 
-    def go(self, stop: "_Stop") -> None:
+    def go(self, stop: Stop) -> None:
         run, options = self._run, self._run.options
         source = batches(
             run.folders,
@@ -473,50 +346,3 @@ class _Loop:
             entry = Note(step=self._run.step, note=text)
             self._record.add(entry)
             self._reporter.on_note(entry)
-
-
-def _random_state() -> dict[str, Any]:
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def _set_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
-
-
-def set_seed(seed: int) -> None:
-    """Seed all sources of random numbers that networks and methods draw from."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
-class _Stop:
-    asked = False
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """Ctrl-C and SIGTERM ask for a stop after the step; a second one stops at once."""
-    stop = _Stop()
-    before = {}
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
-        if distributed.rank() == 0:
-            print("stopping after this step, with a checkpoint; again: at once, without", file=sys.stderr)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(ValueError):  # not the main thread: whoever started us hears signals
-            before[number] = signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -23,9 +23,9 @@ from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
 from toonify.train.data import Folder, Folders, batches, find_folders, find_pictures, steps_per_epoch
 from toonify.train.evaluation import Distances, Evaluation
 from toonify.train.folder import RunFolder, read_checkpoint, style_card
-from toonify.train.loop import Run, set_seed
 from toonify.train.options import Kind, Options, RunOptions, make_options
 from toonify.train.plan import Plan
+from toonify.train.run import Run, set_seed
 from toonify.train.samples import Samples, choose_samples
 from toonify.train.settings import forbidden_changes, method_settings
 
