@@ -27,8 +27,9 @@ from toonify.errors import ImageError, TrainingError, UsageError
 from toonify.methods.batch import Batch
 from toonify.train import data
 from toonify.train.check import read_heads
-from toonify.train.data import Folders, Squares, batches, find_folders, read_picture, steps_per_epoch
+from toonify.train.data import Squares, batches, steps_per_epoch
 from toonify.train.options import Options
+from toonify.train.pictures import Folders, find_folders, read_picture
 from toonify.train.samples import choose_samples
 
 SIZE = 16

@@ -18,8 +18,8 @@ from toonify.metrics.lpips import Lpips, find_lpips_weights
 from toonify.resize import resize
 from toonify.runtime import TorchGenerator
 from toonify.styles import Card, LocatedStyle
-from toonify.train.data import Folders, read_picture
 from toonify.train.evaluation import Verdict
+from toonify.train.pictures import Folders, read_picture
 from toonify.train.samples import evaluating
 
 _LEAST = 16  # pixels that LPIPS needs on a side

@@ -36,8 +36,8 @@ from toonify.network import framed
 from toonify.styles import Card, Training, find_style
 from toonify.train.begin import find_start
 from toonify.train.check import duration
-from toonify.train.data import Folder, Folders, find_pictures
 from toonify.train.folder import RunFolder, trained_variant
+from toonify.train.pictures import Folder, Folders, find_pictures
 from toonify.train.samples import Samples, choose_samples
 from toonify.train.settings import method_settings
 from toonify.train.start import (

@@ -26,7 +26,7 @@ from toonify.files import write_atomically
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
 from toonify.pipeline import run_stages
 from toonify.styles import FileWeights
-from toonify.train.data import Folder, Folders
+from toonify.train.pictures import Folder, Folders
 
 PHOTO, DRAWING, MANIFEST = "photo", "drawing", "manifest.json"
 _RECIPE = 1  # of the steps from photo to pair

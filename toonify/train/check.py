@@ -16,7 +16,7 @@ from toonify.images import picture_size
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method
 from toonify.runtime import available_cores
-from toonify.train.data import Folder
+from toonify.train.pictures import Folder
 
 
 @dataclass(frozen=True)

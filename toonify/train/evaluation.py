@@ -20,8 +20,8 @@ from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
 from toonify.runtime import TorchGenerator
 from toonify.styles import Card, LocatedStyle
-from toonify.train.data import find_pictures, read_picture
 from toonify.train.options import Options
+from toonify.train.pictures import find_pictures, read_picture
 from toonify.train.samples import evaluating
 
 _MODE: Mode = "legacy"

@@ -12,10 +12,10 @@ from toonify import distributed
 from toonify.errors import UsageError
 from toonify.methods.method import Method
 from toonify.styles import Card, Training
-from toonify.train.data import Folders
 from toonify.train.evaluation import Evaluation
 from toonify.train.folder import FORMAT, RunFolder, plain
 from toonify.train.options import RunOptions
+from toonify.train.pictures import Folders
 from toonify.train.plan import Plan
 from toonify.train.samples import Samples
 

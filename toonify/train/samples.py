@@ -17,8 +17,8 @@ from toonify.errors import ImageError
 from toonify.files import write_atomically
 from toonify.images import encode_picture
 from toonify.resize import resize
-from toonify.train.data import Measure, read_picture
 from toonify.train.grid import MAX_PAIRS, grid
+from toonify.train.pictures import Measure, read_picture
 
 Squares = NDArray[np.uint8]  # N x size x size x 3
 

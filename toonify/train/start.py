@@ -20,10 +20,11 @@ from toonify.styles import Card, Training
 from toonify.tensors import fingerprint
 from toonify.train.begin import begin
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
-from toonify.train.data import Folder, Folders, batches, find_folders, find_pictures, steps_per_epoch
+from toonify.train.data import batches, steps_per_epoch
 from toonify.train.evaluation import Distances, Evaluation
 from toonify.train.folder import RunFolder, read_checkpoint, style_card
 from toonify.train.options import Kind, Options, RunOptions, make_options
+from toonify.train.pictures import Folder, Folders, find_folders, find_pictures
 from toonify.train.plan import Plan
 from toonify.train.run import Run, set_seed
 from toonify.train.samples import Samples, choose_samples

@@ -1,0 +1,123 @@
+"""Which pictures a run has: its folders, in the order of their names."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from toonify import embed
+from toonify.arrays import Floats, Pixels
+from toonify.discover import Found, find_photos
+from toonify.errors import ImageError, UsageError, display
+from toonify.images import opaque
+from toonify.train.options import Options
+
+Smoothing = Literal["no", "folder", "fly"]
+Measure = Callable[[Pixels], Floats]  # what a square must be told of its whole photo, H x W x 3
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of pictures in the order of their names."""
+
+    name: str
+    pictures: tuple[Found, ...]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def digest(self) -> str:
+        """Tells whether it has the same pictures as before, by their names, wherever the folder is."""
+        names = [os.fspath(one.path.relative_to(self.name)) for one in self.pictures]
+        return hashlib.sha256(repr(names).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The pictures of a run. For pairs, all folders have the same names and stand in the same order."""
+
+    photos: Folder
+    cartoons: Folder
+    smooth: Folder | None  # None: not wanted, or made on the fly
+    smoothing: Smoothing
+    paired: bool
+    grid: int | None = None  # squares are cut as they are, from multiples of it on; None: in several sizes, anywhere
+    own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
+    measure: Measure | None = None  # of the photos of pairs
+
+    def counts(self) -> dict[str, int]:
+        """Pictures by folder."""
+        smooth = {} if self.smooth is None else {"smooth": len(self.smooth)}
+        return {"photos": len(self.photos), "cartoons": len(self.cartoons), **smooth}
+
+    def digests(self) -> dict[str, str]:
+        """For each folder what tells whether it has the same pictures as before, by their names in it."""
+        folders = {"photos": self.photos, "cartoons": self.cartoons, "smooth": self.smooth}
+        return {title: folder.digest() for title, folder in folders.items() if folder is not None}
+
+    def smallest(self) -> Folder:
+        """The folder that makes an epoch."""
+        return min(filter(None, (self.photos, self.cartoons, self.smooth)), key=len)
+
+
+def find_folders(options: Options, *, smoothing: bool, paired: bool) -> Folders:
+    """The pictures that the options name. Raises UsageError for a folder that is not there or has too few."""
+    photos = Folder(options.photos, find_pictures(options.photos, "--photos"))
+    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons"))
+    smooth = None
+    if smoothing:
+        name = options.smooth or ("data/smooth" if Path("data/smooth").is_dir() else None)
+        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth"))
+    elif options.smooth is not None:
+        raise UsageError("--smooth is for --edge-promoting; add it, or drop --smooth")
+    if paired:
+        photos, cartoons = _pair(photos, cartoons, "--photos and --cartoons")
+        if smooth is not None:
+            _, smooth = _pair(photos, smooth, "--photos and --smooth")
+    kind: Smoothing = "no" if not smoothing else "fly" if smooth is None else "folder"
+    return Folders(photos, cartoons, smooth, kind, paired)
+
+
+def find_pictures(name: str, flag: str) -> tuple[Found, ...]:
+    """The pictures of the folder that an option names. Raises UsageError if there is none."""
+    if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+        raise UsageError(f"{flag} {display(name)}: no such folder; `toonify prepare` makes one")
+    try:
+        return tuple(find_photos([Path(name)], drawings=True))
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from error
+
+
+def _pair(left: Folder, right: Folder, flags: str) -> tuple[Folder, Folder]:
+    """Two folders' pictures of the same path below them, but for the suffix."""
+    lefts, rights = _by_stem(left), _by_stem(right)
+    alone = sorted(lefts.keys() ^ rights.keys())
+    if alone:
+        one = next(by_stem[alone[0]] for by_stem in (lefts, rights) if alone[0] in by_stem)
+        count = "1 stands" if len(alone) == 1 else f"{len(alone)} stand"
+        raise UsageError(f"{flags} are to be pairs with the same names, and {count} alone, such as {display(one.path)}")
+    names = sorted(lefts)
+    return (
+        Folder(left.name, tuple(lefts[name] for name in names)),
+        Folder(right.name, tuple(rights[name] for name in names)),
+    )
+
+
+def _by_stem(folder: Folder) -> dict[str, Found]:
+    by_stem: dict[str, Found] = {}
+    for one in folder.pictures:
+        stem = os.fspath(one.path.relative_to(folder.name).with_suffix(""))
+        if stem in by_stem:
+            both = f"{display(by_stem[stem].path)} and {display(one.path)}"
+            raise UsageError(f"{both} have one name, so that it is not clear which is the pair's; take one away")
+        by_stem[stem] = one
+    return by_stem
+
+
+def read_picture(found: Found) -> Pixels:
+    """A picture as H x W x 3, upright and opaque. Raises ImageError."""
+    if found.problem is not None:  # to open a pipe would wait for ever
+        raise ImageError(found.problem)
+    return opaque(embed.read_picture(found.path))
