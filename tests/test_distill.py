@@ -344,10 +344,11 @@ def test_squares_and_samples_are_parts_of_the_frame_that_is_drawn(
     known = {frame_contrast(framed(photo, multiple=4, minimum=4, padding=16)).tobytes() for photo in drawn}
     assert len(frames) > 6 and {frame.tobytes() for frame in frames} == known and len(known) == 6
     on_grid = {
-        whole[top : top + SIZE, left : left + SIZE].tobytes()
+        part.tobytes()
         for whole in drawn
         for top in range(0, whole.shape[0], 4)
         for left in range(0, whole.shape[1], 4)
+        for part in (whole[top : top + SIZE, left : left + SIZE], whole[top : top + SIZE, left + SIZE : left : -1])
     }
     assert len(squares) == 6 and {square.tobytes() for square in squares} <= on_grid
 

@@ -395,17 +395,25 @@ def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
 
 
 @pytest.mark.parametrize("side", [SIZE, 24])
-def test_squares_on_a_grid_begin_on_it_and_are_not_mirrored(tmp_path: Path, side: int) -> None:
+def test_squares_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: int) -> None:
     """Each pixel of the picture says where it lies."""
     down, right = np.mgrid[0:45, 0:67].astype(np.uint8)
     Image.fromarray(np.stack([down, right, down], 2)).save(tmp_path / "where.png")
     folders = replace(find_folders(options(tmp_path, tmp_path), smoothing=False, paired=True), grid=8)
-    squares = [Squares(folders, size=side, seed=0, epoch=1)[place] for place in range(200)]
+    squares = [Squares(folders, size=side, seed=0, epoch=1)[place] for place in range(400)]
     assert all(np.array_equal(square["photo"], square["cartoon"]) for square in squares)
-    corners = {tuple(int(value) for value in square["photo"][0, 0, :2]) for square in squares}
-    assert corners == {(top, left) for top in range(0, 46 - side, 8) for left in range(0, 68 - side, 8)}
-    for square in squares:
-        assert np.array_equal(square["photo"] - square["photo"][0, 0], np.stack([down, right, down], 2)[:side, :side])
+    plain, mirrored = set(), set()
+    for square in (each["photo"].astype(int) for each in squares):
+        top, first, _ = square[0, 0]
+        step = square[0, 1, 1] - first
+        (plain if step == 1 else mirrored).add((int(top), int(first)))
+        assert abs(step) == 1 and np.array_equal(
+            square[..., 0], np.arange(top, top + side)[:, None] + 0 * square[..., 0]
+        )
+        assert np.array_equal(square[..., 1], first + step * np.arange(side) + 0 * square[..., 1])
+    tops, lefts = range(0, 46 - side, 8), range(0, 68 - side, 8)
+    assert plain == {(top, left) for top in tops for left in lefts}
+    assert mirrored == {(top, left + side) for top in tops for left in lefts if left + side < 67}
 
 
 @pytest.mark.parametrize("workers", [0, 1])

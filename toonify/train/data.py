@@ -149,12 +149,17 @@ class Squares(Dataset[dict[str, Any]]):
 def _cut(pixels: Pixels, size: int, random: np.random.Generator, grid: int | None) -> Pixels:
     """A square of `size` anywhere in the picture, mirrored half of the time; a smaller picture is enlarged.
 
-    With a `grid` nothing is mirrored: what lies on it would not lie on it any more.
+    With a `grid`, what is mirrored is cut a pixel further to the right, if there is one: so the columns that lay on the
+    grid lie on it again.
     """
     height, width = pixels.shape[:2]
     (box,) = random_boxes(height, width, size, 1, random, grid=grid)
+    mirrored = random.random() < 0.5
+    if mirrored and grid is not None:
+        left, top, right, bottom = box
+        mirrored = right < width
+        box = (left + mirrored, top, right + mirrored, bottom)
     square = cut(pixels, box, size)
-    mirrored = grid is None and random.random() < 0.5
     return np.ascontiguousarray(square[:, ::-1]) if mirrored else square
 
 
