@@ -9,7 +9,7 @@ to be alike (Zhang et al., CVPR 2018): it does not forgive a blurred line as the
 Squares lie on the grid of the student's stride, mirrored ones, too. A network with strides draws a photo otherwise
 when it has been moved by a pixel or two (the released ones: by a third of the LPIPS that is between photo and drawing),
 which is noise to a student that cannot know how its pixels lie in the teacher's grid. On it, a settled student came 2 %
-nearer in LPIPS and 0.04 dB in PSNR within 900 steps.
+nearer in LPIPS to what it learnt from within 900 steps, and 0.04 dB in PSNR to photos that it had not seen.
 """
 
 from dataclasses import asdict, dataclass
