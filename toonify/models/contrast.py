@@ -60,7 +60,10 @@ class Contrast(nn.Module):
 
 
 def frame_contrast(photo: Pixels) -> Floats:
-    """What `Contrast` has to know of a photo to see a part of it: H x W x 3 uint8 to 2 x 5, means and variances."""
+    """What `Contrast` has to know of a photo to see a part of it: H x W x 3 uint8 to 2 x 5, means and variances.
+
+    The mean of the slope to the right is taken for 0, which it nearly is: so a part may be mirrored.
+    """
     grey = photo.sum(2, dtype=np.int16)  # three times that
     slopes = [
         cv2.Sobel(grey, cv2.CV_16S, *axis, ksize=1, borderType=cv2.BORDER_REFLECT_101) for axis in ((1, 0), (0, 1))
@@ -69,4 +72,5 @@ def frame_contrast(photo: Pixels) -> Floats:
     mean, deviation = (np.concatenate([each[which].ravel() for each in spread]) for which in (0, 1))
     unit = np.array([1, 1, 1, _SLOPE / 3, _SLOPE / 3]) / 127.5  # of the network's values, in one of these
     mean = mean * unit - [1, 1, 1, 0, 0]
+    mean[3] = 0
     return np.stack([mean, (deviation * unit) ** 2]).astype(np.float32)
