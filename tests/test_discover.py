@@ -123,10 +123,10 @@ def test_the_output_folder_inside_the_input_is_left_out(tmp_path, monkeypatch):
     assert names(find_photos([Path()], leave_out=Path("sub/../out")), Path()) == ["a.jpg", "sub/out/b.jpg"]
 
 
-def fill(folder: Path, *, photos: tuple[str, ...] = (), drawings: tuple[str, ...] = ()) -> None:
+def fill(folder: Path, *, photos: tuple[str, ...] = (), drawings: tuple[str, ...] = (), style: str = "shinkai") -> None:
     """Put pictures into a folder: photos, and what says that toonify has drawn it."""
     exif = Image.Exif()
-    exif[ExifTags.Base.ProcessingSoftware] = "toonify 0.1.0 x/y recipe:00"
+    exif[ExifTags.Base.ProcessingSoftware] = f"toonify 0.1.0 {style}/lite recipe:00"
     pixels = np.zeros((8, 8, 3), np.uint8)
     for names, note in ((photos, None), (drawings, exif)):
         for name in names:
@@ -146,6 +146,20 @@ def test_drawings_of_another_format_beside_their_photos_are_left_out(tmp_path):
     expected = ["bird.jpg", "bird.png", "cat.png", "dog.jpg", "dog.png"]
     assert names(find_photos([tmp_path]), tmp_path) == expected
     assert names(find_photos(sorted(tmp_path.iterdir())), tmp_path) == expected
+
+
+def test_a_drawing_of_a_drawing_is_not_drawn_again(tmp_path):
+    fill(tmp_path, drawings=("cat.jpg",))
+    fill(tmp_path, drawings=("cat_hayao.jpg", "cat_hayao_2.jpg"), style="hayao")
+    assert names(find_photos([tmp_path]), tmp_path) == ["cat.jpg"]
+    assert names(find_photos(sorted(tmp_path.iterdir())), tmp_path) == ["cat.jpg"]
+
+
+def test_what_is_no_picture_has_no_drawing(tmp_path):
+    fill(tmp_path, drawings=("cat.jpg",))
+    touch(tmp_path, "cat.xmp", "cat/notes.txt", "cat/dog.jpg")
+    found = names(find_photos(sorted(tmp_path.iterdir())), tmp_path)
+    assert sorted(found) == ["cat.jpg", "cat.xmp", "cat/dog.jpg"]
 
 
 def test_a_folder_of_drawings_can_be_drawn_in_another_style(tmp_path):

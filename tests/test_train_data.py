@@ -394,10 +394,10 @@ def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
     assert len(count) == 2 * 2 * 11 - 3 * kept
 
 
-@pytest.mark.parametrize("side", [SIZE, 24])
-def test_squares_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: int) -> None:
+@pytest.mark.parametrize(("side", "width"), [(SIZE, 67), (24, 67), (SIZE, 64), (24, 24)])
+def test_squares_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: int, width: int) -> None:
     """Each pixel of the picture says where it lies."""
-    down, right = np.mgrid[0:45, 0:67].astype(np.uint8)
+    down, right = np.mgrid[0:45, 0:width].astype(np.uint8)
     Image.fromarray(np.stack([down, right, down], 2)).save(tmp_path / "where.png")
     folders = replace(find_folders(options(tmp_path, tmp_path), smoothing=False, paired=True), grid=8)
     squares = [Squares(folders, size=side, seed=0, epoch=1)[place] for place in range(400)]
@@ -411,9 +411,9 @@ def test_squares_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: in
             square[..., 0], np.arange(top, top + side)[:, None] + 0 * square[..., 0]
         )
         assert np.array_equal(square[..., 1], first + step * np.arange(side) + 0 * square[..., 1])
-    tops, lefts = range(0, 46 - side, 8), range(0, 68 - side, 8)
+    tops, lefts = range(0, 46 - side, 8), range(0, width + 1 - side, 8)
     assert plain == {(top, left) for top in tops for left in lefts}
-    assert mirrored == {(top, left + side) for top in tops for left in lefts if left + side < 67}
+    assert mirrored == {(top, left + side) for top in tops for left in lefts if left + side < width}
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -1,5 +1,6 @@
 """From the inputs that a user names to pairs of photo and output path; nothing is read or written here but folders."""
 
+import itertools
 import os
 import stat
 import unicodedata
@@ -50,9 +51,10 @@ def find_photos(
     """
     inputs = list(inputs)
     found: dict[Path, Found] = {}
-    neighbours: dict[Path, list[Path]] = defaultdict(list)  # the inputs in a folder
+    neighbours: dict[Path, list[Path]] = defaultdict(list)  # the inputs in a folder that may be pictures
     for path in inputs:
-        neighbours[path.parent].append(path)
+        if path.suffix.lower() in suffixes and not os.path.isdir(path):  # noqa: PTH112 - see below
+            neighbours[path.parent].append(path)
     beside = {folder: _by_stem(paths) for folder, paths in neighbours.items()}
     for path in inputs:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
@@ -61,7 +63,7 @@ def find_photos(
             )
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
-            is_drawing = not drawings and _is_drawing_of_neighbour(path, beside[path.parent])
+            is_drawing = not drawings and _is_drawing_of_neighbour(path, beside.get(path.parent, {}))
             photos = [] if is_drawing else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
@@ -131,17 +133,23 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
 def _is_drawing_of_neighbour(path: Path, beside: Mapping[str, Sequence[Path]]) -> bool:
     """Whether `cat_shinkai.jpg` (or `cat.jpg`) beside `cat.png` is our own work, not to be drawn again.
 
-    `beside`: the paths of a stem. If all of them are ours it is no drawing of theirs: `cat_2.jpg` may lie beside
-    `cat.jpg` because two photos had that name.
+    `beside`: the pictures of a stem. Beside drawings alone it is a drawing of one of them only if it is named after its
+    own style: `cat_2.jpg` may lie beside `cat.jpg` because two photos had that name.
     """
     stem = path.stem
-    names = [stem, *(stem[:i] for i, char in enumerate(stem) if char == "_")]
-    others = [other for name in names for other in beside.get(name, ()) if other != path]
-    return bool(others) and _is_drawing(path) and not all(map(_is_drawing, others))
+    prefixes = [stem, *(stem[:i] for i, char in enumerate(stem) if char == "_")]
+    others = {prefix: [other for other in beside.get(prefix, ()) if other != path] for prefix in prefixes}
+    if not any(others.values()) or (style := _style_of_drawing(path)) is None:
+        return False
+    if any(_style_of_drawing(other) is None for other in itertools.chain(*others.values())):
+        return True
+    return any(found and stem.removeprefix(prefix).startswith(f"_{style}") for prefix, found in others.items())
 
 
-def _is_drawing(path: Path) -> bool:
-    return (read_processing_note(path) or "").startswith("toonify ")
+def _style_of_drawing(path: Path) -> str | None:
+    """The style of one of our drawings, by what it says of its making; None for any other picture."""
+    program, _, made = (read_processing_note(path) or "").partition(" ")
+    return made.partition(" ")[2].partition("/")[0] if program == "toonify" else None
 
 
 def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: str = "same") -> list[Job]:  # noqa: A002

@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _message(error: typer.TyperException) -> str:
     """Typer's sentence as a part of ours, without the checker's own prefix."""
-    return " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
+    return " ".join(error.format_message().split()).replace("Value error, ", "", 1).removesuffix(".")
 
 
 def _help_command(error: typer.TyperException) -> str:

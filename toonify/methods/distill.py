@@ -6,10 +6,11 @@ is to be drawn is known for every pixel, so that no discriminator is needed: pix
 3.2), which decides what is blurred when the student cannot have all. LPIPS weighs VGG's maps as people judged pictures
 to be alike (Zhang et al., CVPR 2018): it does not forgive a blurred line as the plain distance of maps does.
 
-Squares lie on the grid of the student's stride, mirrored ones, too. A network with strides draws a photo otherwise
-when it has been moved by a pixel or two (the released ones: by a third of the LPIPS that is between photo and drawing),
-which is noise to a student that cannot know how its pixels lie in the teacher's grid. On it, a settled student came 2 %
-nearer in LPIPS to what it learnt from within 900 steps, and 0.04 dB in PSNR to photos that it had not seen.
+Squares lie on the grid of the student's stride. A network with strides draws a photo otherwise when it has been moved
+by a pixel or two (the released ones: by a third of the LPIPS that is between photo and drawing), which is noise to a
+student that cannot know how its pixels lie in the teacher's grid: on it, LPIPS of the squares fell by 2 % within 900
+steps of a settled student. Mirrored squares lie on it, too: without them photos that it had not seen gained nothing
+from that, with them a little (LPIPS from 0.618 of the photo's to 0.620 and 0.616).
 """
 
 from dataclasses import asdict, dataclass

@@ -150,7 +150,7 @@ def _cut(pixels: Pixels, size: int, random: np.random.Generator, grid: int | Non
     """A square of `size` anywhere in the picture, mirrored half of the time; a smaller picture is enlarged.
 
     With a `grid`, what is mirrored is cut a pixel further to the right, if there is one: so the columns that lay on the
-    grid lie on it again.
+    grid lie on it again, and are what strides meet, where these have odd kernels (as in the released generators).
     """
     height, width = pixels.shape[:2]
     (box,) = random_boxes(height, width, size, 1, random, grid=grid)

@@ -43,7 +43,9 @@ class Folders:
     smooth: Folder | None  # None: not wanted, or made on the fly
     smoothing: Smoothing
     paired: bool
-    grid: int | None = None  # squares are cut as they are, from multiples of it on; None: in several sizes, anywhere
+    # Squares are cut as they are, from multiples of it on (strokes have one width, and depend on where strides meet
+    # them); None: in several sizes, anywhere.
+    grid: int | None = None
     own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
     measure: Measure | None = None  # of the photos of pairs
 
