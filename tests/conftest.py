@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)  # the same
 hypothesis.settings.load_profile("repeatable")
 
 PHOTOS = Path(__file__).parent / "data" / "photos"  # small, credited, in the repository
+
+# A shell's background jobs ignore SIGINT, and so would all that they start: tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -220,8 +220,9 @@ def test_nothing_starts_before_the_first_result_is_asked_for():
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_ends_the_process(presses):
+    """Wherever it arrives: in the loop over the results, too, whose traceback would keep the iterator open."""
     program = """
-import itertools, threading
+import contextlib, itertools, threading
 from toonify.pipeline import run_parallel, run_stages
 
 def work(item):
@@ -235,12 +236,15 @@ def stop():
     print("stopping", flush=True)
 
 release = threading.Event()
-for item in run_stages(itertools.count(), [work], on_stop=stop):
-    pass
+with contextlib.closing(run_stages(itertools.count(), [work], on_stop=stop)) as items:
+    for item in items:
+        pass
 """
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
+        watchdog = threading.Timer(10 * PATIENCE, process.kill)  # a process that hangs would be read from for ever
+        watchdog.start()
         try:
             assert process.stdout.readline() == "working\n"
             process.send_signal(signal.SIGINT)
@@ -250,6 +254,7 @@ for item in run_stages(itertools.count(), [work], on_stop=stop):
                 process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) != 0
         finally:
+            watchdog.cancel()
             process.kill()
 
 
