@@ -51,19 +51,16 @@ def find_photos(
     """
     inputs = list(inputs)
     found: dict[Path, Found] = {}
-    neighbours: dict[Path, list[Path]] = defaultdict(list)  # the inputs in a folder that may be pictures
+    folders = {path for path in inputs if os.path.isdir(path)}  # noqa: PTH112 - Path.is_dir raises for a long name
+    beside = _by_stem(path for path in inputs if path.suffix.lower() in suffixes and path not in folders)
     for path in inputs:
-        if path.suffix.lower() in suffixes and not os.path.isdir(path):  # noqa: PTH112 - see below
-            neighbours[path.parent].append(path)
-    beside = {folder: _by_stem(paths) for folder, paths in neighbours.items()}
-    for path in inputs:
-        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+        if path in folders:
             photos: Iterable[Found] = _walk(
                 path, recursive=recursive, leave_out=leave_out, drawings=drawings, suffixes=suffixes
             )
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
-            is_drawing = not drawings and _is_drawing_of_neighbour(path, beside.get(path.parent, {}))
+            is_drawing = not drawings and _is_drawing_of_neighbour(path, beside)
             photos = [] if is_drawing else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
@@ -123,22 +120,25 @@ def _problem(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "not a regular file"
 
 
-def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    stems: dict[str, list[Path]] = defaultdict(list)
+def _by_stem(paths: Iterable[Path]) -> dict[tuple[Path, str], list[Path]]:
+    """Paths by their folder and stem."""
+    stems: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in paths:
-        stems[path.stem].append(path)
+        stems[path.parent, path.stem].append(path)
     return stems
 
 
-def _is_drawing_of_neighbour(path: Path, beside: Mapping[str, Sequence[Path]]) -> bool:
+def _is_drawing_of_neighbour(path: Path, beside: Mapping[tuple[Path, str], Sequence[Path]]) -> bool:
     """Whether `cat_shinkai.jpg` (or `cat.jpg`) beside `cat.png` is our own work, not to be drawn again.
 
-    `beside`: the pictures of a stem. Beside drawings alone it is a drawing of one of them only if it is named after its
+    `beside`: see `_by_stem`. Beside drawings alone it is a drawing of one of them only if it is named after its
     own style: `cat_2.jpg` may lie beside `cat.jpg` because two photos had that name.
     """
     stem = path.stem
     prefixes = [stem, *(stem[:i] for i, char in enumerate(stem) if char == "_")]
-    others = {prefix: [other for other in beside.get(prefix, ()) if other != path] for prefix in prefixes}
+    others = {
+        prefix: [other for other in beside.get((path.parent, prefix), ()) if other != path] for prefix in prefixes
+    }
     if not any(others.values()) or (style := _style_of_drawing(path)) is None:
         return False
     if any(_style_of_drawing(other) is None for other in itertools.chain(*others.values())):
