@@ -12,6 +12,7 @@ import hypothesis
 import msgspec
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from toonify.styles import Card, FileWeights, Variant
@@ -61,12 +62,20 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _converted_inception(inception_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network in ONNX, converted once for all tests: it takes a while."""
+def _converted_inception(inception_weights: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The network in ONNX, converted once for all tests: it takes a while.
+
+    Processes that test side by side share it, where it is of the same weights: random ones are each process' own.
+    """
     from toonify.metrics.inception import convert_inception
 
-    path = tmp_path_factory.mktemp("inception") / "inception.onnx"
-    convert_inception(inception_weights, path)
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master" and "TOONIFY_TEST_NETS" in os.environ:
+        folder = folder.parent  # of the processes' own folders
+    path = folder / "inception.onnx"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            convert_inception(inception_weights, path)
     return path
 
 

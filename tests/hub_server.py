@@ -80,7 +80,7 @@ def serve(folder: Path, port: int = 0) -> Iterator[tuple[str, type[HubHandler]]]
     handler = type("Handler", (HubHandler,), {"folder": folder, "requests": []})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", handler

@@ -117,9 +117,12 @@ def test_a_swapped_file_leaves_the_cache_clean(server: type[HubHandler], style: 
     load_module(style, "original", quiet=True)
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(server: type[HubHandler]) -> None:
+def test_an_interrupted_download_goes_on_where_it_stopped(
+    server: type[HubHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.break_off = True
-    with pytest.raises(DownloadError):
+    with monkeypatch.context() as patch, pytest.raises(DownloadError):
+        patch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)  # before it tries again
         hub.fetch(WEIGHTS, quiet=True)
     server.break_off = False
     path = hub.fetch(WEIGHTS, quiet=True)

@@ -19,7 +19,6 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
-from toonify.export import export_onnx
 from toonify.losses import OBJECTIVES, ObjectiveName
 from toonify.methods import METHODS
 from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, Game
@@ -33,7 +32,6 @@ from toonify.methods.ugatit import UGATIT
 from toonify.models import ARCHITECTURES
 from toonify.models.layers import Norm
 from toonify.models.ugatit import AdaptiveLayerInstanceNorm
-from toonify.styles import Card, FileWeights, Variant
 from toonify.train.options import Arch, Options, bare_type, make_options
 from toonify.train.settings import method_settings
 
@@ -457,30 +455,19 @@ def test_what_is_kept_is_the_moving_average(arch: str, make: Make) -> None:
 
 
 @pytest.mark.parametrize("arch", METHODS)
-def test_the_config_is_that_of_the_generator_which_is_exported_as_it_draws(
-    arch: str, make: Make, tmp_path: Path
-) -> None:
-    shallow = {"depth": 2} if arch == "pix2pix" else {}  # exports take seconds, the more layers the more
-    method = make(arch, ema=0.5, learning_rate=0.01, **shallow)
+def test_the_config_is_that_of_the_generator_that_is_kept(arch: str, make: Make) -> None:
+    """A card has no more of it than config and weights. (test_networks.py exports every architecture.)"""
+    method = make(arch, ema=0.5, learning_rate=0.01)
     method.step(batch_for(method), phase(method), 0)
     architecture = ARCHITECTURES[method.architecture]
     network = architecture.build(method.config)
     network.load_state_dict(method.kept_generator.state_dict())
-    multiple, minimum = architecture.multiple(method.config), architecture.minimum(method.config)
-    variant = Variant(
-        weights=FileWeights(file="tiny.pth"),
-        architecture=method.architecture,
-        config=dict(method.config),
-        multiple=multiple,
-        minimum=minimum,
-    )
-    card = Card(id="tiny", title="Tiny", licence="MIT", attribution="-", source="-", variants={"last": variant})
+    multiple = architecture.multiple(method.config)
     photo = torch.rand(1, 3, 3 * multiple, 5 * multiple, generator=torch.Generator().manual_seed(0)) * 2 - 1
     kept = method.kept_generator.eval()
     with torch.inference_mode():
         assert torch.allclose(network.eval()(photo), kept(photo), atol=1e-5)
         assert kept(photo).std() > 1e-4  # it draws something
-    assert export_onnx(kept, card, "last", tmp_path / "tiny.onnx", photo=photo.numpy()) > 80
 
 
 @pytest.mark.parametrize("arch", METHODS)

@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from PIL import Image
+from tiling import draw_at_once, draw_in_tiles
+from tiling import photo as photo_of
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from toonify.errors import DownloadError, UsageError, WeightsError
+from toonify.arrays import psnr
+from toonify.errors import DownloadError, TilingError, UsageError, WeightsError
 from toonify.export import export_onnx
 from toonify.models import ARCHITECTURES
 from toonify.models.cartoongan import CartoonGANGenerator
@@ -53,6 +56,7 @@ TINY: dict[str, dict[str, Any]] = {  # a small network of each architecture, by 
     "lite without a branch": {"width": 4, "blocks": 1},
     "lite with contrast": {"width": 4, "blocks": 1, "contrast": True},
 }
+WHOLE = ("cartoongan", "ugatit", "ugatit light")  # layer norms and attention take all channels of the whole frame
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
     "cartoongan": lambda: CartoonGANDiscriminator(4),
     "cartoongan, layer": lambda: CartoonGANDiscriminator(4, norm="layer"),
@@ -492,6 +496,7 @@ def test_sizes_are_those_that_the_table_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_an_architecture_is_exported_with_free_sizes(name: str, tmp_path: Path) -> None:
+    """One export for all that is to be seen of it: it takes seconds."""
     architecture = ARCHITECTURES[name.split()[0]]
     multiple = architecture.multiple(TINY[name])
     variant = Variant(
@@ -510,6 +515,14 @@ def test_an_architecture_is_exported_with_free_sizes(name: str, tmp_path: Path) 
     with torch.inference_mode():
         difference = OnnxGenerator(target, "cpu")(batch.numpy()) - network(batch).numpy()
     assert np.square(difference).mean() < 4e-8  # 80 dB of -1..1
+
+    side = 4 * max(multiple, 8)
+    frame = photo_of(side, 2 * side)
+    if name in WHOLE:
+        with pytest.raises(TilingError):
+            draw_in_tiles(target, frame, side // 2)
+    else:
+        assert psnr(draw_in_tiles(target, frame, side // 2), draw_at_once(target, frame), peak=2) > 60
 
 
 # Content features

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -8,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
+from tiling import draw_at_once, draw_in_tiles, photo
 
 from toonify.arrays import Floats, psnr
 from toonify.boxes import Box
 from toonify.errors import ImageError, StyleError, TilingError
-from toonify.runtime import OnnxNetwork
 from toonify.tiles import TiledNetwork, store
 from toonify.tiles.anatomy import dissect
 from toonify.tiles.plan import plan_sweeps
@@ -81,32 +82,6 @@ NORMED = {
     "drawing = Conv<pads = [3, 3, 3, 3]>(s, out7)",
 }
 SHAPES |= {"w33": (3, 3, 7, 7), "w38": (8, 3, 3, 3), "s3": (3,)}
-
-
-def draw_in_tiles(path: Path, batch: Floats, tile: int, **options: int) -> Floats:
-    drawing = np.full_like(batch, np.nan)
-
-    def write(box: Box, part: Floats) -> None:
-        drawing[0][:, *box.slices] = part[0]
-
-    def read(box: Box) -> Floats:
-        return np.ascontiguousarray(batch[:, :, *box.slices])
-
-    TiledNetwork(path, "cpu").draw(*batch.shape[2:], tile, read, write, **options)
-    return drawing
-
-
-def draw_at_once(path: Path, batch: Floats) -> Floats:
-    (drawing,) = OnnxNetwork(path, "cpu").run({"photo": batch}).values()
-    return drawing
-
-
-def photo(height: int, width: int) -> Floats:
-    """Something in which each part differs from the others: statistics of a part are not those of the whole."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    waves = np.stack([np.sin(x / 7 + y * x / 900), np.cos(y / 5) * x / width, np.sin((x - y) / 11) + y / height - 0.5])
-    noise = np.random.default_rng(1).normal(0, 0.2, waves.shape)
-    return np.asarray((waves + noise)[None] / 2, np.float32)
 
 
 @pytest.mark.parametrize("name", LOCAL)
@@ -260,50 +235,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         TiledNetwork(tmp_path / "no.onnx", "cpu")
 
 
-ARCHITECTURE_CONFIGS: dict[str, dict[str, object]] = {
-    "cartoongan": {"width": 8, "blocks": 2},
-    "cyclegan": {"width": 8, "blocks": 2},
-    "lite": {"width": 8, "blocks": 2, "deep_blocks": 1, "contrast": True},
-    "pix2pix": {"width": 8, "depth": 3},
-    "ugatit": {"width": 8, "blocks": 1, "size": 32},
-}
-
-
-def test_every_architecture_is_drawn_in_tiles_or_refused(tmp_path: Path, one_thread: None) -> None:
-    import torch
-
-    from toonify.export import to_onnx
-    from toonify.models import ARCHITECTURES
-
-    outcomes = {}
-    for name, architecture in ARCHITECTURES.items():
-        torch.manual_seed(0)
-        config = ARCHITECTURE_CONFIGS.get(name, {})
-        generator = architecture.build(config).eval()
-        side = 4 * max(architecture.multiple(config), 8)
-        dimensions = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-        model = to_onnx(
-            generator, {"photo": torch.zeros(1, 3, side, 2 * side)}, {"photo": dimensions}, output="drawing"
-        )
-        onnx.save(model, tmp_path / f"{name}.onnx")
-        batch = photo(side, 2 * side)
-        try:
-            drawing = draw_in_tiles(tmp_path / f"{name}.onnx", batch, side // 2)
-        except TilingError:
-            outcomes[name] = "refused"
-        else:
-            agreement = psnr(drawing, draw_at_once(tmp_path / f"{name}.onnx", batch), peak=2)
-            outcomes[name] = "the same" if agreement > 60 else f"{agreement:.0f} dB"
-    # U-GAT-IT's attention and layer norms, and a U-Net of batch norms only if it is in evaluation, as here.
-    assert outcomes.pop("ugatit") == "refused"
-    assert set(outcomes.values()) == {"the same"}, outcomes
-
-
-@pytest.mark.parametrize("strength", [1, 0.02, 0])
-def test_contrast_is_that_of_the_frame_in_tiles_and_in_pytorch(
-    strength: float, tmp_path: Path, one_thread: None
-) -> None:
-    """Also of a faint photo, and of one of one colour, where the least that is added decides."""
+@pytest.fixture(scope="module")
+def _seeing_contrast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Path]]:
+    """A small generator that sees the contrast, and what it is exported as: `float32` and `float16`."""
     import torch
 
     from toonify.export import _to_onnx
@@ -311,14 +245,27 @@ def test_contrast_is_that_of_the_frame_in_tiles_and_in_pytorch(
 
     torch.manual_seed(0)
     generator = LiteGenerator(LiteConfig(width=8, blocks=1, contrast=True)).eval()
+    folder = tmp_path_factory.mktemp("contrast")
+    paths = {name: folder / f"{name}.onnx" for name in ("float32", "float16")}
+    for name, path in paths.items():
+        path.write_bytes(_to_onnx(generator, 8, {}, fp16=name == "float16", for_cpu=False))
+    return generator, paths
+
+
+@pytest.mark.parametrize("strength", [1, 0.02, 0])
+def test_contrast_is_that_of_the_frame_in_tiles_and_in_pytorch(
+    strength: float, _seeing_contrast: tuple[Any, dict[str, Path]], one_thread: None
+) -> None:
+    """Also of a faint photo, and of one of one colour, where the least that is added decides."""
+    import torch
+
+    generator, paths = _seeing_contrast
     batch = np.asarray(0.3 + strength * photo(64, 96), np.float32)
     with torch.inference_mode():
         expected = generator(torch.from_numpy(batch)).numpy()
-    for fp16, least in ((False, 90), (True, 50)):
-        path = tmp_path / f"{fp16}.onnx"
-        path.write_bytes(_to_onnx(generator, 8, {}, fp16=fp16, for_cpu=False))
-        assert psnr(draw_at_once(path, batch), expected, peak=2) > least
-    assert psnr(draw_in_tiles(tmp_path / "False.onnx", batch, 32), expected, peak=2) > 70
+    for name, least in (("float32", 90), ("float16", 50)):
+        assert psnr(draw_at_once(paths[name], batch), expected, peak=2) > least
+    assert psnr(draw_in_tiles(paths["float32"], batch, 32), expected, peak=2) > 70
 
 
 def test_the_released_network_draws_the_same_in_tiles(test_data: Path, tmp_path: Path) -> None:
