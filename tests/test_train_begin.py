@@ -11,7 +11,7 @@ from training import flags, losses, notes, train
 from toonify.generators import load_module
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
 from toonify.styles import Card, FileWeights, Variant, find_style
-from toonify.train.begin import turned_round
+from toonify.train.begin import start_names, turned_round
 
 RUN = Path("runs/tiny")
 
@@ -21,9 +21,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def style(folder: Path, *, channels: str = "rgb", **config: object) -> CartoonGANGenerator:
+def style(folder: Path, *, channels: str = "rgb", seed: int = 1, **config: object) -> CartoonGANGenerator:
     """A style whose generator has the layers of the tests' runs, with weights of its own."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     network = CartoonGANGenerator(CartoonGANConfig(width=4, **config))  # type: ignore[arg-type]
     folder.mkdir()
     torch.save(network.state_dict(), folder / "net.pth")
@@ -59,6 +59,27 @@ def test_a_run_begins_with_what_a_style_draws(
         expected = begun(photo.flip(1)).flip(1) if channels == "bgr" else begun(photo)
     assert (drawn - expected).abs().max() < 1e-3  # the norms' eps is another
     assert not notes(RUN)
+
+
+def test_a_run_begins_with_the_mean_of_several(
+    training_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = [style(tmp_path / name, seed=seed, blocks=1, norm="instance") for seed, name in enumerate(("one", "two"))]
+    options = {"blocks": 1, "norm": "instance", "learning_rate": 1e-12, "steps": 1}
+    both = f"{tmp_path / 'one'}, {tmp_path / 'two'}"
+    assert train(*flags(training_data, start_from=both, output=RUN, **options)) == 0
+    assert "begins with the mean of the weights of mine (first) and mine (first)" in capsys.readouterr().err
+    assert "It began with the weights of one and two, whose licence counts" in find_style(str(RUN)).card.licence_note
+    kept = load_module(find_style(str(RUN)), "auto").state_dict()
+    one, two = (network.state_dict() for network in begun)
+    for key in one:
+        assert torch.allclose(kept[key], (one[key] + two[key]) / 2, atol=1e-6), key
+
+
+def test_names_are_separated_by_commas_but_a_path_may_have_one(tmp_path: Path) -> None:
+    (tmp_path / "a,b").mkdir()
+    assert start_names("a, b,c") == ["a", "b", "c"]
+    assert start_names(str(tmp_path / "a,b")) == [str(tmp_path / "a,b")]
 
 
 def test_turning_colours_round_twice_gives_the_network_back() -> None:

@@ -48,7 +48,8 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         Side, say("Side of the squares that are trained on, cut on the grid of its stride, never scaled.", DATA)
     ] = 128
     start_from: Annotated[
-        str | None, say("A student or run whose weights the student begins with; it has the same --width.", NETWORKS)
+        str | None,
+        say("A student or run whose weights the student begins with, or the mean of several: a,b.", NETWORKS),
     ] = None
     deep_blocks: Annotated[
         CountOrZero | None, say("Residual blocks of the student at an eighth of the size.", NETWORKS)

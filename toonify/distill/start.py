@@ -34,7 +34,7 @@ from toonify.methods.player import Precision
 from toonify.models.contrast import frame_contrast
 from toonify.network import framed
 from toonify.styles import Card, Training, find_style
-from toonify.train.begin import find_start
+from toonify.train.begin import find_start, start_names
 from toonify.train.check import duration
 from toonify.train.folder import RunFolder, trained_variant
 from toonify.train.pictures import Folder, Folders, find_pictures
@@ -114,7 +114,8 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
     if options.eval_photos is not None:  # at the style's own size, at which convert draws
         held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, look, (), resumed)
     if options.start_from is not None and resumed is None:
-        find_start(options.start_from, "lite", asdict(settings.config))
+        for name in start_names(options.start_from):
+            find_start(name, "lite", asdict(settings.config))
     return Preparation(options, settings, precision, folder, look, pairs, held_out, resumed)
 
 

@@ -1,8 +1,14 @@
-"""--start-from: a run whose generator begins with the weights of another style, in place of fresh ones."""
+"""--start-from: a run whose generator begins with the weights of another style, in place of fresh ones.
 
-from collections.abc import Mapping
+Of several, separated by commas, it begins with the mean. Runs that went on from the same weights end at several places
+of one valley, whose bottom lies between them (Wortsman et al.: Model soups, ICML 2022).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from toonify.errors import UsageError, display
@@ -15,17 +21,41 @@ from toonify.train.options import Options, flag
 _OPTIONS = frozenset(Options.__struct_fields__)
 
 
-def begin(method: Method, name: str, *, quiet: bool) -> str:
-    """Give a method's generator the weights of a style, and say so in a line.
+def begin(method: Method, text: str, *, quiet: bool) -> str:
+    """Give a method's generator the weights of a style, or the mean of several, and say so in a line.
 
-    Raises UsageError if the style has no such generator, StyleError, DownloadError.
+    Raises UsageError if a style has no such generator, StyleError, DownloadError.
     """
-    located, variant = find_start(name, method.architecture, method.config)
-    module = load_module(located, variant, quiet=quiet)
-    if located.card.variants[variant].channels == "bgr":
-        module.load_state_dict(turned_round(module.state_dict()))
-    method.begin_with(ARCHITECTURES[method.architecture].fit(module, method.generator))
-    return f"begins with the weights of {located.card.id} ({variant})"
+    states, names = [], []
+    for name in start_names(text):
+        located, variant = find_start(name, method.architecture, method.config)
+        module = load_module(located, variant, quiet=quiet)
+        if located.card.variants[variant].channels == "bgr":
+            module.load_state_dict(turned_round(module.state_dict()))
+        states.append(ARCHITECTURES[method.architecture].fit(module, method.generator))
+        names.append(f"{located.card.id} ({variant})")
+    method.begin_with(mean_of(states))
+    mean = "the mean of " if len(names) > 1 else ""
+    return f"begins with {mean}the weights of {' and '.join(names)}"
+
+
+def start_names(text: str) -> list[str]:
+    """The styles that `--start-from` names. A path may have commas."""
+    return [text] if Path(text).exists() else [name for name in map(str.strip, text.split(",")) if name]
+
+
+def licence_note(text: str) -> str:
+    """What a card says of `--start-from`: its names, but no paths of the user's machine."""
+    names = [PurePath(name).name for name in start_names(text)]
+    return f"It began with the weights of {' and '.join(names)}, whose licence counts, too."
+
+
+def mean_of(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of weights with the same names and shapes; what is counted is as in the first."""
+    return {
+        key: torch.stack([state[key] for state in states]).mean(0) if tensor.is_floating_point() else tensor
+        for key, tensor in states[0].items()
+    }
 
 
 def find_start(name: str, architecture: str, config: Mapping[str, Any]) -> tuple[LocatedStyle, str]:

@@ -4,7 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.styles import Card, FileWeights, Training, Variant, parse_card
 from toonify.tensors import fingerprint
+from toonify.train.begin import licence_note
 from toonify.train.options import Options, RunOptions
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
@@ -191,8 +192,8 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
     """The card of a run's style, with one variant whose weights are still to be written."""
     counts = ", ".join(f"{count} {what}" for what, count in training.pictures.items())
     note = f"Trained by toonify from {counts}."
-    if options.start_from is not None:  # its name, but no path of the user's machine
-        note += f" It began with the weights of {PurePath(options.start_from).name}, whose licence counts, too."
+    if options.start_from is not None:
+        note += f" {licence_note(options.start_from)}"
     if options.licence == _UNKNOWN_LICENCE:
         note += (
             " What may be done with the weights depends on the licence of these pictures, which toonify cannot know."

@@ -79,7 +79,8 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     width: Annotated[Channels | None, say("Channels of the generator's first layer.", NETWORKS)] = None
     blocks: Annotated[Count | None, say("Residual blocks of the generator.", NETWORKS)] = None
     start_from: Annotated[
-        str | None, say("A style or run whose weights the generator begins with; it has the same layers.", NETWORKS)
+        str | None,
+        say("A style or run whose weights the generator begins with, or the mean of several: a,b.", NETWORKS),
     ] = None
 
     content: Annotated[
