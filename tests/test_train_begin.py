@@ -68,7 +68,7 @@ def test_a_run_begins_with_the_mean_of_several(
     options = {"blocks": 1, "norm": "instance", "learning_rate": 1e-12, "steps": 1}
     both = f"{tmp_path / 'one'}, {tmp_path / 'two'}"
     assert train(*flags(training_data, start_from=both, output=RUN, **options)) == 0
-    assert "begins with the mean of the weights of mine (first) and mine (first)" in capsys.readouterr().err
+    assert "begins with the mean of the weights of one (first) and two (first)" in capsys.readouterr().err
     assert "It began with the weights of one and two, whose licence counts" in find_style(str(RUN)).card.licence_note
     kept = load_module(find_style(str(RUN)), "auto").state_dict()
     one, two = (network.state_dict() for network in begun)

@@ -33,7 +33,7 @@ def begin(method: Method, text: str, *, quiet: bool) -> str:
         if located.card.variants[variant].channels == "bgr":
             module.load_state_dict(turned_round(module.state_dict()))
         states.append(ARCHITECTURES[method.architecture].fit(module, method.generator))
-        names.append(f"{located.card.id} ({variant})")
+        names.append(f"{PurePath(name).name} ({variant})")
     method.begin_with(mean_of(states))
     mean = "the mean of " if len(names) > 1 else ""
     return f"begins with {mean}the weights of {' and '.join(names)}"
