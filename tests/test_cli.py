@@ -125,6 +125,15 @@ def test_stdin_to_stdout(photo: Path, tiny_onnx: Path) -> None:
     assert done.returncode == 1 and done.stdout == b"" and b"stdin: not a picture" in done.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_a_picture_is_alone_on_stdout_where_stderr_is_closed(photo: Path, tiny_onnx: Path) -> None:
+    words = [sys.executable, "-m", "toonify", "convert", "-", "--style", str(tiny_onnx)]
+    done = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *words], input=photo.read_bytes(), stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    with Image.open(io.BytesIO(done.stdout)) as drawing:
+        assert drawing.size == (64, 48)
+
+
 def test_the_first_line_says_what_really_runs(photo: Path, tiny_onnx: Path) -> None:
     done = run("convert", photo, "--style", tiny_onnx, "--device", "cpu")
     first = done.stderr.decode().splitlines()[0]

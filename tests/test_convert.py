@@ -1,6 +1,7 @@
 """Folders to folders through the command line's own parts, with a network that draws in milliseconds."""
 
 import gc
+import io
 import json
 import os
 import threading
@@ -11,7 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from toonify import load_style
 from toonify.cli import main
+from toonify.convert import _PhotoMemory
+from toonify.discover import Job
+from toonify.images import encode_picture
 
 HOSTILE = {
     "empty.jpg": b"",
@@ -229,6 +234,25 @@ def test_what_is_lost_is_said(photos: Path, convert, capsys) -> None:
     assert convert(photos, "--format", "jpg") == 0
     said = capsys.readouterr().err
     assert "its transparency was laid on white" in said and "first of 3 frames" in said
+
+
+def test_a_name_that_is_too_long_does_not_end_a_dry_run(photos: Path, convert, capsys) -> None:
+    long = photos / ("x" * 251 + ".jpg")
+    long.write_bytes((photos / "a.jpg").read_bytes())
+    assert convert(photos / "a.jpg", long, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert said.count("would draw") == 2 and said.count("\n") == 2
+
+
+def test_memory_is_counted_at_the_larger_of_photo_and_result(tiny_onnx: Path) -> None:
+    style = load_style(str(tiny_onnx), output_size=640)
+    assert style.sizes(75, 100) == ((48, 64), (480, 640))
+    assert load_style(str(tiny_onnx), output_size="drawn").sizes(100, 75) == ((64, 48), (64, 48))
+    assert load_style(str(tiny_onnx)).sizes(30, 40) == ((30, 40), (30, 40))
+    memory = _PhotoMemory(10**9, style)
+    job = Job(Path("a.png"), Path("b.png"), "png")
+    memory.take(job, io.BytesIO(encode_picture(np.zeros((75, 100, 3), np.uint8), format="png")))
+    assert memory._taken[job] == 12 * 480 * 640
 
 
 def test_a_dry_run_tells_what_would_be_replaced(photos: Path, convert, capsys) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import sys
 import unicodedata
@@ -12,6 +13,7 @@ from PIL import ExifTags, Image
 from toonify.discover import Found, Job, default_output, find_photos, plan_jobs
 from toonify.errors import UsageError, display
 from toonify.images import FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT, encode_picture
+from toonify.prepare.survey import picture_names
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
 
@@ -109,6 +111,27 @@ def test_a_folder_that_cannot_be_listed_is_a_problem_and_not_the_end(tmp_path):
         (tmp_path / "closed").chmod(0o755)
     assert names(found, tmp_path) == ["a.jpg", "open/c.jpg", "closed"]
     assert found[-1].problem == "cannot be listed: Permission denied"
+
+
+@pytest.mark.parametrize("output", [None, Path("out")])
+def test_an_input_that_cannot_be_listed_is_a_problem_and_not_the_end(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "ok/a.jpg", "locked/b.jpg")
+    scandir = os.scandir
+
+    def deny(path):
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    found = find_photos([Path("ok"), Path("locked")])
+    jobs = plan_jobs(found, output=output, style="shinkai", format="same")
+    assert [(job.source, job.problem) for job in jobs] == [
+        (Path("ok/a.jpg"), None),
+        (Path("locked"), "cannot be listed: Permission denied"),
+    ]
+    assert picture_names(found) == ["ok/a", "locked/locked"]
 
 
 def test_a_folder_that_looks_like_a_picture_is_walked(tmp_path):

@@ -136,6 +136,10 @@ def test_a_network_that_cannot_be_cut(free: Callable[[float], None]) -> None:
         make("auto").draw(PHOTO)
     with pytest.raises(StyleError, match=r"^--tile 64: .*ReduceMean.*; type --tile off$"):
         make(64)
+    free(100e6)
+    full = Drawer(Negative(10), VARIANT, padding=7, tile="auto", open_tiled=open_tiled)
+    with pytest.raises(MemoryError, match="not enough at once, and not in tiles: its ReduceMean"):
+        full.draw(PHOTO)  # memory that was free is no longer
 
 
 @pytest.mark.parametrize("tile", [1, 63, 4097])

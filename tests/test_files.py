@@ -9,19 +9,20 @@ import pytest
 
 from toonify.files import write_atomically
 
-WAYS = ["as the system can", "without nameless files", "without hard links", "with neither"]
+WAYS = ["as the system can", "without nameless files", "without hard links", "with neither", "through FUSE"]
 
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch) -> None:
-    """Every way of writing, on whatever system the tests run: as on Linux, on macOS, on FAT."""
+    """Every way of writing, on whatever system the tests run: as on Linux, on macOS, on FAT, on a network mount."""
+    code = errno.ENOSYS if request.param == "through FUSE" else errno.EPERM
 
     def refuse(*_arguments, **_options) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        raise OSError(code, os.strerror(code))
 
-    if request.param in ("without nameless files", "with neither"):
+    if request.param in ("without nameless files", "with neither", "through FUSE"):
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
-    if request.param in ("without hard links", "with neither"):
+    if request.param in ("without hard links", "with neither", "through FUSE"):
         monkeypatch.setattr(os, "link", refuse)
 
 

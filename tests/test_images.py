@@ -359,6 +359,14 @@ def test_grey_pictures_go_through_their_grey_profile(mode):
     assert np.abs(photo.pixels - srgb(grey / 255)[..., None]).max() <= 2
 
 
+def test_the_profile_of_luma_and_chroma_is_that_of_their_colours():
+    pixels, profile = flat(200, 100, 50), rgb_profile("g", "b", "r")
+    plain = read(save(Image.fromarray(pixels), "TIFF", icc_profile=profile))
+    other = read(save(Image.fromarray(pixels).convert("YCbCr"), "TIFF", icc_profile=profile))
+    assert np.abs(plain.pixels.astype(int) - other.pixels).max() <= 4
+    assert np.abs(plain.pixels.astype(int) - pixels).max() > 20
+
+
 @pytest.mark.parametrize("profile", [b"rubbish", rgb_profile("r", "g", "b")[:200]])
 def test_a_broken_profile_is_noted_and_left_aside(profile):
     photo = read(save(flat(200, 100, 50), icc_profile=profile))
@@ -398,6 +406,30 @@ def test_16_bit_grey_is_scaled_and_not_clipped(kind):
     assert photo.pixels[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_tiff_whose_white_is_zero_is_no_negative(turned):
+    grey = np.array([[0, 200, 32_768, 65_535]], np.uint16)
+    tags = {262: 0} | ({274: 3} if turned else {})  # PhotometricInterpretation; Orientation, upside down
+    photo = read(save(grey, "TIFF", tiffinfo=tags))
+    assert photo.pixels[0, :, 0].tolist() == ([0, 127, 254, 255] if turned else [255, 254, 127, 0])
+
+
+def test_grey_of_12_bits_is_as_bright_as_that_of_16():
+    values = np.array([[0, 1024, 2048, 4095]])
+    photo = read(tiff_of_12_bits(values))
+    assert photo.pixels[0, :, 0].tolist() == [0, 64, 128, 255]
+
+
+def tiff_of_12_bits(values: np.ndarray) -> bytes:
+    """A grey TIFF of one strip, two values in three bytes."""
+    (height, width), bits = values.shape, "".join(f"{value:012b}" for value in values.flat)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    entries = [(256, width), (257, height), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, height)]
+    entries.append((279, len(data)))
+    head = b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(entries))
+    return head + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries) + bytes(4)
+
+
 def test_lab_keeps_its_colours():
     lab, srgb_profile = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     colors = np.concatenate([flat(255, 0, 0), flat(20, 90, 160), flat(119, 119, 119)])
@@ -413,6 +445,14 @@ def test_pictures_without_a_defined_white_are_refused(values):
 
 
 # --- transparency ---
+
+
+def test_a_shade_of_16_bits_may_stand_for_transparency():
+    grey = np.array([[0, 300, 32_768, 65_535]], np.uint16)
+    photo = read(save(grey, "PNG", transparency=300))
+    assert photo.alpha is not None and photo.alpha[0].tolist() == [255, 0, 255, 255]
+    assert photo.pixels[0, [0, 2, 3], 0].tolist() == [0, 128, 255]
+    assert read(save(grey, "PNG", transparency=301)).alpha is None
 
 
 def test_a_palette_with_a_transparent_entry_gives_colours_and_alpha():

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import toonify
 from toonify.discover import Job
-from toonify.errors import ImageError, describe, one_line
+from toonify.errors import ImageError, ToonifyError, describe, one_line
 from toonify.files import write_atomically
 from toonify.images import read_processing_note
+from toonify.memory import ran_out
 
 Result = Literal["drawn", "smoothed", "skipped", "kept", "failed"]
 
@@ -115,15 +116,16 @@ def guard(function: Callable[[Any], Any], *, memory_advice: str) -> Callable[[An
         unexpected = None
         try:
             return function(item)
-        except ImageError as error:
+        except ToonifyError as error:
             reason = str(error)
         except OSError as error:
             reason = describe(error)
-        except MemoryError:
-            reason = f"not enough memory; {memory_advice}"
         except Exception as error:
-            unexpected = error
-            reason = f"unexpected {type(error).__name__}: {one_line(error)}; --debug shows where"
+            if ran_out(error):
+                reason = f"not enough memory; {memory_advice}"
+            else:
+                unexpected = error
+                reason = f"unexpected {type(error).__name__}: {one_line(error)}; --debug shows where"
         return Outcome(job.source, job.target, "failed", reason, error=unexpected)
 
     return guarded

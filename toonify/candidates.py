@@ -120,15 +120,20 @@ def _speed(style: Style, photos: list[Path]) -> float:
     return float(megapixels / (time.perf_counter() - started))
 
 
+def _name_below(path: Path, folder: Path) -> Path:
+    """Where a picture lies below a folder, without its suffix. (One that cannot be listed stands for itself.)"""
+    return path.relative_to(folder).parent / path.stem
+
+
 def _match(candidate: Candidate, photos: Sequence[Found]) -> Drawn:
     """Find a finished picture for every photo: the same path below the folder, but for the suffix."""
     assert candidate.folder is not None  # noqa: S101 - a candidate without a look is a folder
     by_name: dict[Path, list[Path]] = {}
     for found in find_photos([candidate.folder], drawings=True):
-        by_name.setdefault(found.path.relative_to(candidate.folder).with_suffix(""), []).append(found.path)
+        by_name.setdefault(_name_below(found.path, candidate.folder), []).append(found.path)
     pictures, failed = {}, []
     for photo in photos:
-        name = (photo.path.relative_to(photo.root) if photo.root else Path(photo.path.name)).with_suffix("")
+        name = _name_below(photo.path, photo.root or photo.path.parent)
         matches = by_name.get(name, [])
         if len(matches) == 1:
             pictures[photo.path] = matches[0]

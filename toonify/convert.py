@@ -64,13 +64,15 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
     is half done leaves no trace.
     """
     cores = network_threads()
-    memory = _PhotoMemory(available_memory() // _MEMORY_SHARE)
+    memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style)
     steps: list[Stage] = [
         lambda job: _read(job, style, save, memory),
         lambda work: _draw(work, style),
         lambda work: _finish_and_write(work, style, save),
     ]
-    stages = [memory.released_by(guard(step, memory_advice="draw it smaller with --size")) for step in steps]
+    stages = [
+        memory.released_by(guard(step, memory_advice="make it smaller with --size or --output-size")) for step in steps
+    ]
 
     def stop() -> None:
         memory.close()
@@ -86,15 +88,17 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
 class _PhotoMemory:
     """Memory for the photos under way: taken before a photo is decoded, given back when its outcome is known."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, style: Style) -> None:
         self._allowance = Allowance(total)
+        self._style = style
         self._taken: dict[Job, int] = {}
 
     def take(self, job: Job, file: BinaryIO) -> None:
         """Wait until there is enough for the photo in an open file. Raises ImageError if that is no picture."""
         width, height = picture_size(file)
         file.seek(0)
-        needed = _BYTES_PER_PIXEL * width * height
+        _, (result_height, result_width) = self._style.sizes(height, width)
+        needed = _BYTES_PER_PIXEL * max(width * height, result_width * result_height)
         self._allowance.take(needed)
         self._taken[job] = needed
 

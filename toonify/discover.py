@@ -235,7 +235,9 @@ def _wanted(
     path = photo.path
     stem, suffix = path.stem, path.suffix
     if photo.root is not None:
-        folder = bases[photo.root] / path.parent.relative_to(photo.root)
+        folder = (
+            bases[photo.root] / path.relative_to(photo.root).parent
+        )  # of the root itself: one that cannot be listed
     elif output is not None:
         folder = output
     else:

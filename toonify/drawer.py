@@ -69,7 +69,7 @@ class Drawer:
     def draw(self, pixels: Pixels) -> Floats | Halves:
         """Draw H x W x 3 uint8 RGB pixels: the same shape, RGB in 0..1; float16 if in tiles or on CUDA.
 
-        Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
+        Raises ImageError or MemoryError if there is not the memory for it, InterruptedError after `cancel`.
         """
         tile = self._first_tile(pixels)
         while True:
@@ -83,7 +83,10 @@ class Drawer:
                         pixels, self._network(), self._variant, padding=self._padding, tile=side
                     )
             except MemoryError:
-                tile = self._smaller(tile)
+                try:
+                    tile = self._smaller(tile)
+                except TilingError as error:
+                    raise MemoryError(f"not enough at once, and not in tiles: {error}") from error
                 give_back_freed_memory()
 
     def cancel(self) -> None:

@@ -147,19 +147,19 @@ class Style:
             return None
         return options.size if options.output_size == "drawn" else max(options.size, options.output_size)
 
-    def prepare(self, pixels: Pixels) -> Sketch:
-        """Bring a photo to the size of the result and to that at which the style is drawn."""
-        height, width = pixels.shape[:2]
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """At which height and width a photo is drawn, and those of the result."""
         options = self.look.options
         drawn = (height, width)
         if options.size is not None and max(drawn) > options.size:
             drawn = fit_long_side(height, width, options.size)
         if options.output_size == "same":
-            result = (height, width)
-        elif options.output_size == "drawn":
-            result = drawn
-        else:
-            result = fit_long_side(height, width, options.output_size)
+            return drawn, (height, width)
+        return drawn, drawn if options.output_size == "drawn" else fit_long_side(height, width, options.output_size)
+
+    def prepare(self, pixels: Pixels) -> Sketch:
+        """Bring a photo to the size of the result and to that at which the style is drawn."""
+        drawn, result = self.sizes(*pixels.shape[:2])
         return Sketch(full=resize(pixels, result), small=resize(pixels, drawn))
 
     def draw(self, sketch: Sketch) -> Floats | Halves:

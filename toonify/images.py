@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import pillow_heif
 import simplejpeg
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from toonify.arrays import Pixels, to_floats, to_pixels
 from toonify.errors import ImageError, one_line
@@ -136,7 +136,7 @@ def photo_from_image(image: Image.Image) -> Photo:
         notes.append(f"first of {frames} frames")
     image.load()
     exif = descriptive_exif(image, notes)
-    pixels, alpha = _to_srgb(_upright(image), notes)
+    pixels, alpha = _to_srgb(_upright(image), _white(image), notes)
     own_format = _FORMAT_OF_DECODER.get(image.format or "", "png")
     return Photo(pixels, alpha, exif, own_format, pixels.shape[:2], tuple(notes))
 
@@ -249,17 +249,36 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Pixels, Pixels | None]:
-    """Any mode that Pillow decodes to, as sRGB pixels and transparency."""
+def _white(image: Image.Image) -> tuple[int, bool]:
+    """The largest value of more than 8 bits of grey, and whether it stands for black (TIFF 6.0, WhiteIsZero)."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 65_535, False
+    bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
+    return (1 << min(bits, 16)) - 1, image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+
+
+def _grey_of_16_bits(image: Image.Image, white: tuple[int, bool]) -> tuple[Image.Image, Pixels | None]:
+    """Grey of 8 bits, which Pillow's own conversion would clip, and transparency where a shade stands for it (PNG)."""
+    grey = np.asarray(image)
+    most, inverted = white
+    if grey.min() < 0 or grey.max() > most:
+        raise ImageError("32-bit integer pictures have no defined white; convert it to 16 bit first")
+    clear = image.info.get("transparency")
+    alpha = None if clear is None else np.where(grey == clear, 0, 255).astype(np.uint8)
+    scaled = ((grey.astype(np.uint32) * 255 + most // 2) // most).astype(np.uint8)
+    return Image.fromarray(255 - scaled if inverted else scaled), None if alpha is None or alpha.all() else alpha
+
+
+def _to_srgb(image: Image.Image, white: tuple[int, bool], notes: list[str]) -> tuple[Pixels, Pixels | None]:
+    """Any mode that Pillow decodes to, as sRGB pixels and transparency; `white` is of more than 8 bits of grey."""
     icc = image.info.get("icc_profile")
     if image.mode == "F":
         raise ImageError("32-bit floating-point pictures have no defined white; convert it to 16 bit first")
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it
-        grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > 65_535:
-            raise ImageError("32-bit integer pictures have no defined white; convert it to 16 bit first")
-        image = Image.fromarray(((grey.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
     alpha = None
+    if image.mode.startswith("I"):
+        image, alpha = _grey_of_16_bits(image, white)
+    elif image.mode == "YCbCr":  # a profile is of what it stands for
+        image = image.convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = np.array(rgba.getchannel("A"))

@@ -4,6 +4,8 @@ import contextlib
 import ctypes
 import sys
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -11,8 +13,44 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def available_memory() -> int:
-    """Bytes that can be had without pushing anything else out."""
-    return int(psutil.virtual_memory().available)
+    """Bytes that can be had without pushing anything else out: of the machine, or of the container's or job's share."""
+    return min([int(psutil.virtual_memory().available), *_left_in_groups()])
+
+
+def _left_in_groups(proc: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """What is left of the limits of this process' control groups (Linux: containers, batch jobs, services).
+
+    The kernel ends who goes over one, however much memory the machine has. A group's limit holds for those below it,
+    too. Version 2 has one tree of groups, version 1 a tree for memory. In a container the tree may begin at its own
+    group, whatever the process is told of its name.
+    """
+    try:
+        lines = [line.split(":", 2) for line in proc.read_text().splitlines()]
+    except OSError:
+        return
+    for _number, kinds, name in lines:
+        if not kinds:
+            root, limit, used, cache = groups, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in kinds.split(","):
+            root, limit, used = groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cache = "total_inactive_file"
+        else:
+            continue
+        group = root / name.strip("/")
+        for folder in (group, *group.parents)[: len(group.parts) - len(root.parts) + 1]:
+            with contextlib.suppress(OSError, ValueError):  # no such group here, or one without a limit ("max")
+                most, now = (int((folder / file).read_text()) for file in (limit, used))
+                statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                yield max(0, most - now + int(statistics.get(cache, 0)))
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there was not enough memory: Python's own, or OpenCV's."""
+    import cv2
+
+    return isinstance(error, MemoryError) or (
+        isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem
+    )
 
 
 class Allowance:

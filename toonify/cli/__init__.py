@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from toonify.cli import convert, distill, doctor, evaluate, export, fid, prepare
 
 EXIT_CODES = (
     "Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; "
-    "3 toonify could not start on the work (style, device, network); 130 interrupted."
+    "3 toonify could not start on the work (style, device, network) or had to end (full disk); 130 interrupted."
 )
 
 app = typer.Typer(
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     # --debug counts wherever it stands: who adds it has just seen a command fail, and has its end under the cursor.
     arguments = (["--debug"] if debug else []) + [word for word in arguments if word != "--debug"]
+    if sys.stderr is None:  # closed (`2>&-`): print would take stdout in its place, where a picture may go
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names of files may hold what the terminal cannot show

@@ -244,13 +244,15 @@ def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName, *, 
 
 
 def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
+    from toonify.batch import guard
     from toonify.convert import examine
     from toonify.errors import display
 
+    look_at = guard(lambda job: examine(job, look, save), memory_advice="look at fewer at a time")
     for job in jobs:
-        outcome = examine(job, look, save)
+        outcome = look_at(job)
         if outcome is None:
-            what = "would replace" if job.target.exists() else "would draw"
+            what = "would replace" if os.path.lexists(job.target) else "would draw"
         else:
             what = f"{outcome.result} ({outcome.reason})"
         print(f"{display(job.source)} -> {display(job.target)}: {what}")

@@ -205,7 +205,7 @@ def picture_names(found: Sequence[Found]) -> list[str]:
     for source in found:
         parts = [source.path.stem]
         if source.root is not None:
-            parts = [*source.path.parent.relative_to(source.root).parts, *parts]
+            parts = [*source.path.relative_to(source.root).parent.parts, *parts]
             if several:
                 parts = [source.root.resolve().name, *parts]
         names.append("/".join(map(_clean, parts)))

@@ -13,6 +13,7 @@ import torch
 from toonify.discover import Found
 from toonify.errors import ImageError, UsageError
 from toonify.images import picture_size
+from toonify.memory import ran_out
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method
 from toonify.runtime import available_cores
@@ -85,7 +86,7 @@ def try_step(method: Method, batch: Batch, *, parts: int) -> Trial:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is used up; PyTorch has one of its own for GPUs only."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return ran_out(error) or isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def peak_memory(device: str) -> int:
