@@ -390,7 +390,7 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
     next_run = options(tiny_onnx, photos, output="shinkai", start_from=RUN / "small-lite.onnx", steps=1)
     assert distill(*next_run) == 0
     said = capsys.readouterr().err
-    assert "begins with the weights of small (lite)" in said and "--style ./shinkai\n" in said
+    assert "begins with the weights of small-lite.onnx (lite)" in said and "--style ./shinkai\n" in said
     assert find_style("shinkai/shinkai-lite.onnx").card.variants["lite"].config == {
         "width": 8,
         "blocks": 1,
