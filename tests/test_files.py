@@ -9,20 +9,26 @@ import pytest
 
 from toonify.files import write_atomically
 
-WAYS = ["as the system can", "without nameless files", "without hard links", "with neither", "through FUSE"]
+WAYS = {  # what the system refuses, and how
+    "as the system can": ((), 0),
+    "without nameless files": (("O_TMPFILE",), 0),
+    "without hard links": (("link",), errno.EPERM),
+    "with neither": (("O_TMPFILE", "link"), errno.EPERM),
+    "through FUSE": (("O_TMPFILE", "link"), errno.ENOSYS),
+}
 
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch) -> None:
     """Every way of writing, on whatever system the tests run: as on Linux, on macOS, on FAT, on a network mount."""
-    code = errno.ENOSYS if request.param == "through FUSE" else errno.EPERM
+    missing, code = WAYS[request.param]
 
     def refuse(*_arguments, **_options) -> None:
         raise OSError(code, os.strerror(code))
 
-    if request.param in ("without nameless files", "with neither", "through FUSE"):
+    if "O_TMPFILE" in missing:
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
-    if request.param in ("without hard links", "with neither", "through FUSE"):
+    if "link" in missing:
         monkeypatch.setattr(os, "link", refuse)
 
 

@@ -235,9 +235,8 @@ def _wanted(
     path = photo.path
     stem, suffix = path.stem, path.suffix
     if photo.root is not None:
-        folder = (
-            bases[photo.root] / path.relative_to(photo.root).parent
-        )  # of the root itself: one that cannot be listed
+        below = path.relative_to(photo.root)  # "." where the folder itself cannot be listed
+        folder = bases[photo.root] / below.parent
     elif output is not None:
         folder = output
     else:

@@ -11,9 +11,10 @@ from filelock import FileLock
 
 from toonify import hub
 from toonify.arrays import Floats, Pixels, psnr
-from toonify.errors import DeviceError, StyleError, WeightsError, display, one_line
+from toonify.errors import DeviceError, StyleError, WeightsError
 from toonify.network import to_batch
 from toonify.onnx_format import EXPORTER, OPSET
+from toonify.published import file_digest
 from toonify.runtime import Backend, Device, Generator, OnnxGenerator, TorchGenerator, choose_device
 from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipped_folder
 
@@ -242,11 +243,7 @@ def _own_onnx(style: LocatedStyle, weights: FileWeights) -> Path:
 
 
 def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    except OSError as error:
-        raise StyleError(f"{display(path)} cannot be read: {error.strerror or one_line(error)}") from error
+    return f"sha256:{file_digest(path)}"
 
 
 def _beside_card(style: LocatedStyle, weights: FileWeights | HubWeights) -> Path:

@@ -46,11 +46,12 @@ def _left_in_groups(proc: Path = Path("/proc/self/cgroup"), groups: Path = Path(
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that there was not enough memory: Python's own, or OpenCV's."""
+    if isinstance(error, MemoryError):
+        return True  # before anything is imported, which takes some
+
     import cv2
 
-    return isinstance(error, MemoryError) or (
-        isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem
-    )
+    return isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem
 
 
 class Allowance:
