@@ -14,8 +14,9 @@ from PIL import Image
 
 from toonify import load_style
 from toonify.cli import main
-from toonify.convert import _PhotoMemory
+from toonify.convert import SaveOptions, _PhotoMemory, draw_stream
 from toonify.discover import Job
+from toonify.errors import ImageError
 from toonify.images import encode_picture
 
 HOSTILE = {
@@ -373,3 +374,14 @@ def test_photos_wait_for_memory_and_all_are_drawn(
     outcomes = list(convert(jobs, load_style(str(tiny_onnx), device="cpu"), SaveOptions()))
     assert [outcome.source.name for outcome in outcomes] == [f"{number:02}.jpg" for number in range(12)]
     assert [outcome.result for outcome in outcomes] == ["drawn"] * 5 + ["failed"] + ["drawn"] * 6
+
+
+def test_a_stream_without_memory_says_so(photos: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    style = load_style(str(tiny_onnx))
+
+    def draw(sketch: object) -> None:
+        raise MemoryError("bad allocation")
+
+    monkeypatch.setattr(style, "draw", draw)
+    with pytest.raises(ImageError, match="not enough memory; make it smaller with --size"):
+        draw_stream(io.BytesIO((photos / "a.jpg").read_bytes()), style, SaveOptions(), "same")

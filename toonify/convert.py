@@ -19,10 +19,10 @@ from toonify.batch import Outcome as Outcome  # what `convert` yields is part of
 from toonify.batch import guard, make_writable, making_note, open_source, write_output
 from toonify.discover import Job
 from toonify.drawing import Look, Sketch, Style
-from toonify.errors import ToonifyError, UsageError, display
+from toonify.errors import ImageError, ToonifyError, UsageError, display
 from toonify.files import write_atomically
 from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
-from toonify.memory import Allowance, available_memory, give_back_freed_memory
+from toonify.memory import Allowance, available_memory, give_back_freed_memory, ran_out
 from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
 from toonify.runtime import RanOn, network_threads
@@ -30,6 +30,7 @@ from toonify.styles import FileWeights
 
 _RECIPE = 2  # of the steps from photo to picture
 _MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
+_MEMORY_ADVICE = "make it smaller with --size or --output-size"
 _BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of either while it is decoded or encoded
 
 
@@ -70,9 +71,7 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
         lambda work: _draw(work, style),
         lambda work: _finish_and_write(work, style, save),
     ]
-    stages = [
-        memory.released_by(guard(step, memory_advice="make it smaller with --size or --output-size")) for step in steps
-    ]
+    stages = [memory.released_by(guard(step, memory_advice=_MEMORY_ADVICE)) for step in steps]
 
     def stop() -> None:
         memory.close()
@@ -151,12 +150,17 @@ def draw_stream(
 
     `format` "same" takes the photo's. Raises ImageError.
     """
-    photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
-    job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
-    note = processing_note(data, job, style.look, save)
-    sketch = style.prepare(photo.pixels)
-    work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
-    return _encode(work, style, save), _notes(work)
+    try:
+        photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
+        job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
+        note = processing_note(data, job, style.look, save)
+        sketch = style.prepare(photo.pixels)
+        work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
+        return _encode(work, style, save), _notes(work)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise ImageError(f"not enough memory; {_MEMORY_ADVICE}") from error
 
 
 def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _Work | Outcome:
