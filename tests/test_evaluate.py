@@ -260,6 +260,29 @@ def test_only_photos_that_every_style_has_count(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("work")
+def test_photos_that_share_a_name_get_their_own_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("photos", "same"):  # as `convert` names what it makes of 1.png and 1.bmp
+        Image.open("photos/2.png").save(f"{folder}/1{'.bmp' if folder == 'photos' else '_bmp.png'}")
+    Path("same/report.json").write_text('{"toonify": "0.1.0"}')  # no style card
+    assert run("same") == 0
+    assert rows()["same"]["count"] == 7 and rows()["same"]["ssim"] == 1
+    Path("same/1_bmp.png").unlink()
+    capsys.readouterr()
+    assert run("same") == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert failed == [f"failed: photos/1.{s}: 2 photos have the name of its picture in same; rename one of them"
+                      for s in ("bmp", "png")]  # fmt: skip
+
+
+@pytest.mark.usefixtures("work")
+def test_a_photo_that_cannot_be_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.arange(96 * 64, dtype=np.uint16).reshape(64, 96)).save("photos/deep.png")
+    assert run("tiny.onnx") == 1
+    assert "failed: photos/deep.png: more than 8 bits of grey" in capsys.readouterr().err
+    assert rows()["tiny"]["count"] == 6
+
+
+@pytest.mark.usefixtures("work")
 def test_a_photo_that_is_bad_for_all_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree("same", "other")
     for name in ("photos", "same", "other"):

@@ -271,3 +271,11 @@ def test_convert_says_that_there_was_no_hub(
     assert main(["convert", str(photo), "--style", both, "--device", "cpu"]) == 0
     said = capsys.readouterr().err
     assert said.startswith("tiny (original) is not here and cannot be fetched now, so tiny (lite) draws\n")
+
+
+@pytest.mark.parametrize(("repository", "file"), [("a/b/c", "x.pth"), ("a--b/c", "x.pth"), ("a/b..c", "x.pth")])
+def test_what_can_be_on_no_hub_is_the_cards_fault(repository: str, file: str) -> None:
+    weights = HubWeights(repository, file, "float32:", 1.0)
+    for ask in (hub.cached, hub.fetch):
+        with pytest.raises(StyleError, match="no hub has .*; mend the card"):
+            ask(weights)

@@ -26,7 +26,7 @@ from toonify.discover import Found
 from toonify.prepare.manifest import MANIFEST, Options, read_manifest
 from toonify.prepare.survey import picture_names
 from toonify.prepare.video import Frame, Video
-from toonify.prepare.workspace import open_workspace, timestamp
+from toonify.prepare.workspace import only_run, open_workspace, timestamp
 
 SIZE = 64
 
@@ -316,6 +316,47 @@ def test_a_manifest_that_cannot_be_understood_is_named(content: bytes, photos: P
     assert prepare(photos, out) == 2
     assert "manifest.json cannot be understood" in capsys.readouterr().err
     assert snapshot(out) == {MANIFEST: content}
+
+
+@pytest.mark.parametrize("name", ["../precious.txt", "sub/../../precious.txt", "{there}", "", "."])
+def test_a_manifest_names_no_file_outside_its_folder(name: str, photos: Path, out: Path, capsys) -> None:
+    precious = out.parent / "precious.txt"
+    precious.write_text("mine")
+    prepare(photos, out)
+    told = manifest(out)
+    told["sources"][0]["pictures"][0]["cuts"][0]["file"] = name.format(there=precious)
+    (out / MANIFEST).write_text(json.dumps(told))
+    assert prepare(photos, out, "--crop", "random:2", "--overwrite") == 2
+    assert "is not below the folder" in capsys.readouterr().err
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("plan", [{"moves": {"../precious.txt": "a.png"}}, {"remove": ["../precious.txt"]}])
+def test_a_plan_neither(plan: dict[str, object], photos: Path, out: Path, capsys) -> None:
+    precious = out.parent / "precious.txt"
+    precious.write_text("mine")
+    prepare(photos, out)
+    (out / ".toonify-prepare").mkdir()
+    whole = {"manifest": manifest(out), "moves": {}, "remove": [], **plan}
+    (out / ".toonify-prepare" / "plan.json").write_text(json.dumps(whole))
+    assert prepare(photos, out) == 2
+    assert "plan.json cannot be understood" in capsys.readouterr().err
+    assert precious.read_text() == "mine" and not (out / "a.png").exists()
+
+
+def test_a_folder_that_is_called_as_a_picture_is_in_nobodys_way(photos: Path, out: Path) -> None:
+    shutil.copy(photos / "0.png", photos / "trip.jpg")
+    (photos / "trip.PNG").mkdir()
+    Image.fromarray(scene(40, 100, 100)).save(photos / "trip.PNG" / "x.jpg", quality=95)
+    assert prepare(photos, out, "--hash-distance", 0) == 0
+    assert {"trip.PNG_/x.png"} <= set(pictures(out)) and prepare(photos, out, "--hash-distance", 0) == 0
+
+
+def test_two_runs_into_one_folder_keep_apart(photos: Path, out: Path, capsys) -> None:
+    with only_run(out):
+        assert prepare(photos, out) == 2
+    assert "is being prepared by another run" in capsys.readouterr().err and not out.exists()
+    assert prepare(photos, out) == 0
 
 
 # --- runs that end early ---

@@ -104,6 +104,67 @@ def test_key_frames_are_spread_over_the_video(tmp_path: Path) -> None:
     assert len(keys) == 10 and all(near(key, scene(seed)) for seed, key in enumerate(keys))
 
 
+# --- clocks ---
+
+
+@pytest.mark.parametrize("suffix", [".mpg", ".ts"])
+def test_recordings_that_were_joined_run_on(suffix: str, tmp_path: Path) -> None:
+    parts = [
+        write_video(
+            tmp_path / f"{part}{suffix}",
+            [f for seed in range(6) for f in hold(scene(10 * part + seed), 1)],
+            codec="mpeg2video",
+            g="12",
+        )
+        for part in (0, 1)
+    ]
+    joined = tmp_path / f"joined{suffix}"
+    joined.write_bytes(b"".join(path.read_bytes() for path in parts))
+    with Video(joined) as video:
+        seconds = [frame.time for frame in video.frames()]
+    assert len(seconds) >= 2 * 6 * FPS - 6  # where they meet a few may be lost
+    assert np.all(np.diff(seconds) > 0) and abs(seconds[-1] - 12) < 1
+
+
+def test_sound_that_is_longer_than_the_picture_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = file.add_stream("aac", rate=44100)
+        for picture in hold(scene(0), 2):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for _ in range(20 * 43):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.rate = 44100
+            file.mux(sound.encode(frame))
+        file.mux(stream.encode())
+        file.mux(sound.encode())
+    with Video(path) as video:
+        assert sum(1 for _ in video.frames()) == 2 * FPS
+        assert video.problem is None
+
+
+def test_a_last_picture_that_stands_for_long_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=FPS, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        packets = [
+            packet
+            for picture in hold(scene(0), 2)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        ]
+        packets += stream.encode()
+        packets[-1].duration = round(60 / packets[-1].time_base)
+        for packet in packets:
+            file.mux(packet)
+    with Video(path) as video:
+        assert video.duration is not None and video.duration > 50
+        assert sum(1 for _ in video.frames()) == 2 * FPS
+        assert video.problem is None
+
+
 # --- what is damaged ---
 
 

@@ -600,6 +600,22 @@ def test_a_key_is_not_lost_by_building_again(material: Path, capsys: pytest.Capt
     assert "--overwrite" in capsys.readouterr().err and read_survey(material) == before
 
 
+def test_a_key_is_not_lost_where_the_new_page_cannot_be_written(
+    material: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource")
+    assert build(material) == 0
+    page, before = read_survey(material)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(page) // 2, limits[1]))
+    try:
+        code = build(material, "--overwrite")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 3 and "cannot be written" in capsys.readouterr().err
+    assert read_survey(material) == (page, before)
+
+
 def test_a_folder_with_other_things_is_not_published(material: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(
         ["study", "build", str(material / "secretstyle"), str(material / "othersecret"), "--photos",

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +14,7 @@ from toonify.drawing import Look, Style, choose_look, load_look
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
 from toonify.runtime import Device, ran_on
-from toonify.styles import find_style, shipped_styles
+from toonify.styles import cards_in, find_style, shipped_styles
 
 _TIMED_PHOTOS = 5
 
@@ -54,7 +55,7 @@ def find_candidates(names: Sequence[str]) -> list[Candidate]:
 
 def _find_candidate(name: str) -> Candidate:
     path = Path(name)
-    if name not in shipped_styles() and path.is_dir() and not any(path.glob("*.json")):
+    if name not in shipped_styles() and path.is_dir() and not cards_in(path):
         return Candidate(display(path.resolve().name), folder=path)
     style, _, variant = name.rpartition(":")
     if style and (style in shipped_styles() or os.path.lexists(style)) and not os.path.lexists(name):
@@ -70,6 +71,7 @@ def draw_candidate(
     photos: Sequence[Found],
     folder: Path,
     *,
+    among: Sequence[Found] | None = None,
     device: Device = "auto",
     quiet: bool = False,
     measure_speed: bool = False,
@@ -77,12 +79,14 @@ def draw_candidate(
 ) -> Drawn:
     """Have the candidate's picture of every photo: drawn into `folder`/NAME as PNG, or found in its own folder.
 
+    `among`: all photos that the candidate's folder may have pictures of, if `photos` are a choice of them.
     What `folder` has already from an earlier run is not drawn again. A drawing of toonify's in there that was made in
     another way (from other weights, say) is replaced; anything else is left alone, and its photo fails. Raises
     StyleError, DownloadError, DeviceError.
     """
     if candidate.look is None:
-        return _match(candidate, photos)
+        assert candidate.folder is not None  # noqa: S101 - one without a look is a folder
+        return _match(candidate.folder, photos, photos if among is None else among)
     style = load_look(candidate.look, device=device, quiet=quiet)
     # PNG: an encoder's losses are not the style's.
     jobs = plan_jobs(list(photos), output=folder / candidate.name, style=candidate.name, format="png")
@@ -120,24 +124,53 @@ def _speed(style: Style, photos: list[Path]) -> float:
     return float(megapixels / (time.perf_counter() - started))
 
 
+def _match(folder: Path, photos: Sequence[Found], among: Sequence[Found]) -> Drawn:
+    """Find a finished picture for every photo: the same path below the folder, but for the suffix.
+
+    Of photos that share such a path (`a.jpg`, `a.heic`) it is `a_heic` for those that `convert` calls so, and `a` for
+    the one that is left; two that are left cannot be told apart.
+    """
+    pictures_of: dict[Path, list[Path]] = defaultdict(list)
+    for found in find_photos([folder], drawings=True):
+        pictures_of[_name_below(found.path, folder)].append(found.path)
+    sharing: dict[Path, list[Found]] = defaultdict(list)
+    for photo in among:
+        sharing[_name_of(photo)].append(photo)
+
+    def has_its_own(photo: Found) -> bool:
+        name = _name_with_suffix(photo)
+        return name in pictures_of and name not in sharing
+
+    pictures, failed = {}, []
+    for photo in photos:
+        name = _name_of(photo)
+        rivals = sharing[name]
+        if len(rivals) > 1 and has_its_own(photo):
+            name, rivals = _name_with_suffix(photo), [photo]
+        elif len(rivals) > 1:
+            rivals = [rival for rival in rivals if not has_its_own(rival)]
+        matches = pictures_of.get(name, [])
+        if len(matches) == len(rivals) == 1:
+            pictures[photo.path] = matches[0]
+        elif len(matches) == 1:
+            others = f"{len(rivals)} photos have the name of its picture"
+            failed.append((photo.path, f"{others} in {display(folder)}; rename one of them"))
+        else:
+            count = f"{len(matches)} pictures" if matches else "no picture"
+            failed.append((photo.path, f"{count} of that name in {display(folder)}"))
+    return Drawn(pictures, failed)
+
+
 def _name_below(path: Path, folder: Path) -> Path:
     """Where a picture lies below a folder, without its suffix. (One that cannot be listed stands for itself.)"""
     return path.relative_to(folder).parent / path.stem
 
 
-def _match(candidate: Candidate, photos: Sequence[Found]) -> Drawn:
-    """Find a finished picture for every photo: the same path below the folder, but for the suffix."""
-    assert candidate.folder is not None  # noqa: S101 - a candidate without a look is a folder
-    by_name: dict[Path, list[Path]] = {}
-    for found in find_photos([candidate.folder], drawings=True):
-        by_name.setdefault(_name_below(found.path, candidate.folder), []).append(found.path)
-    pictures, failed = {}, []
-    for photo in photos:
-        name = _name_below(photo.path, photo.root or photo.path.parent)
-        matches = by_name.get(name, [])
-        if len(matches) == 1:
-            pictures[photo.path] = matches[0]
-        else:
-            count = "no picture" if not matches else f"{len(matches)} pictures"
-            failed.append((photo.path, f"{count} of that name in {display(candidate.folder)}"))
-    return Drawn(pictures, failed)
+def _name_of(photo: Found) -> Path:
+    return _name_below(photo.path, photo.root or photo.path.parent)
+
+
+def _name_with_suffix(photo: Found) -> Path:
+    """What `convert` calls the second drawing of a name (`plan_jobs`)."""
+    name = _name_of(photo)
+    return name.with_name(f"{name.name}_{photo.path.suffix[1:].lower()}")

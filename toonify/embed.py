@@ -5,16 +5,22 @@ import hashlib
 from pathlib import Path
 
 from toonify.errors import ImageError
-from toonify.images import Photo, encode_picture, read_photo
+from toonify.images import Photo, check_measurable, encode_picture, read_photo
 from toonify.resize import fit_long_side, resize
 
 _SAME_SHAPE = 0.02  # by which sides' ratios may differ, as where a network rounds sizes
 
 
-def read_picture(path: Path) -> Photo:
-    """Decode a picture file. Raises ImageError, also if the file cannot be opened."""
+def read_picture(path: Path, *, measurable: bool = False) -> Photo:
+    """Decode a picture file. Raises ImageError, also if the file cannot be opened.
+
+    `measurable`: what FID's tools, which take files as they are, would not read is an error here, too.
+    """
     try:
         with path.open("rb") as file:
+            if measurable:
+                check_measurable(file)
+                file.seek(0)
             return read_photo(file)
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from toonify.errors import DownloadError, one_line
+from toonify.errors import DownloadError, StyleError, one_line
 from toonify.styles import HubWeights
 
 
@@ -18,7 +18,10 @@ def cached(weights: HubWeights) -> Path | None:
     """The file in the hub's cache, without asking the network; None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
+    try:
+        found = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
+    except ValueError as error:  # the client's HFValidationError is one, too
+        raise StyleError(f"no hub has {weights.repository}/{weights.file}: {one_line(error)}; mend the card") from error
     return Path(found) if isinstance(found, str) else None
 
 

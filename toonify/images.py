@@ -91,32 +91,44 @@ def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixe
     Raises ImageError as `read_photo` does, and for 16-bit grey, which those tools turn white.
     """
     with _decoding(file, max_pixels) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ImageError("more than 8 bits of grey, which tools that measure pictures clip; convert it to 8 bit")
+        _refuse_deep_grey(image)
         return np.asarray(_upright(image).convert("RGB"))
+
+
+def check_measurable(file: BinaryIO) -> None:
+    """Raise ImageError for what `read_photo` reads and `read_stored` refuses; only a file's head is read."""
+    with _opening(file) as image:
+        _refuse_deep_grey(image)
+
+
+def _refuse_deep_grey(image: Image.Image) -> None:
+    if image.mode.startswith(("I", "F")):
+        raise ImageError("more than 8 bits of grey, which tools that measure pictures clip; convert it to 8 bit")
 
 
 def picture_size(file: BinaryIO) -> tuple[int, int]:
     """Width and height as a picture file's head has them, as it lies. Raises ImageError if it is no picture."""
-    try:
-        with _open(file) as image:
-            return image.size
-    except UnidentifiedImageError as error:
-        raise ImageError("not a picture, or of a kind that is not read") from error
-    except Exception as error:  # as below
-        raise ImageError(f"damaged: {one_line(error)}") from error
+    with _opening(file) as image:
+        return image.size
 
 
 @contextlib.contextmanager
 def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
-    """An opened picture; whatever goes wrong with it is an ImageError."""
+    """A picture that may be decoded; whatever goes wrong with it is an ImageError."""
+    with _opening(file) as image:
+        _refuse_bomb(image.size, max_pixels)
+        if image.format not in _FORMAT_OF_DECODER:
+            raise ImageError(f"{image.format} pictures are not read; convert it to JPEG or PNG first")
+        if image.format in ("JPEG", "MPO"):
+            _refuse_damaged_jpeg(file)
+        yield image
+
+
+@contextlib.contextmanager
+def _opening(file: BinaryIO) -> Iterator[Image.Image]:
+    """A picture of which the head is read; whatever goes wrong with it is an ImageError."""
     try:
         with _open(file) as image:
-            _refuse_bomb(image.size, max_pixels)
-            if image.format not in _FORMAT_OF_DECODER:
-                raise ImageError(f"{image.format} pictures are not read; convert it to JPEG or PNG first")
-            if image.format in ("JPEG", "MPO"):
-                _refuse_damaged_jpeg(file)
             yield image
     except ImageError:
         raise

@@ -23,7 +23,7 @@ class Published:
     def path(self) -> Path:
         """Where it is or will be: PyTorch's own folder, which other tools share (TORCH_HOME moves it)."""
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        folder = Path(os.environ.get("TORCH_HOME", cache / "torch")) / "hub" / "checkpoints"
+        folder = Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
         names = [self.url.rpartition("/")[2], *self.other_names]
         return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
 

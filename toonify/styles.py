@@ -159,8 +159,22 @@ def _style_at(path: Path) -> LocatedStyle:
     raise UsageError(f"style {display(path)}: no such style; choose one of {names}, or give a path")
 
 
+def cards_in(folder: Path) -> list[Path]:
+    """The style cards in a folder; reports and manifests, which may lie there, too, are none."""
+    return [path for path in sorted(folder.glob("*.json")) if _may_be_card(path)]
+
+
+def _may_be_card(path: Path) -> bool:
+    """Whether a file is to be taken for a card. What cannot be read as JSON at all may be one that is damaged."""
+    try:
+        data = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return path.is_file()
+    return isinstance(data, dict) and "variants" in data
+
+
 def _card_in_folder(folder: Path) -> LocatedStyle:
-    cards = sorted(folder.glob("*.json"))
+    cards = cards_in(folder)
     if len(cards) != 1:
         raise UsageError(f"style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
     return LocatedStyle(parse_card(cards[0].read_bytes(), str(cards[0])), folder)

@@ -74,7 +74,7 @@ def build(
     random = np.random.default_rng(seed)
     questions, repeats = choose_numbers(len(found), len(candidates), questions, repeats)
     chosen = [found[i] for i in random.permutation(len(found))[:questions]]
-    drawings = _draw(candidates, chosen, drawn_earlier, device, quiet=quiet)
+    drawings = _draw(candidates, chosen, found, drawn_earlier, device, quiet=quiet)
     survey = make_survey(
         chosen,
         references,
@@ -102,7 +102,13 @@ def build(
 
 
 def _draw(
-    candidates: "list[Candidate]", photos: "list[Found]", folder: Path, device: DeviceName, *, quiet: bool
+    candidates: "list[Candidate]",
+    photos: "list[Found]",
+    among: "list[Found]",
+    folder: Path,
+    device: DeviceName,
+    *,
+    quiet: bool,
 ) -> "dict[str, Drawn]":
     from toonify.candidates import draw_candidate
     from toonify.cli.progress import Progress
@@ -116,7 +122,9 @@ def _draw(
                 progress.show(outcome)
 
         return {
-            candidate.name: draw_candidate(candidate, photos, folder, device=device.value, quiet=quiet, on_outcome=show)
+            candidate.name: draw_candidate(
+                candidate, photos, folder, among=among, device=device.value, quiet=quiet, on_outcome=show
+            )
             for candidate in candidates
         }
 

@@ -64,7 +64,7 @@ def compare_contents(
         def read(photo: Found) -> tuple[Sample, dict[str, _Pair]]:
             sample = Sample(photo, {name: drawn[photo.path] for name, drawn in pictures.items()})
             try:
-                original = read_picture(photo.path).pixels
+                original = read_picture(photo.path, measurable=True).pixels
             except ImageError as error:
                 return Sample(photo, sample.pictures, problems=dict.fromkeys(pictures, str(error))), {}
             compared = dict(
@@ -90,7 +90,7 @@ def compare_contents(
 def _pair(original: Pixels, path: Path) -> _Pair | str:
     """A photo and its picture, compared; a text says why they cannot be."""
     try:
-        drawing = read_picture(path).pixels
+        drawing = read_picture(path, measurable=True).pixels
         photo, picture = to_one_size(original, drawing)
     except ImageError as error:
         return str(error)

@@ -1,7 +1,7 @@
 """What a prepared folder says of itself: manifest.json tells where every picture comes from, and what was left out."""
 
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import msgspec
@@ -47,6 +47,9 @@ class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     file: str  # below the folder, with forward slashes
     box: Box  # in the picture as it stands upright
+
+    def __post_init__(self) -> None:
+        check_below(self.file)
 
 
 class Picture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -95,6 +98,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def files(self) -> set[str]:
         """The names of all pictures in the folder."""
         return {cut.file for source in self.sources for picture in source.pictures for cut in picture.cuts}
+
+
+def check_below(name: str) -> None:
+    """Raise ValueError unless a name leads to a file below the folder that it is of: folders come from strangers, too.
+
+    msgspec makes an error of its own of it.
+    """
+    path = PurePath(name)
+    if path.anchor or ".." in path.parts or not path.name:
+        raise ValueError(f"{name!r} is not below the folder")
 
 
 def count(sources: tuple[Source, ...]) -> dict[str, int]:

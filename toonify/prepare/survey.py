@@ -208,7 +208,9 @@ def picture_names(found: Sequence[Found]) -> list[str]:
             parts = [*source.path.relative_to(source.root).parent.parts, *parts]
             if several:
                 parts = [source.root.resolve().name, *parts]
-        names.append("/".join(map(_clean, parts)))
+        *folders, name = map(_clean, parts)
+        # A folder called `trip.png` would be where the square of `trip.jpg` is to go.
+        names.append("/".join([*(f"{each}_" if each.lower().endswith(".png") else each for each in folders), name]))
     return names
 
 

@@ -73,6 +73,10 @@ class _Losses:
         if stamp is not None:
             self._latest = stamp if self._latest is None else max(self._latest, stamp)
 
+    def forget(self) -> None:
+        """Time stamps begin anew: those of earlier losses say nothing of what follows."""
+        self._latest, self._key = None, -math.inf
+
     def spare(self, frame: av.VideoFrame) -> bool:
         """Whether a frame is whole: it is a key frame, or nothing was lost since the last one."""
         if frame.is_corrupt:
@@ -126,6 +130,8 @@ class Video:
     def duration(self) -> float | None:
         """Seconds, as the file says; None where it does not."""
         stream = self._stream
+        if tagged := _seconds(stream.metadata.get("DURATION", "")):  # Matroska, where all else is of the longest stream
+            return tagged
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
         return self._container.duration / 1e6 if self._container.duration else None
@@ -138,7 +144,7 @@ class Video:
         """
         losses = _Losses()
         start = error = None
-        last = 0.0
+        last = ended = skipped = 0.0
         step = float(1 / self._stream.average_rate) if self._stream.average_rate else 1 / 25
         packets = self._container.demux(self._stream)
         while True:
@@ -150,6 +156,8 @@ class Video:
                 decoded = packet.decode()
                 if packet.is_corrupt:
                     losses.add(packet.pts, last)
+                if packet.duration and packet.time_base:  # of a still that stands, far more than `step`
+                    ended = last + float(packet.duration * packet.time_base)
             except Exception as caught:  # FFmpeg's own, and what its wrapper raises of a file that cannot be read
                 error = caught
                 if packet is None:
@@ -158,7 +166,12 @@ class Video:
                 losses.add(packet.dts if packet.pts is None else packet.pts, last)
             for frame in decoded:
                 start = (frame.time or 0.0) if start is None else start
-                last = frame.time - start if frame.time is not None else last + step
+                time = last + step if frame.time is None else frame.time - start + skipped
+                if time < last - 0.5:  # clocks start anew where recordings were joined (VOB, TS)
+                    skipped += last + step - time
+                    time = last + step
+                    losses.forget()
+                last = time
                 if losses.spare(frame):
                     yield Frame(last, frame, self)
                 else:
@@ -168,7 +181,7 @@ class Video:
         duration = self.duration
         if losses.count:
             self.problem = f"damaged: {losses.count} frames lost, the first at {clock(losses.first)}"
-        elif duration is not None and last + step < 0.95 * duration - 2:
+        elif duration is not None and max(ended, last + step) < 0.95 * duration - 2:
             self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
 
     def key_frames(self, count: int) -> Iterator[Frame]:
@@ -191,6 +204,15 @@ class Video:
             frame, width, height, "rgb24", src_colorspace=Colorspace.ITU709 if is_hd else None
         )
         return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def _seconds(text: str) -> float | None:
+    """1:02:03.5 as seconds; None for what is no such text."""
+    try:
+        hours, minutes, seconds = map(float, text.split(":"))
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def clock(seconds: float) -> str:

@@ -6,18 +6,21 @@ is written. Whenever the run ends, the next one takes up the journal or the plan
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from filelock import FileLock, Timeout
 
 import toonify
-from toonify.errors import ToonifyError, UsageError, describe, display
+from toonify.errors import ToonifyError, UsageError, describe, display, one_line
 from toonify.files import write_atomically
 from toonify.prepare.hashing import find_duplicates
 from toonify.prepare.manifest import (
@@ -27,6 +30,7 @@ from toonify.prepare.manifest import (
     Options,
     Picture,
     Source,
+    check_below,
     count,
     encode_manifest,
     read_manifest,
@@ -55,6 +59,10 @@ class _Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     manifest: Manifest
     moves: dict[str, str]  # from the hidden folder to the folder
     remove: list[str]  # pictures of the manifest that is replaced
+
+    def __post_init__(self) -> None:
+        for name in (*self.moves, *self.moves.values(), *self.remove):
+            check_below(name)
 
 
 @dataclass
@@ -146,6 +154,27 @@ class Workspace:
         return (*self.settled, *looked_at), moves
 
 
+@contextlib.contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Keep other runs out of `folder` meanwhile: two take each other's squares. Raises UsageError if one is there.
+
+    The lock lies in the system's folder for such files, so that none is left among the pictures. Where that has no
+    locks, runs are not kept apart.
+    """
+    digest = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"toonify-prepare-{digest}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(f"OUT {display(folder)} is being prepared by another run; wait for its end") from error
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def open_workspace(folder: Path, options: Options, *, overwrite: bool = False) -> Workspace:
     """Take up what `folder` has of an earlier run, or a folder that is not there or empty.
 
@@ -199,9 +228,13 @@ def _difference(folder: Path, made: Options, options: Options) -> str:
 
 
 def _carry_out(folder: Path) -> None:
-    """Do what the plan says; what is done already is left alone."""
+    """Do what the plan says; what is done already is left alone. Raises UsageError if it cannot be understood."""
     work = folder / _WORK
-    plan = msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
+    try:
+        plan = msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        path = display(work / _PLAN)
+        raise UsageError(f"{path} cannot be understood: {one_line(error)}; give another folder") from error
     for old, new in plan.moves.items():
         if (work / old).exists():
             (folder / new).parent.mkdir(parents=True, exist_ok=True)

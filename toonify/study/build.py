@@ -14,7 +14,7 @@ from toonify.candidates import Drawn
 from toonify.discover import Found
 from toonify.embed import page_jpeg, read_picture, same_shape
 from toonify.errors import ImageError, ToonifyError, UsageError, describe, display
-from toonify.files import write_atomically
+from toonify.files import replacing, write_atomically
 from toonify.images import Photo
 from toonify.study.page import PAGE_NAME, render_page
 from toonify.study.plan import (
@@ -195,13 +195,23 @@ def make_survey(
 
 
 def write_survey(survey: Survey, output: Path, *, overwrite: bool) -> Path:
-    """Write key and page, and return the page's path. Raises ToonifyError if they cannot be written."""
+    """Write key and page, and return the page's path. Raises ToonifyError if they cannot be written.
+
+    A page without its key is worth nothing: of a new survey the key comes first, and an old one's is replaced only
+    when the new page is there as a whole.
+    """
     page = output / PAGE_NAME
     key = msgspec.json.encode(survey.key) + b"\n"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        write_atomically(key_path(output), key, overwrite=overwrite)  # first: a page without its key is worth nothing
-        write_atomically(page, survey.page.encode(), overwrite=overwrite)
+        if overwrite:
+            with replacing(page) as file:
+                file.write(survey.page.encode())
+                file.flush()  # so that a full disk is noticed before
+                write_atomically(key_path(output), key, overwrite=True)
+        else:
+            write_atomically(key_path(output), key)
+            write_atomically(page, survey.page.encode())
     except OSError as error:
         raise ToonifyError(f"--output {display(output)} cannot be written: {describe(error)}") from error
     return page

@@ -2,7 +2,8 @@
 
 A survey has *forms*, each a complete sequence of showings. A visitor's random token picks the form, so the tally knows
 exactly what everyone was shown. In a question the pictures are numbered 0, 1, ... in an order that is shuffled for each
-question alone: the published plan does not tell which pictures of two questions have the same maker. The key does.
+question alone: the published plan does not say which pictures of two questions have the same maker. The key does.
+(Neither is it a cipher: every form is balanced, and who solves for that can find out.)
 """
 
 from typing import Annotated
