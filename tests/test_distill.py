@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import msgspec
@@ -175,6 +177,33 @@ def test_an_interrupted_drawing_goes_on(
     results = [outcome.result for outcome in outcomes]
     assert results.count("drawn") + results.count("skipped") == 6 and results.count("skipped") >= 2
     assert {name: data for name, data in snapshot(RUN).items() if name in there} == there
+
+
+def test_a_run_among_its_photos_draws_none_of_its_drawings(teacher: Path, photos: Path) -> None:
+    run = photos / "small"
+    (run / "pairs" / "photo").mkdir(parents=True)
+    shutil.copy(photos / "0.png", run / "pairs" / "photo" / "0.png")  # as a run leaves it that was interrupted
+    shutil.copy(photos / "0.png", run / "pairs" / "photo" / "left.png")
+    assert distill(*options(teacher, photos, output=run, steps=1)) == 0
+    told = manifest(run / "pairs")
+    assert len(told.pairs) + len(told.failed) == 6
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names there are Unicode")
+def test_a_name_that_no_list_can_hold_is_named(teacher: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(photos / "0.png", photos / os.fsdecode(b"caf\xe9.png"))
+    assert distill(*options(teacher, photos, steps=1)) == 0
+    assert "failed: photos/caf?.png: its name is not UTF-8" in capsys.readouterr().err
+    told = manifest(RUN / "pairs")
+    assert len(told.pairs) == 6 and list(told.failed) == ["caf?.png"]
+
+
+def test_a_run_that_goes_on_may_be_judged_by_lpips(teacher: Path, photos: Path, lpips_files: list[Path]) -> None:
+    weights = [word for path in lpips_files for word in ("--lpips-weights", path)]
+    assert distill(*options(teacher, photos, epochs=1, eval_photos=photos / "more", eval_every=1)) == 0
+    assert distill("--resume", "last", "--output", RUN, "--epochs", 2, "--eval-metric", "lpips", *weights) == 0
+    best = checkpoint(RUN)["best"]
+    assert best["step"] == 6 and "lpips" in best["scores"]
 
 
 def test_pairs_of_another_teacher_are_drawn_anew_and_other_files_are_left_alone(

@@ -4,12 +4,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from torch import nn
 
 from toonify.arrays import psnr
 from toonify.errors import ExportError
-from toonify.export import export_onnx
+from toonify.export import _to_onnx, export_onnx
 from toonify.generators import check_photo, load_module
+from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 from toonify.onnx_format import CARD_KEY
 from toonify.runtime import OnnxGenerator, TorchGenerator, read_onnx_metadata
 from toonify.styles import LocatedStyle, find_style, parse_card
@@ -48,6 +50,16 @@ def test_fp16_halves_the_weights_and_still_draws(style: LocatedStyle, tmp_path: 
     assert 40 <= agreement < 100
     types = {tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer if len(tensor.dims) > 1}
     assert types == {onnx.TensorProto.FLOAT16}
+
+
+def test_fp16_takes_networks_that_use_a_constant_twice() -> None:
+    torch.manual_seed(0)
+    network = UGATITGenerator(UGATITConfig(width=4, blocks=1, light=True)).eval()  # it has two Resizes
+    photo = torch.rand(1, 3, 32, 48) * 2 - 1
+    half = InferenceSession(_to_onnx(network, 4, {}, fp16=True, for_cpu=False), providers=["CPUExecutionProvider"])
+    (drawn,) = half.run(None, {"photo": photo.numpy()})
+    with torch.inference_mode():
+        assert psnr(drawn, network(photo).numpy(), peak=2) > 40
 
 
 class Unfaithful(nn.Module):

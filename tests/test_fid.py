@@ -15,6 +15,7 @@ from PIL import Image
 
 from toonify import hub
 from toonify.cli import main
+from toonify.errors import WeightsError
 from toonify.metrics import inception as inception_module
 from toonify.metrics.cache import FeatureCache
 from toonify.metrics.features import extract
@@ -356,3 +357,19 @@ def test_a_target_that_cannot_be_is_named_at_once(inception: Path, capsys: pytes
     for target, says in (("folder.npz", "is a folder"), ("link.npz", "is there already")):
         assert run("save", "ours", target, "--weights", inception) == 2
         assert f"{target} {says}" in capsys.readouterr().err
+
+
+def test_a_conversion_takes_no_random_numbers_from_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torch_fidelity import feature_extractor_inceptionv3 as theirs
+
+    def draws(*_: object, **__: object) -> None:
+        torch.rand(3)
+        raise RuntimeError("fresh weights have been drawn")
+
+    monkeypatch.setattr(theirs, "FeatureExtractorInceptionV3", draws)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "x.pth")
+    before = torch.get_rng_state()
+    with pytest.raises(WeightsError):
+        inception_module.convert_inception(tmp_path / "x.pth", tmp_path / "x.onnx")
+    assert torch.equal(torch.get_rng_state(), before)

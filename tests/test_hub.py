@@ -277,5 +277,5 @@ def test_convert_says_that_there_was_no_hub(
 def test_what_can_be_on_no_hub_is_the_cards_fault(repository: str, file: str) -> None:
     weights = HubWeights(repository, file, "float32:", 1.0)
     for ask in (hub.cached, hub.fetch):
-        with pytest.raises(StyleError, match="no hub has .*; mend the card"):
+        with pytest.raises(StyleError, match="mend the card"):
             ask(weights)

@@ -23,10 +23,11 @@ from videos import boxed, credits_page, hold, plain, scene, write_video
 from toonify.cli import main
 from toonify.crops import centre_box, cut, random_boxes
 from toonify.discover import Found
+from toonify.locks import only_process
 from toonify.prepare.manifest import MANIFEST, Options, read_manifest
 from toonify.prepare.survey import picture_names
 from toonify.prepare.video import Frame, Video
-from toonify.prepare.workspace import only_run, open_workspace, timestamp
+from toonify.prepare.workspace import open_workspace, timestamp
 
 SIZE = 64
 
@@ -353,9 +354,9 @@ def test_a_folder_that_is_called_as_a_picture_is_in_nobodys_way(photos: Path, ou
 
 
 def test_two_runs_into_one_folder_keep_apart(photos: Path, out: Path, capsys) -> None:
-    with only_run(out):
+    with only_process(out, "busy"):
         assert prepare(photos, out) == 2
-    assert "is being prepared by another run" in capsys.readouterr().err and not out.exists()
+    assert "is being prepared by another process" in capsys.readouterr().err and not out.exists()
     assert prepare(photos, out) == 0
 
 

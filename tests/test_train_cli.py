@@ -107,6 +107,8 @@ def test_a_command_line_that_cannot_be_right_is_one_line(
         ("cartoongan", {"sample_photos": "gone"}, "--sample-photos gone: no such folder"),
         ("cyclegan", {"eval_photos": "{data}/photos"}, "--eval-photos and --eval-cartoons go together"),
         ("cyclegan", {"eval_weights": "x.pth"}, "--eval-weights is for --eval-photos and --eval-cartoons"),
+        ("cyclegan", {"eval_every": 2}, "--eval-every is for --eval-photos and --eval-cartoons"),
+        ("cyclegan", {"eval_metric": "fid"}, "--eval-metric is for --eval-photos and --eval-cartoons"),
         (
             "cyclegan",
             {"eval_photos": "{data}/photos", "eval_cartoons": "{data}/cartoons", "eval_weights": "x.pth"},

@@ -3,10 +3,13 @@
 import errno
 import functools
 import json
+import os
 import re
 import shutil
 import signal
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,7 @@ from toonify.methods.method import Method
 from toonify.methods.pool import ImagePool
 from toonify.styles import find_style
 from toonify.tensors import read_tensors
+from toonify.train.folder import RunFolder
 from toonify.train.record import Losses, Scores
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -475,6 +479,55 @@ def test_files_of_the_users_own_do_not_upset_a_run(training_data: Path) -> None:
     ]
 
 
+def test_a_run_among_its_photos_takes_none_of_its_sheets(training_data: Path) -> None:
+    shutil.copytree(training_data / "photos", "photos")
+    run = Path("photos/run")
+    assert train(*flags(training_data, photos="photos", output=run, steps=2, sample_every=1)) == 0
+    assert train("--resume", "last", "--output", run, "--steps", 4) == 0
+    assert list(run.rglob("*.png")) and not notes(run)
+    assert find_style(str(run)).card.variants["last"].training.pictures["photos"] == 7
+
+
+def test_a_file_of_the_users_own_is_not_taken_for_the_card(
+    training_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = RUN / "notes.json"
+    at_step(monkeypatch, 1, lambda: mine.write_text('{"mine": 1}') and None)
+    assert train(*flags(training_data, output=RUN, steps=4)) == 0
+    assert mine.read_text() == '{"mine": 1}'
+    assert main(["styles", "verify", str(RUN)]) == 0
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names there are Unicode")
+def test_a_folder_may_be_called_anything(training_data: Path) -> None:
+    name = os.fsdecode(b"runs/\xff\xe9t")
+    assert train(*flags(training_data, output=name, steps=1)) == 0
+    assert find_style(name).card.title == "??t"
+
+
+def test_smoothed_pictures_that_come_later_are_not_the_runs(training_data: Path) -> None:
+    options = flags(training_data, output=RUN, steps=2)
+    assert train(*options) == 0
+    shutil.copytree(training_data / "cartoons", "data/smooth")
+    assert train("--resume", "last", "--output", RUN, "--steps", 3) == 0
+    assert not notes(RUN)
+
+
+def test_one_process_trains_in_a_folder(training_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(*flags(training_data, output=RUN, steps=1)) == 0
+    before = snapshot(RUN)
+    with RunFolder(RUN).reserved():
+        assert train("--resume", "last", "--output", RUN, "--steps", 2) == 2
+    assert "runs/x: another process trains there" in capsys.readouterr().err and snapshot(RUN) == before
+
+
+def test_samples_that_cannot_be_read_are_refused(training_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("shown").mkdir()
+    (Path("shown") / "0.png").write_bytes(b"no picture")
+    assert train(*flags(training_data, output=RUN, sample_photos="shown")) == 2
+    assert "--sample-photos shown: none of its pictures can be read" in capsys.readouterr().err
+
+
 # --- processes ---
 
 
@@ -666,6 +719,51 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     assert train("--resume", "last", "--output", RUN, "--epochs", 3) == 0
     assert load(RUN / "checkpoints" / "best.pt")["step"] == 8
     assert main(["export", str(RUN), "best.onnx", "--variant", "best"]) == 0
+
+
+@pytest.fixture
+def judged(training_data: Path, inception: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """The options of a run whose evaluations, after every second step, say what is given."""
+    from toonify.train.evaluation import Distances, Verdict
+
+    def options(*kids: float) -> list[str]:
+        said = iter(kids)
+        verdict = {"fid": 1.0, "kid_spread": 0.0}
+        monkeypatch.setattr(Distances, "measure", lambda *_: Verdict(verdict | {"kid": next(said)}, []))
+        evaluated = {"eval_photos": training_data / "photos", "eval_cartoons": training_data / "cartoons"}
+        return flags(training_data, output=RUN, eval_weights=inception, eval_every=1, init_epochs=0, **evaluated)
+
+    return options
+
+
+def test_a_best_that_could_not_be_saved_is_found_again(
+    judged: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, saved = torch.save, []
+
+    def full(state: dict[str, object], file: object) -> None:
+        saved.append(state.get("step"))
+        if saved.count(4) == 1 and state.get("step") == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(state, file)
+
+    options = judged(0.3, 0.1, 0.1)
+    monkeypatch.setattr(torch, "save", full)
+    assert train(*options) == 1
+    assert train("--resume", "last", "--output", RUN) == 0
+    assert checkpoint(RUN)["best"]["step"] == load(RUN / "checkpoints" / "best.pt")["step"] == 4
+    assert find_style(str(RUN)).card.variants["best"].training.steps == 4
+
+
+def test_what_was_best_on_other_pictures_is_not_to_be_beaten(
+    judged: Callable[..., list[str]], training_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(*judged(0.1, 0.2, 0.4)) == 0
+    assert load(RUN / "checkpoints" / "best.pt")["step"] == 2
+    others = ["--eval-cartoons", training_data / "pairs"]
+    assert train("--resume", "last", "--output", RUN, "--epochs", 3, *others) == 0
+    assert load(RUN / "checkpoints" / "best.pt")["step"] == 6
+    assert "evaluated otherwise than before, so the best is sought anew" in capsys.readouterr().err
 
 
 def test_an_evaluation_that_fails_does_not_end_the_run(

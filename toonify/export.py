@@ -15,9 +15,9 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from toonify.arrays import Floats, psnr
-from toonify.errors import ExportError, one_line
+from toonify.errors import ExportError, display, one_line
 from toonify.files import write_atomically
-from toonify.onnx_format import CARD_KEY, OPSET
+from toonify.onnx_format import CARD_KEY, OPSET, to_halves
 from toonify.runtime import OnnxGenerator
 from toonify.styles import Card, embedded_card
 
@@ -46,10 +46,10 @@ def export_onnx(
     if `target` exists and `overwrite` is false.
     """
     variant = card.variants[variant_name]
-    text = msgspec.json.encode(embedded_card(card, variant_name, target.name)).decode()
+    text = msgspec.json.encode(embedded_card(card, variant_name, display(target.name))).decode()
     data = _to_onnx(generator, variant.multiple, {CARD_KEY: text}, fp16=fp16, for_cpu=for_cpu)
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder, target.name)
+        part = Path(folder, "network.onnx")  # ONNX Runtime opens no file whose name is not UTF-8
         part.write_bytes(data)
         drawn = OnnxGenerator(part, "cpu")(photo)
     with torch.inference_mode():
@@ -74,9 +74,7 @@ def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, f
     shape = {0: batch, 2: multiple * height, 3: multiple * width}
     model = to_onnx(generator, {"photo": example}, {"photo": shape}, output="drawing")
     if fp16:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-
-        model = convert_float_to_float16(model, keep_io_types=True)
+        model = to_halves(model, keep_io_types=True)
     if for_cpu:
         from toonify.speedup import speed_up
 

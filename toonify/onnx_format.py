@@ -22,3 +22,19 @@ def read_model(path: Path) -> "ModelProto":
         return onnx.load(path)
     except Exception as error:  # protobuf has errors of its own
         raise StyleError(f"{path} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+
+
+def to_halves(model: "ModelProto", *, keep_io_types: bool = False) -> "ModelProto":
+    """The network with float16 weights and arithmetic where the operators bear it; with `keep_io_types` not outside."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = convert_float_to_float16(model, keep_io_types=keep_io_types)
+    made: set[str] = set()
+    nodes = []
+    for node in model.graph.node:  # the converter casts the scales that two Resizes share twice, to the same name
+        if not made.issuperset(node.output):
+            nodes.append(type(node).FromString(node.SerializeToString()))
+        made.update(node.output)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model

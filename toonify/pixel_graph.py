@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from toonify.onnx_format import PICTURE, PIXELS
+from toonify.onnx_format import PICTURE, PIXELS, to_halves
 from toonify.styles import Variant
 
 _BACKWARD = 2, 1, 0  # of the channels: RGB to BGR, and back
@@ -21,9 +21,7 @@ def take_pixels(model: ModelProto, variant: Variant, *, halves: bool) -> ModelPr
     """
     model = _copy(model)
     if halves:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-
-        model = convert_float_to_float16(model)
+        model = to_halves(model)
     graph = model.graph
     (photo,), (drawing,) = ([value.name for value in values] for values in (graph.input, graph.output))
     scalar = np.float16 if halves else np.float32

@@ -58,6 +58,7 @@ def _distill(
         tell([*remarks_on(outline(prepared), run, remarks), *rehearse(run)])
         return 0
 
+    context.with_resource(prepared.folder.reserved())
     if resumed is None:  # what is wrong with networks and their weights, before hours of drawing
         rehearsal, _ = make_run(outline(prepared), quiet=quiet)
         if rehearsal.evaluation is not None:

@@ -61,17 +61,19 @@ def prepare(
     from toonify.discover import check_output_folder, find_photos
     from toonify.errors import display
     from toonify.images import FORMAT_OF_SUFFIX
+    from toonify.locks import only_process
     from toonify.prepare.manifest import Options, summary
     from toonify.prepare.survey import survey
     from toonify.prepare.video import VIDEO_SUFFIXES
-    from toonify.prepare.workspace import only_run, open_workspace
+    from toonify.prepare.workspace import open_workspace
     from toonify.runtime import available_cores
 
     options = Options(kind.value, size, _crops(crop), min_size or size, every, hash_distance, seed)
     check_output_folder(output, inputs)
     suffixes = VIDEO_SUFFIXES | FORMAT_OF_SUFFIX.keys()
     found = find_photos(inputs, leave_out=output, drawings=True, suffixes=suffixes)
-    context.with_resource(only_run(output))
+    busy = f"OUT {display(output)} is being prepared by another process; wait for its end"
+    context.with_resource(only_process(output, busy))
     workspace = open_workspace(output, options, overwrite=overwrite)
     known = failed = done = 0
     debug = bool(context.find_root().params["debug"])

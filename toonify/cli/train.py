@@ -48,6 +48,7 @@ def _train(
         if leads:
             if run.evaluation is not None:
                 run.evaluation.open(quiet=quiet)
+            context.with_resource(lined.folder.reserved())
             lined.folder.make()
         distributed.wait()
         train_shown(run, quiet=quiet)

@@ -1,5 +1,6 @@
 """How near a student has come to its teacher on photos that it never learns from."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Agreement:
 
     def rank(self, scores: Mapping[str, float]) -> float:
         """LPIPS, or PSNR upside down."""
-        return scores["lpips"] if self._metric == "lpips" else -scores["psnr"]
+        return scores.get("lpips", math.inf) if self._metric == "lpips" else -scores["psnr"]
 
     def _compare(self, picture: Pixels, wanted: Pixels) -> dict[str, float]:
         scores = {"psnr": _psnr(picture, wanted)}

@@ -43,6 +43,7 @@ from toonify.train.settings import method_settings
 from toonify.train.start import (
     Outline,
     Resumed,
+    check_samples,
     choose_precision,
     describe_folder,
     describe_plan,
@@ -124,7 +125,7 @@ def _targets(
 ) -> Targets:
     manifest = None if resumed is None else read_manifest(folder)
     if manifest is None:
-        pictures = find_pictures(name, flag)
+        pictures = find_pictures(name, flag, leave_out=os.fspath(folder.parent))
         return Targets(flag, folder, Folder(name, pictures), plan_pairs(pictures, folder, look, sizes), None)
     if manifest.weights != look.weights_digest:
         raise UsageError(f"--teacher has other weights than {display(folder)} was drawn with; start a new run")
@@ -197,7 +198,7 @@ def outline(prepared: Preparation) -> Outline:
     def samples() -> Samples:
         if options.sample_photos is not None:
             photos = find_pictures(options.sample_photos, "--sample-photos")
-            return choose_samples(photos, size, grid=grid, measure=measure)
+            return check_samples(choose_samples(photos, size, grid=grid, measure=measure), options)
         shown = folders if held_out is None else held_out.pairs
         drawings = shown.cartoons.pictures
         return choose_samples(shown.photos.pictures, size, wanted=drawings, grid=grid, measure=measure)

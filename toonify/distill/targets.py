@@ -7,7 +7,7 @@ again, so that an interrupted run goes on; manifest.json, written last, lists th
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,20 @@ def plan_pairs(photos: Sequence[Found], folder: Path, look: Look, sizes: Sequenc
         name = job.target.relative_to(folder / DRAWING)
         source = found.path if found.root is None else found.path.relative_to(found.root)
         size = sizes[number % len(sizes)] if sizes else look.options.size
-        tasks.append(Task(job, folder / PHOTO / name, Pair(os.fspath(name), os.fspath(source), size)))
+        pair = Pair(os.fspath(name), os.fspath(source), size)
+        if not _is_utf8(pair.name + pair.source):
+            job = replace(job, problem="its name is not UTF-8, which the list of pairs is; rename it")
+            pair = Pair(display(name), display(source), size)
+        tasks.append(Task(job, folder / PHOTO / name, pair))
     return tasks
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def missing(tasks: Sequence[Task], look: Look) -> int:
@@ -165,7 +177,7 @@ def write_manifest(
 ) -> Manifest:
     """List what was made, and what drew it (`remark`). Raises ToonifyError if nothing was, OSError."""
     failed = {task.pair.source: one.reason for task, one in zip(tasks, outcomes, strict=True) if one.result == "failed"}
-    made = [task.pair for task in tasks if task.pair.source not in failed]
+    made = [task.pair for task, one in zip(tasks, outcomes, strict=True) if one.result != "failed"]
     if not made:
         raise ToonifyError(f"none of the photos can be drawn; the first: {next(iter(failed.values()))}")
     manifest = Manifest(

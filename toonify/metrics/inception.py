@@ -100,7 +100,10 @@ def convert_inception(weights: Path, target: Path) -> None:
     torch.save(read_tensors(weights), trusted)
     trusted.seek(0)
     try:
-        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=trusted)
+        with torch.random.fork_rng(devices=[]):  # or a run of `train` would draw other numbers after it
+            network = FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=trusted
+            )
     except RuntimeError as error:
         raise WeightsError(
             f"{display(weights)} is not FID's Inception network; leave --weights out to fetch it"

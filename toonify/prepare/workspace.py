@@ -6,18 +6,15 @@ is written. Whenever the run ends, the next one takes up the journal or the plan
 """
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
-import tempfile
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 import toonify
 from toonify.errors import ToonifyError, UsageError, describe, display, one_line
@@ -152,27 +149,6 @@ class Workspace:
             for i, entry in enumerate(self.entries)
         ]
         return (*self.settled, *looked_at), moves
-
-
-@contextlib.contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Keep other runs out of `folder` meanwhile: two take each other's squares. Raises UsageError if one is there.
-
-    The lock lies in the system's folder for such files, so that none is left among the pictures. Where that has no
-    locks, runs are not kept apart.
-    """
-    digest = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"toonify-prepare-{digest}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise UsageError(f"OUT {display(folder)} is being prepared by another run; wait for its end") from error
-    except (OSError, NotImplementedError):
-        pass
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def open_workspace(folder: Path, options: Options, *, overwrite: bool = False) -> Workspace:

@@ -46,7 +46,7 @@ def start_names(text: str) -> list[str]:
 
 def licence_note(text: str) -> str:
     """What a card says of `--start-from`: its names, but no paths of the user's machine."""
-    names = [PurePath(name).name for name in start_names(text)]
+    names = [display(PurePath(name).name) for name in start_names(text)]
     return f"It began with the weights of {' and '.join(names)}, whose licence counts, too."
 
 

@@ -1,5 +1,6 @@
 """A run's folder: what is where in it, its checkpoints, and the style that it leaves for convert and export."""
 
+import contextlib
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ from torch import nn
 import toonify
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.files import remove_parts, replacing, write_atomically
+from toonify.locks import only_process
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.styles import Card, FileWeights, Training, Variant, parse_card
@@ -72,6 +74,13 @@ class RunFolder:
             raise UsageError(f"{name} has other files in it, and {display(resumed)} is not of it; give another name")
         hint = "; go on with --resume last, or" if self.checkpoints() else ";"
         raise UsageError(f"{name} has a run or other files in it{hint} give another name")
+
+    def reserved(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from training here meanwhile. Raises UsageError if one does."""
+        name = display(self.path)
+        return only_process(
+            self.path, f"--output {name}: another process trains there; wait for it, or give another name"
+        )
 
     def make(self) -> None:
         """Make the folders of a run that starts or goes on, and tidy up after one that was killed.
@@ -152,7 +161,8 @@ class RunFolder:
         path = self.path / f"{self.name}.json"
         there = list(self.path.glob("*.json"))
         if len(there) == 1:  # the folder may have been renamed, and a folder with two cards is no style
-            (path,) = there
+            with contextlib.suppress(StyleError):  # a file of the user's own: it is left alone
+                return there[0], parse_card(there[0].read_bytes(), str(there[0])).variants
         try:
             return path, parse_card(path.read_bytes(), str(path)).variants
         except (FileNotFoundError, StyleError):  # one that somebody has spoilt is written anew
@@ -201,7 +211,7 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
     variant = trained_variant(method, training, padding=_PADDING, size=options.draw_size or 3 * options.size)
     return Card(
         id=folder.name,
-        title=options.title or folder.path.resolve().name,
+        title=options.title or display(folder.path.resolve().name),
         licence=options.licence,
         licence_note=note,
         attribution=options.attribution,

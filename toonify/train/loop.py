@@ -276,11 +276,12 @@ class _Loop:
         problem = None
         if self._record is not None:
             try:
-                run.folder.save(checkpoint, run.options.keep)
-                if improved:
-                    run.folder.save_best(checkpoint)
+                # The checkpoint last: it says which step was best, and a run that goes on takes its word for it.
                 for variant in run.variants(improved):
                     run.folder.write_style(run.method.kept_generator, self._card(), variant)
+                if improved:
+                    run.folder.save_best(checkpoint)
+                run.folder.save(checkpoint, run.options.keep)
                 self._reporter.on_saved(run.step)
             except OSError as error:
                 problem = self.no_file(error)

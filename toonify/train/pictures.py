@@ -64,14 +64,18 @@ class Folders:
         return min(filter(None, (self.photos, self.cartoons, self.smooth)), key=len)
 
 
-def find_folders(options: Options, *, smoothing: bool, paired: bool) -> Folders:
-    """The pictures that the options name. Raises UsageError for a folder that is not there or has too few."""
-    photos = Folder(options.photos, find_pictures(options.photos, "--photos"))
-    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons"))
+def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_smooth: bool = True) -> Folders:
+    """The pictures that the options name, but what the run itself makes; smoothed ones also where they usually lie.
+
+    Raises UsageError for a folder that is not there or has too few.
+    """
+    photos = Folder(options.photos, find_pictures(options.photos, "--photos", leave_out=options.folder))
+    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons", leave_out=options.folder))
     smooth = None
     if smoothing:
-        name = options.smooth or ("data/smooth" if Path("data/smooth").is_dir() else None)
-        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth"))
+        usual = "data/smooth" if look_for_smooth and Path("data/smooth").is_dir() else None
+        name = options.smooth or usual
+        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth", leave_out=options.folder))
     elif options.smooth is not None:
         raise UsageError("--smooth is for --edge-promoting; add it, or drop --smooth")
     if paired:
@@ -82,12 +86,12 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool) -> Folders:
     return Folders(photos, cartoons, smooth, kind, paired)
 
 
-def find_pictures(name: str, flag: str) -> tuple[Found, ...]:
+def find_pictures(name: str, flag: str, *, leave_out: str | None = None) -> tuple[Found, ...]:
     """The pictures of the folder that an option names. Raises UsageError if there is none."""
     if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise UsageError(f"{flag} {display(name)}: no such folder; `toonify prepare` makes one")
     try:
-        return tuple(find_photos([Path(name)], drawings=True))
+        return tuple(find_photos([Path(name)], drawings=True, leave_out=None if leave_out is None else Path(leave_out)))
     except UsageError as error:
         raise UsageError(f"{flag}: {error}") from error
 

@@ -102,6 +102,12 @@ class Run:
             "method": self.method.state_dict(),
         }
 
+    def _is_judged_otherwise(self, before: Mapping[str, Any]) -> bool:
+        """Whether `train` compares with other pictures or another network; those of `distill` stay in the run."""
+        now = plain(self.options)
+        names = ("eval_photos", "eval_cartoons", "eval_weights")
+        return "eval_cartoons" in now and any(before.get(name) != now.get(name) for name in names)
+
     def load(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint, and return what is not as it was. Raises UsageError if it is of another run."""
         remarks = []
@@ -113,6 +119,9 @@ class Run:
             self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
             if self.folder.best.is_file():  # not where it goes on in another folder
                 self.best = checkpoint["best"]
+            if self.best is not None and self._is_judged_otherwise(checkpoint["options"]):
+                self.best = None
+                remarks.append("it is evaluated otherwise than before, so the best is sought anew")
             if self.options.accumulate == checkpoint["options"].get("accumulate", 1):
                 self.parts = checkpoint["parts"]  # more than that where memory was short
             processes = checkpoint["processes"]

@@ -22,8 +22,8 @@ from toonify.train.begin import begin
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
 from toonify.train.data import batches, steps_per_epoch
 from toonify.train.evaluation import Distances, Evaluation
-from toonify.train.folder import RunFolder, read_checkpoint, style_card
-from toonify.train.options import Kind, Options, RunOptions, make_options
+from toonify.train.folder import RunFolder, plain, read_checkpoint, style_card
+from toonify.train.options import Kind, Options, RunOptions, flag, make_options
 from toonify.train.pictures import Folder, Folders, find_folders, find_pictures
 from toonify.train.plan import Plan
 from toonify.train.run import Run, set_seed
@@ -44,7 +44,7 @@ class Resumed:
     @property
     def output(self) -> Path:
         """The folder that the checkpoint lies in."""
-        return self.path.parent.parent
+        return self.path.resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,17 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
     if distributed.rank() == 0:  # which may have made it when another process looks
         folder.check(None if resumed is None else resumed.path)
     smoothing = isinstance(settings, GameSettings) and settings.edge_promoting
-    folders = find_folders(options, smoothing=smoothing, paired=kind.paired)
+    # A folder of smoothed pictures that came later is not the run's.
+    is_new = resumed is None or "smooth" in resumed.checkpoint["pictures"]
+    folders = find_folders(options, smoothing=smoothing, paired=kind.paired, look_for_smooth=is_new)
     if resumed is not None:
         _check_moved(folders, resumed)
     plan = make_plan(options, settings, folders)
     if (options.eval_photos is None) != (options.eval_cartoons is None):
         raise UsageError("--eval-photos and --eval-cartoons go together; give both, or neither")
-    if options.eval_photos is None and options.eval_weights is not None:
-        raise UsageError("--eval-weights is for --eval-photos and --eval-cartoons; give them, or drop it")
+    for name in ("eval_weights", "eval_every", "eval_metric"):
+        if options.eval_photos is None and name in plain(options):
+            raise UsageError(f"{flag(name)} is for --eval-photos and --eval-cartoons; give them, or drop it")
     evaluation = None if options.eval_photos is None else Distances(options)
     photos = folders.photos.pictures if evaluation is None else evaluation.photos
     if options.sample_photos is not None:
@@ -113,12 +116,20 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
 
     def samples() -> Samples:
         is_paired = kind.paired and photos is folders.photos.pictures
-        return choose_samples(photos, options.size, wanted=folders.cartoons.pictures if is_paired else ())
+        chosen = choose_samples(photos, options.size, wanted=folders.cartoons.pictures if is_paired else ())
+        return check_samples(chosen, options)
 
     def card(method: Method, training: Training) -> Card:
         return style_card(folder, method, options, training)
 
     return Outline(options, settings, folder, folders, precision, plan, samples, evaluation, resumed, card)
+
+
+def check_samples(chosen: Samples, options: RunOptions) -> Samples:
+    """Raise UsageError if none of the photos that were to be shown can be read."""
+    if options.sample_photos is not None and not len(chosen.photos):
+        raise UsageError(f"--sample-photos {display(options.sample_photos)}: none of its pictures can be read")
+    return chosen
 
 
 def make_plan(options: RunOptions, settings: Settings, folders: Folders) -> Plan:
