@@ -1,6 +1,7 @@
 """A network that draws a picture tile by tile, and gives what it would give for the whole frame."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,23 +69,51 @@ class TiledNetwork:
                         value = self._anatomy.value(name)
                         stores.open(name, height // value.unit, width // value.unit, value.channels)
                 self._network = self._open(sweep)
-                measured = {name: Statistics() for name in sweep.measures}
-                tiles = list(frame.tiles(tile))
-                for box in tiles:
-                    outer = box.widened(sweep.halo).common(frame)
-                    inputs = known | self._places(box, outer) | self._read(sweep, outer, read, stores)
-                    made = self._run(self._network, inputs, last=box is tiles[-1])
-                    self._write(sweep, box, made, write, stores)
-                    for name, statistics in measured.items():
-                        high, wide = box.at(self._anatomy.value(name).unit).size
-                        statistics.add(high * wide, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
-                known |= self._affine(measured)
+                known |= self._affine(self._sweep(sweep, list(frame.tiles(tile)), frame, known, read, write, stores))
                 later = {name for each in self.sweeps[number + 1 :] for name in each.reads}
                 for name in stores.names - later:
                     stores.close(name)
         finally:
             self._network = None
             stores.close_all()
+
+    def _sweep(
+        self,
+        sweep: Sweep,
+        tiles: list[Box],
+        frame: Box,
+        known: dict[str, Floats],
+        read: ReadTile,
+        write: WriteTile,
+        stores: Stores,
+    ) -> dict[str, Statistics]:
+        """Run the sweep's network over all tiles, and return what it has measured of the whole frame.
+
+        One tile ahead is read and one behind is written meanwhile, which keeps a core busy that would wait.
+        """
+        assert self._network is not None  # noqa: S101 - `draw` has opened it
+        measured = {name: Statistics() for name in sweep.measures}
+
+        def inputs(box: Box) -> dict[str, Array]:
+            outer = box.widened(sweep.halo).common(frame)
+            return known | self._places(box, outer) | self._read(sweep, outer, read, stores)
+
+        with ThreadPoolExecutor(1) as aside:
+            ahead = [aside.submit(inputs, tiles[0])]
+            behind: list[Future[None]] = []
+            for box, after in zip(tiles, [*tiles[1:], None], strict=True):
+                given = ahead.pop().result()
+                if after is not None:
+                    ahead.append(aside.submit(inputs, after))
+                made = self._run(self._network, given, last=after is None)
+                if behind:
+                    behind.pop().result()
+                behind.append(aside.submit(self._write, sweep, box, made, write, stores))
+                for name, statistics in measured.items():
+                    high, wide = box.at(self._anatomy.value(name).unit).size
+                    statistics.add(high * wide, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
+            behind.pop().result()
+        return measured
 
     def cancel(self) -> None:
         """End the `draw` that runs in another thread, as soon as the engine can. No other can begin after."""
