@@ -125,7 +125,7 @@ def _targets(
 ) -> Targets:
     manifest = None if resumed is None else read_manifest(folder)
     if manifest is None:
-        pictures = find_pictures(name, flag, leave_out=os.fspath(folder.parent))
+        pictures = find_pictures(name, flag, leave_out=folder.parent)
         return Targets(flag, folder, Folder(name, pictures), plan_pairs(pictures, folder, look, sizes), None)
     if manifest.weights != look.weights_digest:
         raise UsageError(f"--teacher has other weights than {display(folder)} was drawn with; start a new run")

@@ -69,13 +69,13 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_sm
 
     Raises UsageError for a folder that is not there or has too few.
     """
-    photos = Folder(options.photos, find_pictures(options.photos, "--photos", leave_out=options.folder))
-    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons", leave_out=options.folder))
+    own = Path(options.folder)
+    photos = Folder(options.photos, find_pictures(options.photos, "--photos", leave_out=own))
+    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons", leave_out=own))
     smooth = None
     if smoothing:
-        usual = "data/smooth" if look_for_smooth and Path("data/smooth").is_dir() else None
-        name = options.smooth or usual
-        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth", leave_out=options.folder))
+        name = options.smooth or ("data/smooth" if look_for_smooth and Path("data/smooth").is_dir() else None)
+        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth", leave_out=own))
     elif options.smooth is not None:
         raise UsageError("--smooth is for --edge-promoting; add it, or drop --smooth")
     if paired:
@@ -86,12 +86,12 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_sm
     return Folders(photos, cartoons, smooth, kind, paired)
 
 
-def find_pictures(name: str, flag: str, *, leave_out: str | None = None) -> tuple[Found, ...]:
+def find_pictures(name: str, flag: str, *, leave_out: Path | None = None) -> tuple[Found, ...]:
     """The pictures of the folder that an option names. Raises UsageError if there is none."""
     if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise UsageError(f"{flag} {display(name)}: no such folder; `toonify prepare` makes one")
     try:
-        return tuple(find_photos([Path(name)], drawings=True, leave_out=None if leave_out is None else Path(leave_out)))
+        return tuple(find_photos([Path(name)], drawings=True, leave_out=leave_out))
     except UsageError as error:
         raise UsageError(f"{flag}: {error}") from error
 
