@@ -1,7 +1,6 @@
 """A network that draws a picture tile by tile, and gives what it would give for the whole frame."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from toonify.arrays import Floats
 from toonify.boxes import Box
 from toonify.onnx_format import read_model
+from toonify.pipeline import run_stages
 from toonify.runtime import Array, OnnxNetwork
 from toonify.tiles.anatomy import NORM, dissect
 from toonify.tiles.plan import Sweep, plan_sweeps
@@ -89,30 +89,29 @@ class TiledNetwork:
     ) -> dict[str, Statistics]:
         """Run the sweep's network over all tiles, and return what it has measured of the whole frame.
 
-        One tile ahead is read and one behind is written meanwhile, which keeps a core busy that would wait.
+        Tiles ahead are read and one behind is written meanwhile, which keeps a core busy that would wait.
         """
-        assert self._network is not None  # noqa: S101 - `draw` has opened it
+        network = self._network
+        assert network is not None  # noqa: S101 - `draw` has opened it
         measured = {name: Statistics() for name in sweep.measures}
 
-        def inputs(box: Box) -> dict[str, Array]:
+        def take(box: Box) -> tuple[Box, dict[str, Array]]:
             outer = box.widened(sweep.halo).common(frame)
-            return known | self._places(box, outer) | self._read(sweep, outer, read, stores)
+            return box, known | self._places(box, outer) | self._read(sweep, outer, read, stores)
 
-        with ThreadPoolExecutor(1) as aside:
-            ahead = [aside.submit(inputs, tiles[0])]
-            behind: list[Future[None]] = []
-            for box, after in zip(tiles, [*tiles[1:], None], strict=True):
-                given = ahead.pop().result()
-                if after is not None:
-                    ahead.append(aside.submit(inputs, after))
-                made = self._run(self._network, given, last=after is None)
-                if behind:
-                    behind.pop().result()
-                behind.append(aside.submit(self._write, sweep, box, made, write, stores))
-                for name, statistics in measured.items():
-                    high, wide = box.at(self._anatomy.value(name).unit).size
-                    statistics.add(high * wide, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
-            behind.pop().result()
+        def run(taken: tuple[Box, dict[str, Array]]) -> tuple[Box, dict[str, Array]]:
+            box, inputs = taken
+            return box, self._run(network, inputs, last=box is tiles[-1])
+
+        def keep(run: tuple[Box, dict[str, Array]]) -> None:
+            box, made = run
+            self._write(sweep, box, made, write, stores)
+            for name, statistics in measured.items():
+                high, wide = box.at(self._anatomy.value(name).unit).size
+                statistics.add(high * wide, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
+
+        for _ in run_stages(tiles, [take, run, keep]):
+            pass
         return measured
 
     def cancel(self) -> None:
