@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,13 +12,16 @@ import pytest
 from PIL import Image
 
 from toonify import cuda_generator, load_style, network
-from toonify.arrays import Floats, Pixels, psnr
+from toonify.arrays import Floats, Halves, Pixels, psnr
 from toonify.cli import main
 from toonify.cuda_generator import CudaGenerator
 from toonify.errors import DeviceError, UsageError
 from toonify.pixel_graph import take_pixels
 from toonify.runtime import OnnxGenerator, OnnxNetwork, Precision
 from toonify.styles import FileWeights, Variant
+from toonify.tiles import TiledNetwork
+from toonify.tiles.plan import Sweep
+from toonify.tiles.segment import segment
 
 
 def photo(height: int = 48, width: int = 64, seed: int = 0) -> Pixels:
@@ -206,6 +210,12 @@ def as_if_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         def _open(self, device: str) -> OnnxNetwork:
             return super()._open("cpu")
 
+    class InTilesOnCpu(TiledNetwork):
+        def _open(self, sweep: Sweep) -> OnnxNetwork:
+            model = segment(self._model, self._anatomy, sweep)  # as CUDA gets it
+            return OnnxNetwork(model.SerializeToString(), "cpu")
+
+    monkeypatch.setattr("toonify.tiles.TiledNetwork", InTilesOnCpu)
     monkeypatch.setattr("toonify.drawing_engine.CudaGenerator", OnCpu)
     monkeypatch.setattr(
         "toonify.drawing_engine.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
@@ -259,6 +269,88 @@ def test_a_device_that_draws_otherwise_is_left_aside(
             load_style(str(tiny_onnx), device="cuda", precision=precision, quiet=True)
     with pytest.raises(DeviceError, match="--precision fp16 does not suit"):  # what was asked for is not passed over
         load_style(str(tiny_onnx), precision="fp16", quiet=True)
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+@pytest.mark.parametrize("late", ["half drawn", "of the drawing before"])
+def test_a_device_whose_drawings_are_read_too_early_is_left_aside(
+    late: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As page-locked memory was seen to be on a GPU, whose first drawing was whole."""
+    real, before = CudaGenerator.draw, dict[int, Halves]()
+
+    def draw(self: CudaGenerator, pixels: Pixels) -> Halves:
+        drawn = real(self, pixels)
+        result = drawn.copy()
+        if late == "half drawn" and before:
+            result[len(result) // 2 :] = 0
+        elif id(self) in before:
+            result = before[id(self)]
+        before[id(self)] = drawn
+        return result
+
+    monkeypatch.setattr(CudaGenerator, "draw", draw)
+    assert load_style(str(tiny_onnx), quiet=True).engine.device == "cpu"
+    assert "dB from the CPU's drawing" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+def test_tiles_on_cuda_are_those_of_the_cpu(tiny_onnx: Path) -> None:
+    expected = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full")(photo(150, 210))
+    style = load_style(str(tiny_onnx), device="cuda", quiet=True, size="full", tile=64)
+    assert style.engine.device == "cuda"
+    assert psnr(style(photo(150, 210)), expected, peak=255) > 50
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+@pytest.mark.parametrize("fault", ["blank", "an error", "no memory"])
+def test_a_device_that_draws_tiles_otherwise_is_left_aside(
+    fault: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full", tile=64)(photo(150, 210))
+    real = TiledNetwork._run
+
+    def run(self: TiledNetwork, *args: Any, **options: Any) -> dict[str, Any]:
+        if self.device == "cuda" and fault != "blank":
+            raise MemoryError if fault == "no memory" else RuntimeError("CUDNN_STATUS_NOT_SUPPORTED")
+        made = real(self, *args, **options)
+        return {name: value * value.dtype.type(0) if self.device == "cuda" else value for name, value in made.items()}
+
+    monkeypatch.setattr(TiledNetwork, "_run", run)
+    style = load_style(str(tiny_onnx), quiet=True, size="full", tile=64)
+    assert style.engine.device == "cpu" and np.array_equal(style(photo(150, 210)), expected)
+    said = capsys.readouterr().err
+    assert said.startswith("CUDA left aside for tiles: CUDA does not suit") and said.count("\n") == 1
+    with pytest.raises(DeviceError, match=r"does not suit .* in tiles.*; type --device cpu"):
+        load_style(str(tiny_onnx), device="cuda", quiet=True, tile=64)
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+def test_a_photo_too_large_for_the_gpu_goes_to_the_cpu_where_the_gpu_has_no_tiles_for_it(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full")(photo(150, 210))
+    real_draw, real_run = CudaGenerator.draw, TiledNetwork._run
+
+    def draw(self: CudaGenerator, pixels: Pixels) -> Halves:
+        if pixels.size > 200 * 300 * 3:
+            raise MemoryError
+        return real_draw(self, pixels)
+
+    def run(self: TiledNetwork, *args: Any, **options: Any) -> dict[str, Any]:
+        if self.device == "cuda":
+            raise MemoryError
+        return real_run(self, *args, **options)
+
+    monkeypatch.setattr(CudaGenerator, "draw", draw)
+    monkeypatch.setattr(TiledNetwork, "_run", run)
+    style = load_style(str(tiny_onnx), quiet=True, size="full")
+    assert style.engine.device == "cuda"
+    large = np.ascontiguousarray(np.tile(photo(150, 210), (2, 2, 1)))
+    whole = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full", tile="off")(large)
+    assert np.abs(style(large).astype(int) - whole).max() <= 1
+    assert "CUDA left aside for tiles" in capsys.readouterr().err
+    assert psnr(style(photo(150, 210)), expected, peak=255) > 50
 
 
 def test_a_precision_that_cannot_be_had_is_refused(tiny_onnx: Path) -> None:

@@ -5,6 +5,7 @@ from PIL import Image
 from toonify import finish as module
 from toonify.arrays import to_floats, to_pixels
 from toonify.color import keep_color, saturate
+from toonify.errors import ImageError
 from toonify.finish import Colors, finish
 
 PHOTO = np.asarray(
@@ -69,3 +70,13 @@ def test_other_sizes_than_the_drawings(size: tuple[int, int]) -> None:
         size == (1, 1)
         or np.abs(shrunk - np.asarray(Image.fromarray(expected).resize((18, 12), Image.Resampling.BOX))).mean() < 4
     )
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+@pytest.mark.parametrize("full", [PHOTO, PHOTO[::2, ::2]])
+def test_what_are_no_numbers_is_refused(number: float, kind: type, full: np.ndarray) -> None:
+    drawing = DRAWING.astype(kind)
+    drawing[-1, -1, -1] = number
+    with pytest.raises(ImageError, match="not of finite numbers"):
+        finish(drawing, PHOTO, full, Colors(1, 1.25), detail=0, strength=1)

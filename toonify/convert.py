@@ -19,6 +19,7 @@ from toonify.batch import Outcome as Outcome  # what `convert` yields is part of
 from toonify.batch import guard, make_writable, making_note, open_source, write_output
 from toonify.discover import Job
 from toonify.drawing import Look, Sketch, Style
+from toonify.drawing_engine import DRAWERS_ON_CUDA
 from toonify.errors import ImageError, ToonifyError, UsageError, display
 from toonify.files import write_atomically
 from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
@@ -77,9 +78,8 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
         memory.close()
         style.cancel()
 
-    # A network uses all cores, but beyond some it gains little; to decode and to encode takes one core each. A GPU is
-    # idle while a picture travels: one more is to be there then.
-    drawers = 2 if style.engine.device == "cuda" else max(1, cores // 16)
+    # A network uses all cores, but beyond some it gains little; to decode and to encode takes one core each.
+    drawers = DRAWERS_ON_CUDA if style.engine.device == "cuda" else max(1, cores // 16)
     workers = [max(1, cores // 4), drawers, max(1, cores // 2)]
     return run_stages(jobs, stages, workers=workers, on_stop=stop)
 

@@ -9,10 +9,10 @@ from PIL import Image
 
 from toonify.arrays import Floats, Halves, Pixels
 from toonify.drawer import Drawer, Tile, check_tile
-from toonify.drawing_engine import open_for_drawing
+from toonify.drawing_engine import open_for_drawing, open_tiled
 from toonify.errors import DownloadError, UsageError
 from toonify.finish import Colors, finish
-from toonify.generators import open_tiled, variants_to_try, weights_digest
+from toonify.generators import variants_to_try, weights_digest
 from toonify.images import photo_from_image
 from toonify.resize import fit_long_side, resize
 from toonify.runtime import Backend, Device, Engine, Precision, ran_on
@@ -234,7 +234,7 @@ def _load(look: Look, *, device: Device, backend: Backend, precision: Precision,
     generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
         generator = open_for_drawing(*place, backend=backend, device=device, precision=precision, quiet=quiet)
-        place_of_tiles = "cuda" if generator.device == "cuda" else "cpu"
+        place_of_tiles = device if generator.device == "cuda" else "cpu"
     drawer = Drawer(
         generator,
         look.variant,

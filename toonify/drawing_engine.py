@@ -1,17 +1,28 @@
-"""The engine that draws a style's photos quickest here, and whether it draws them right."""
+"""The engines that draw a style's photos quickest here, at once and in tiles, and whether they draw them right."""
 
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from toonify import network
-from toonify.arrays import psnr
+from toonify.arrays import Floats, Halves, Pixels, psnr
 from toonify.cuda_generator import CudaGenerator
 from toonify.errors import DeviceError, one_line
 from toonify.generators import check_pixels, onnx_file, open_generator
 from toonify.onnx_format import read_model
 from toonify.runtime import Backend, Device, Generator, OnnxGenerator, Precision, choose_device
-from toonify.styles import LocatedStyle
+from toonify.styles import LocatedStyle, Variant
 
+if TYPE_CHECKING:
+    from toonify.tiles import TiledNetwork
+
+DRAWERS_ON_CUDA = 2  # threads: a GPU is idle while a picture travels, and one more is to be there then
 MIN_PSNR_ON_CUDA = 50.0  # dB, of a drawing there against the CPU's in float32: less than a grey level of difference
+_CHECK_TILE = 96  # pixels: the check photo of 288 x 192 in six tiles
 
 
 def open_for_drawing(
@@ -51,14 +62,13 @@ def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, qu
     path = onnx_file(style, variant, "cuda", quiet=quiet)
     model = read_model(path)
     _, chosen = style.variant(variant)
-    pixels = check_pixels(chosen)
-    expected = network.draw(pixels, OnnxGenerator(path, "cpu"), chosen, padding=0)
+    pixels, expected = check_pixels(chosen), _drawn_by_cpu(path, chosen)
     why = "it cannot be turned into float16"
     for arithmetic in ["float16"] * (precision != "fp32") + ["float32"] * (precision != "fp16"):
         try:
             taking = take_pixels(model, chosen, halves=arithmetic == "float16")
             opened = CudaGenerator(taking.SerializeToString(), arithmetic)
-            agreement = psnr(opened.draw(pixels), expected, peak=1)
+            agreement = _least_agreement(opened.draw, pixels, expected)
         except DeviceError:
             raise
         except Exception as error:  # neither the conversion nor onnxruntime has errors of its own
@@ -69,3 +79,63 @@ def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, qu
         why = f"in {arithmetic} it draws the check photo {agreement:.0f} dB from the CPU's drawing"
     what = "--precision fp16" if precision == "fp16" else "CUDA"
     raise DeviceError(f"{what} does not suit {style.card.id} ({variant}): {why}; drop it, or type --device cpu")
+
+
+def open_tiled(style: LocatedStyle, variant: str, *, device: Device = "auto", quiet: bool = False) -> "TiledNetwork":
+    """The network of a variant, for pictures that are drawn in tiles.
+
+    It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device; on CUDA it
+    has drawn the check photo as the CPU does. Raises StyleError (and DownloadError) if it cannot be had, TilingError if
+    it cannot be cut, DeviceError.
+    """
+    from toonify.tiles import TiledNetwork
+
+    path = onnx_file(style, variant, "cuda", quiet=quiet)
+    if choose_device(device, "onnx") == "cuda":
+        try:
+            return _open_tiled_on_cuda(style, variant, path)
+        except DeviceError as error:
+            if device != "auto":
+                raise
+            print(f"CUDA left aside for tiles: {error}", file=sys.stderr)
+    return TiledNetwork(path, "cpu")
+
+
+def _open_tiled_on_cuda(style: LocatedStyle, variant: str, path: Path) -> "TiledNetwork":
+    from toonify.tiles import TiledNetwork
+
+    opened = TiledNetwork(path, "cuda")
+    _, chosen = style.variant(variant)
+    side = _CHECK_TILE + -_CHECK_TILE % opened.multiple
+    expected = _drawn_by_cpu(path, chosen)
+    try:
+        drawing = network.draw_in_tiles(check_pixels(chosen), opened, chosen, padding=0, tile=side)
+    except Exception as error:  # onnxruntime's errors have no classes of their own
+        why = f"in tiles: {one_line(error)[:200]}"
+    else:
+        agreement = psnr(drawing, expected, peak=1)
+        if agreement >= MIN_PSNR_ON_CUDA:
+            return opened
+        why = f"in tiles it draws the check photo {agreement:.0f} dB from the CPU's drawing"
+    raise DeviceError(f"CUDA does not suit {style.card.id} ({variant}): {why}; type --device cpu")
+
+
+def _drawn_by_cpu(path: Path, variant: Variant) -> Floats | Halves:
+    """The check photo as the plain network draws it at once in float32."""
+    return network.draw(check_pixels(variant), OnnxGenerator(path, "cpu"), variant, padding=0)
+
+
+def _least_agreement(draw: Callable[[Pixels], Halves], pixels: Pixels, expected: Floats | Halves) -> float:
+    """The least of several drawings' agreement with what is expected, in dB.
+
+    They are made as `convert` makes them, in several threads that do not wait for each other, and with another picture
+    between two of the same, so that what is not there yet when it is read, or is of an earlier drawing, shows.
+    """
+
+    def compare(_: int) -> list[float]:
+        first = draw(pixels)
+        draw(np.zeros_like(pixels))
+        return [psnr(drawing, expected, peak=1) for drawing in (first, draw(pixels))]
+
+    with ThreadPoolExecutor(DRAWERS_ON_CUDA) as threads:
+        return float(np.min(list(threads.map(compare, range(DRAWERS_ON_CUDA)))))

@@ -8,6 +8,7 @@ import numpy as np
 
 from toonify.arrays import Floats, Halves, Pixels, to_floats, to_pixels
 from toonify.color import ColorModel, color_model, saturate
+from toonify.errors import ImageError
 from toonify.resize import blend, enlarge, fit_long_side, resize, upsample
 
 _MODEL_SIDE = 1024  # pixels: colours are compared at no more than that; what is compared are low frequencies
@@ -29,8 +30,14 @@ def finish(
 
     drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; `detail` and `strength` are
     those of `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes differ.
+    Raises ImageError if the drawing is not one of finite numbers, which would come out black.
     """
     height, width = full.shape[:2]
+    if not all(np.isfinite(drawing[rows]).all() for rows in strips(*drawing.shape[:2])):
+        raise ImageError(
+            "what the network draws is not of finite numbers: float16 is too small for it (type --precision fp32 and "
+            "--tile off), or its weights are spoilt"
+        )
     corrected_rows = _Correction(drawing, small, colors)
     if drawing.shape == full.shape:
         out = np.empty_like(full)

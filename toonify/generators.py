@@ -21,8 +21,6 @@ from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipp
 if TYPE_CHECKING:
     from torch import nn
 
-    from toonify.tiles import TiledNetwork
-
 
 def open_generator(
     style: LocatedStyle, variant: str, *, backend: Backend = "onnx", device: Device = "auto", quiet: bool = False
@@ -124,24 +122,6 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def open_tiled(style: LocatedStyle, variant: str, *, device: Device, quiet: bool = False) -> "TiledNetwork":
-    """The network of a variant, for pictures that are drawn in tiles.
-
-    It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device. Raises
-    StyleError (and DownloadError) if it cannot be had, TilingError if it cannot be cut, DeviceError.
-    """
-    from toonify.tiles import TiledNetwork
-
-    path = onnx_file(style, variant, "cuda", quiet=quiet)
-    try:
-        return TiledNetwork(path, choose_device(device, "onnx"))
-    except DeviceError as error:
-        if device != "auto":
-            raise
-        print(f"CUDA left aside: {error}", file=sys.stderr)
-        return TiledNetwork(path, "cpu")
 
 
 def cached_onnx(style: LocatedStyle, variant: str, device: str) -> Path:
