@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import toonify.resize
 from toonify.arrays import to_floats
-from toonify.resize import fit_long_side, resize, upsample
+from toonify.resize import Enlarged, fit_long_side, resize, upsample
 
 
 def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -68,13 +68,14 @@ def test_resizing_keeps_colours_and_channels(size):
 # --- upsample ---
 
 
-def test_strips_leave_no_trace(monkeypatch):
+def test_tiles_leave_no_trace(monkeypatch):
     full = photo(150, 110)
     small = shrink(full, 60)
     drawing = to_floats(photo(*small.shape[:2], seed=1))
     whole = upsample(drawing, small, full)
-    for rows in (1, 7, 64, 1000):
-        monkeypatch.setattr(toonify.resize, "_STRIP", rows)
+    for rows, columns in itertools.product((1, 7, 64, 1000), (3, 100, 512)):
+        monkeypatch.setattr(toonify.resize, "_ROWS", rows)
+        monkeypatch.setattr(toonify.resize, "_COLUMNS", columns)
         off = np.abs(upsample(drawing, small, full).astype(int) - whole)
         assert off.max() <= 1 and off.mean() < 1e-4  # sums of float32 may differ in their last bit
 
@@ -228,7 +229,7 @@ def test_enlarging_agrees_with_opencvs(source, target, method):
     values = to_floats(photo(*source))
     expected = cv2.resize(values, target[::-1], interpolation=method)
     planes = np.ascontiguousarray(values.transpose(2, 0, 1))
-    enlarged = toonify.resize.enlarge(planes, slice(0, target[0]), *target, method)
+    enlarged = Enlarged(planes, slice(0, target[0]), *target, method).columns()
     assert np.abs(enlarged.transpose(1, 2, 0) - expected)[4:-4].max() < 1e-4
-    part = toonify.resize.enlarge(planes, slice(11, 29), *target, method)
-    assert np.abs(part - enlarged[:, 11:29]).max() < 1e-6
+    part = Enlarged(planes, slice(11, 29), *target, method).columns(slice(5, 50))
+    assert np.abs(part - enlarged[:, 11:29, 5:50]).max() < 1e-6

@@ -78,9 +78,10 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Ou
         memory.close()
         style.cancel()
 
-    # A network uses all cores, but beyond some it gains little; to decode and to encode takes one core each.
+    # A network uses all cores, but beyond some it gains little, and beside a small one it is the finishing that takes
+    # most of the time: more than one core, or others are idle.
     drawers = DRAWERS_ON_CUDA if style.engine.device == "cuda" else max(1, cores // 16)
-    workers = [max(1, cores // 4), drawers, max(1, cores // 2)]
+    workers = [max(1, cores // 4), drawers, cores // 2 + 1]
     return run_stages(jobs, stages, workers=workers, on_stop=stop)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from toonify.arrays import Floats, Halves, Pixels, to_floats, to_pixels
 from toonify.color import ColorModel, color_model, saturate
 from toonify.errors import ImageError
-from toonify.resize import blend, enlarge, fit_long_side, resize, upsample
+from toonify.resize import Enlarged, blend, fit_long_side, resize, upsample
 
 _MODEL_SIDE = 1024  # pixels: colours are compared at no more than that; what is compared are low frequencies
 _STRIP_PIXELS = 1 << 20  # of a picture that are worked on at once, which bounds the memory in float32
@@ -86,13 +86,13 @@ class _Correction:
             model = _model(drawing, small)
             self._middle = model.middle
             both = np.concatenate([model.gain, model.offset], axis=2)
-            self._planes = np.ascontiguousarray(both.transpose(2, 0, 1))  # as `enlarge` takes them
+            self._planes = np.ascontiguousarray(both.transpose(2, 0, 1))  # as `Enlarged` takes them
 
     def __call__(self, rows: slice) -> Floats:
         strip = np.asarray(self._drawing[rows], np.float32)
         if self._colors.keep:
             height, width = self._drawing.shape[:2]
-            planes = enlarge(self._planes, rows, height, width, cv2.INTER_LINEAR)
+            planes = Enlarged(self._planes, rows, height, width, cv2.INTER_LINEAR).columns()
             gain, offset = (np.asarray(cv2.merge(list(half)), np.float32) for half in (planes[:3], planes[3:]))
             lack = ColorModel(gain, offset, self._middle).lack(to_floats(self._small[rows]))
             strip = strip + np.float32(self._colors.keep) * lack

@@ -1,12 +1,15 @@
 """Sizes: down to where a style is drawn, and back up to the photo's own, along the photo's edges."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from toonify.arrays import Floats, Pixels, to_floats, to_pixels
 from toonify.color import grey, guided_coefficients
 
-_STRIP = 32  # rows of the full-size picture worked on at once, which bounds the memory in float32
+# Rows and columns of the full-size picture worked on at once: so few that all that belongs to them stays in the cache.
+_ROWS, _COLUMNS = 64, 512
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _FAINT = 0.04  # half the difference to its neighbours at which a pixel gets half the crispness
 
@@ -53,11 +56,14 @@ def upsample(drawing: Floats, small: Pixels, full: Pixels, *, detail: float = 0.
         return to_pixels(blend(drawing, full, strength))
     model = _Model(np.clip(drawing, 0, 1), grey(to_floats(small)), max(height, width) / max(h, w))
     out = np.empty_like(full)
-    for top in range(0, height, _STRIP):
-        rows = slice(top, min(top + _STRIP, height))
-        photo = full[rows]
-        strip = model.enlarge(rows, photo, height, width, np.float32(detail))
-        out[rows] = to_pixels(blend(strip, photo, strength))
+    for top in range(0, height, _ROWS):
+        rows = slice(top, min(top + _ROWS, height))
+        strip = model.strip(rows, height, width)
+        for left in range(0, width, _COLUMNS):
+            columns = slice(left, min(left + _COLUMNS, width))
+            photo = full[rows, columns]
+            tile = strip.tile(columns, photo, np.float32(detail))
+            out[rows, columns] = to_pixels(blend(tile, photo, strength))
     return out
 
 
@@ -89,44 +95,74 @@ class _Model:
             [*middles, *reaches, np.clip(gain[..., 0], 0, 1), crispness, lows[3], highs[3]], np.float32
         )
 
-    def enlarge(self, rows: slice, photo: Pixels, height: int, width: int, detail: np.float32) -> Floats:
-        """The rows `rows` of the result, which is height x width; `photo` is those rows of the full photo."""
-        smooth = enlarge(self.smooth, rows, height, width, cv2.INTER_CUBIC)
-        linear = enlarge(self.linear, rows, height, width, cv2.INTER_LINEAR)
+    def strip(self, rows: slice, height: int, width: int) -> "_Strip":
+        """The rows `rows` of the result, which is height x width."""
+        return _Strip(
+            Enlarged(self.smooth, rows, height, width, cv2.INTER_CUBIC),
+            Enlarged(self.linear, rows, height, width, cv2.INTER_LINEAR),
+            self.slope,
+        )
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """Some rows of the result, and what they are made of."""
+
+    smooth: "Enlarged"
+    linear: "Enlarged"
+    slope: np.float32
+
+    def tile(self, columns: slice, photo: Pixels, detail: np.float32) -> Floats:
+        """The columns `columns` of these rows; `photo` is that part of the full photo."""
+        smooth, linear = self.smooth.columns(columns), self.linear.columns(columns)
         colors, small = smooth[:3], smooth[3]
         middle, reach, (gain, crispness, darkest, brightest) = linear[:3], linear[3:6], linear[6:]
         luma = grey(to_floats(photo))
         within = np.minimum(np.maximum(luma, darkest), brightest)
+        rest = gain * (luma - within)
+        if detail:
+            rest += detail * (1 - gain) * (luma - small)
 
-        colors += gain * (within - small) - middle
-        np.minimum(np.maximum(colors, -reach, out=colors), reach, out=colors)
-        pushed = np.minimum(np.maximum(colors * self.slope, -reach), reach)
-        ratio = pushed / np.maximum(reach, np.float32(1e-6), out=reach)
-        pushed *= np.float32(1.5) - np.float32(0.5) * ratio * ratio  # smoothstep, from -reach to reach
+        colors -= middle
+        colors += gain * (within - small)
+        lowest = -reach
+        np.minimum(np.maximum(colors, lowest, out=colors), reach, out=colors)
+        pushed = colors * self.slope
+        np.minimum(np.maximum(pushed, lowest, out=pushed), reach, out=pushed)
+        ratio = np.divide(pushed, np.maximum(reach, np.float32(1e-6), out=reach), out=lowest)
+        ratio *= ratio
+        ratio *= np.float32(-0.5)
+        ratio += np.float32(1.5)
+        pushed *= ratio  # smoothstep, from -reach to reach
         pushed -= colors
         pushed *= crispness
         colors += pushed
         colors += middle
-        rest = gain * (luma - within)
-        if detail:
-            rest += detail * (1 - gain) * (luma - small)
         colors += rest
         return np.asarray(cv2.merge(list(colors)), np.float32)
 
 
-def enlarge(planes: Floats, rows: slice, height: int, width: int, method: int) -> Floats:
+class Enlarged:
     """The rows `rows` of C x h x w `planes` resampled to height x width, as if the whole had been.
 
     `method` is OpenCV's INTER_CUBIC or INTER_LINEAR.
     """
-    if planes.shape[1:] == (height, width):
-        return planes[:, rows]
-    first, weights = _weights(rows, planes.shape[1], height, method)
-    count = weights.shape[1]
-    wide = np.empty((len(planes), count, width), np.float32)
-    for plane, target in zip(planes, wide, strict=True):
-        cv2.resize(plane[first : first + count], (width, count), dst=target, interpolation=method)
-    return np.asarray(np.matmul(weights, wide), np.float32)
+
+    def __init__(self, planes: Floats, rows: slice, height: int, width: int, method: int) -> None:
+        self._weights: Floats | None = None
+        if planes.shape[1:] == (height, width):
+            self._wide = planes[:, rows]
+            return
+        first, self._weights = _weights(rows, planes.shape[1], height, method)
+        count = self._weights.shape[1]
+        self._wide = np.empty((len(planes), count, width), np.float32)
+        for plane, target in zip(planes, self._wide, strict=True):
+            cv2.resize(plane[first : first + count], (width, count), dst=target, interpolation=method)
+
+    def columns(self, columns: slice = slice(None)) -> Floats:
+        """Some columns, or all of them."""
+        wide = self._wide[:, :, columns]
+        return wide if self._weights is None else np.asarray(np.matmul(self._weights, wide), np.float32)
 
 
 def _weights(rows: slice, h: int, height: int, method: int) -> tuple[int, Floats]:

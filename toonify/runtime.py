@@ -20,6 +20,8 @@ Backend = Literal["onnx", "torch", "openvino", "coreml", "directml", "tensorrt"]
 Precision = Literal["auto", "fp32", "fp16"]
 Array = NDArray[Any]
 
+_FEW_CORES = 4
+
 
 @dataclass(frozen=True)
 class RanOn:
@@ -177,8 +179,12 @@ def _open_session(source: Path | bytes, device: str, *, channels_last: bool = Fa
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
     options.intra_op_num_threads = network_threads()
     options.enable_mem_pattern = False  # photos differ in size, and a plan of memory holds for one
-    # Between drawings idle threads must not spin: they would take the cores from decoding and encoding.
+    # Threads that wait must not spin where decoding, finishing and encoding want the cores: never between drawings,
+    # nor within one where cores are few (a folder took a twelfth longer on two, a drawing alone as long). Where there
+    # are many, waking them all for each operator would take longer than it.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if options.intra_op_num_threads <= _FEW_CORES:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if device in engines.ACCELERATORS:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:  # without its own fallback, which prints
