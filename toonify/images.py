@@ -15,12 +15,12 @@ from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
-import simplejpeg
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from toonify.arrays import Pixels, to_floats, to_pixels
 from toonify.errors import ImageError, one_line
 from toonify.exif import descriptive_exif, fitted_exif
+from toonify.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
 from toonify.tiff import encode_tiff
 
 # What `--format same` writes for a file name. HEIC is patented, so few programs may write it; BMP and GIF hold no EXIF,
@@ -80,7 +80,8 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: 
         if enough is not None and enough < max(width, height):
             factor = enough / max(width, height)
             image.draft(None, (math.ceil(width * factor), math.ceil(height * factor)))  # for JPEG; others ignore it
-        photo = photo_from_image(image)
+        pixels = _jpeg_pixels(image, file, whole=image.size == (width, height))
+        photo = photo_from_image(image) if pixels is None else _photo_from_jpeg(image, pixels)
     turned = (photo.pixels.shape[0] > photo.pixels.shape[1]) != (height > width)
     return replace(photo, stored_size=(width, height) if turned else (height, width))
 
@@ -92,7 +93,8 @@ def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixe
     """
     with _decoding(file, max_pixels) as image:
         _refuse_deep_grey(image)
-        return np.asarray(_upright(image).convert("RGB"))
+        pixels = _jpeg_pixels(image, file)
+        return np.asarray(_upright(image).convert("RGB")) if pixels is None else pixels
 
 
 def check_measurable(file: BinaryIO) -> None:
@@ -119,8 +121,6 @@ def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
         _refuse_bomb(image.size, max_pixels)
         if image.format not in _FORMAT_OF_DECODER:
             raise ImageError(f"{image.format} pictures are not read; convert it to JPEG or PNG first")
-        if image.format in ("JPEG", "MPO"):
-            _refuse_damaged_jpeg(file)
         yield image
 
 
@@ -138,6 +138,31 @@ def _opening(file: BinaryIO) -> Iterator[Image.Image]:
         raise ImageError("not enough memory to decode it") from error
     except Exception as error:  # decoders raise almost anything on damaged files: SyntaxError, struct.error, ...
         raise ImageError(f"damaged: {one_line(error)}") from error
+
+
+def _jpeg_pixels(image: Image.Image, file: BinaryIO, *, whole: bool = True) -> Pixels | None:
+    """An opened JPEG's pixels, upright: H x W x 3 RGB in its own colour space. None for what Pillow is to decode.
+
+    That is other formats, JPEGs in grey or CMYK, and those that are not wanted `whole`, at their full size. Raises
+    ImageError if part of a JPEG is lost.
+    """
+    if image.format not in ("JPEG", "MPO"):
+        return None
+    pixels = decode_jpeg(file) if image.mode == "RGB" and whole else None
+    if pixels is None:
+        refuse_damaged_jpeg(file)
+        return None
+    return turned_upright(pixels, _orientation(image))
+
+
+def _photo_from_jpeg(image: Image.Image, pixels: Pixels) -> Photo:
+    """An opened JPEG whose upright pixels are decoded already."""
+    notes: list[str] = []
+    exif = descriptive_exif(image, notes)
+    icc = image.info.get("icc_profile")
+    if icc and not _names_srgb(icc):
+        pixels = np.asarray(_through_profile(Image.fromarray(pixels), icc, notes))
+    return Photo(pixels, None, exif, "jpg", pixels.shape[:2], tuple(notes))
 
 
 def photo_from_image(image: Image.Image) -> Photo:
@@ -232,32 +257,18 @@ def _refuse_bomb(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-# What libjpeg says where part of the picture is lost; it says other things of harmless oddities.
-_LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmetic code")
-
-
-def _refuse_damaged_jpeg(file: BinaryIO) -> None:
-    """Raise ImageError if part of a JPEG is lost, which Pillow decodes to grey or shifted parts without a word.
-
-    Decodes at an eighth of the size, which takes little time and meets all of the data.
-    """
-    position = file.tell()
-    file.seek(0)
+def _orientation(image: Image.Image) -> int:
+    """How a picture lies, as EXIF has it: 1 is upright."""
     try:
-        simplejpeg.decode_jpeg(file.read(), colorspace="GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
-    except ValueError as error:
-        if any(loss in str(error).lower() for loss in _LOSSES):
-            raise ImageError(f"damaged: {one_line(error)}") from error
-    finally:
-        file.seek(position)
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF: the pixels are still good as they lie
+        return 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image  # exif_transpose would copy it
-        return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF: the pixels are still good as they lie
+        return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)  # which would copy it
+    except Exception:  # broken EXIF, too
         return image
 
 
@@ -307,6 +318,14 @@ def _to_srgb(image: Image.Image, white: tuple[int, bool], notes: list[str]) -> t
         pixels = pixels.copy()
         pixels[alpha == 0] = pixels[alpha > 0].mean(axis=0).round()
     return pixels, alpha
+
+
+def _names_srgb(icc: bytes) -> bool:
+    """Whether a profile says that it is sRGB, so that nothing is to be converted. A broken one does not."""
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).startswith("sRGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
 
 
 def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.Image:
