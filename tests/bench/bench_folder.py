@@ -5,7 +5,7 @@
 
 PHOTOS is a folder; without it the sample photos of the repository serve. The second folder has `--count` of them,
 enlarged to `--megapixels`. Prints a Markdown table: megapixels of photos a second in each stage by itself, on one
-photo at a time, and of the whole command; and the share of its time in which the network runs.
+photo at a time, and of the whole command; and the shares of its time in which the network runs and the cores are busy.
 """
 
 import argparse
@@ -41,6 +41,7 @@ def measure(title: str, photos: Path, options: argparse.Namespace) -> str:
     from toonify.drawing import load_style
     from toonify.errors import ImageError
     from toonify.images import encode_picture, read_photo
+    from toonify.runtime import available_cores
 
     size = options.size if options.size in (None, "full") else int(options.size)
     loaded = load_style(
@@ -67,13 +68,14 @@ def measure(title: str, photos: Path, options: argparse.Namespace) -> str:
         pixels += photo.stored_size[0] * photo.stored_size[1]
     with tempfile.TemporaryDirectory() as out:
         jobs = plan_jobs(find_photos([photos]), output=Path(out), style=loaded.look.style.card.id)
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         outcomes = list(convert(jobs, loaded, SaveOptions()))
-        wall = time.perf_counter() - started
+        wall, used = time.perf_counter() - started, time.process_time() - used
     drawn = [outcome for outcome in outcomes if outcome.result == "drawn"]
     share = sum(outcome.network_seconds for outcome in drawn) / wall
     rates = [f"{pixels / 1e6 / seconds[name]:.2f}" for name in ("decode", "network", "finish", "encode")]
-    return f"| {len(drawn)} {title} | {' | '.join(rates)} | {pixels / 1e6 / wall:.2f} | {share:.0%} |"
+    busy = used / wall / available_cores()
+    return f"| {len(drawn)} {title} | {' | '.join(rates)} | {pixels / 1e6 / wall:.2f} | {share:.0%} | {busy:.0%} |"
 
 
 def main() -> None:
@@ -88,8 +90,8 @@ def main() -> None:
     parser.add_argument("--backend", default="onnx")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    print("| megapixels/s | decode | network | finish | encode | all together | the network's share of the time |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| megapixels/s | decode | network | finish | encode | all together | network runs | cores busy |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     print(measure("photos", options.photos, options), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         enlarged(options.photos, Path(folder), options.count, options.megapixels)
