@@ -6,7 +6,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from toonify.errors import ImageError
 from toonify.images import photo_from_image, read_photo, read_stored
-from toonify.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
+from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
 
 
 def picture(height: int, width: int) -> Image.Image:

@@ -7,7 +7,7 @@ import zlib
 from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
 from toonify.arrays import Pixels
-from toonify.exif import KEPT_IFDS
+from toonify.images.exif import KEPT_IFDS
 
 
 def encode_tiff(samples: Pixels, exif: Image.Exif | None) -> bytes:
