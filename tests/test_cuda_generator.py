@@ -11,13 +11,14 @@ import onnx
 import pytest
 from PIL import Image
 
-from toonify import cuda_generator, load_style, network
+from toonify import load_style, network
 from toonify.arrays import Floats, Halves, Pixels, psnr
 from toonify.cli import main
-from toonify.cuda_generator import CudaGenerator
+from toonify.engines import cuda_generator
+from toonify.engines.cuda_generator import CudaGenerator
+from toonify.engines.pixel_graph import take_pixels
+from toonify.engines.runtime import OnnxGenerator, OnnxNetwork, Precision
 from toonify.errors import DeviceError, UsageError
-from toonify.pixel_graph import take_pixels
-from toonify.runtime import OnnxGenerator, OnnxNetwork, Precision
 from toonify.styles import FileWeights, Variant
 from toonify.tiles import TiledNetwork
 from toonify.tiles.plan import Sweep
@@ -216,9 +217,9 @@ def as_if_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
             return OnnxNetwork(model.SerializeToString(), "cpu")
 
     monkeypatch.setattr("toonify.tiles.TiledNetwork", InTilesOnCpu)
-    monkeypatch.setattr("toonify.drawing_engine.CudaGenerator", OnCpu)
+    monkeypatch.setattr("toonify.drawing.engine.CudaGenerator", OnCpu)
     monkeypatch.setattr(
-        "toonify.drawing_engine.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
+        "toonify.drawing.engine.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
     )
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify import drawer, load_style
+from toonify import load_style
 from toonify.arrays import Floats
 from toonify.boxes import Box
 from toonify.cli import main
-from toonify.drawer import Drawer, Tile
+from toonify.drawing import drawer
+from toonify.drawing.drawer import Drawer, Tile
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
 from toonify.styles import FileWeights, Variant
 from toonify.tiles.tiled import TiledNetwork

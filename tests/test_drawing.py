@@ -103,7 +103,7 @@ def test_sizes(size: object, output_size: object, expected: tuple[int, int], tin
 
 
 def test_raw_is_the_network_alone(tiny_onnx: Path, noise: np.ndarray) -> None:
-    from toonify.runtime import OnnxGenerator
+    from toonify.engines.runtime import OnnxGenerator
 
     batch = (noise.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
     expected = (OnnxGenerator(tiny_onnx, "cpu")(batch)[0].transpose(1, 2, 0) + 1) * 127.5
@@ -157,7 +157,7 @@ def test_an_onnx_network_without_pytorchs_names_has_no_torch_backend(tiny_onnx: 
 
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_cuda_where_there_is_none_says_why(backend: str, tiny_run: Path) -> None:
-    from toonify.cuda import missing_driver
+    from toonify.engines.cuda import missing_driver
 
     if missing_driver() is None:
         pytest.skip("this machine has CUDA")

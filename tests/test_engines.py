@@ -11,13 +11,14 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from toonify import engines, load_style
+from toonify import load_style
 from toonify.arrays import psnr
 from toonify.cli import main
-from toonify.engines import ACCELERATORS, Accelerator
+from toonify.engines import accelerators
+from toonify.engines.accelerators import ACCELERATORS, Accelerator
+from toonify.engines.openvino import OpenVinoGenerator, native_precision
+from toonify.engines.runtime import OnnxGenerator, choose_device
 from toonify.errors import DeviceError, StyleError
-from toonify.openvino import OpenVinoGenerator, native_precision
-from toonify.runtime import OnnxGenerator, choose_device
 
 HERE = Accelerator(("CPUExecutionProvider",), "gpu/ane/cpu", "type it")
 needs_openvino = pytest.mark.skipif(
@@ -141,13 +142,13 @@ def test_an_accelerator_that_is_not_here_names_what_to_install(
 
 def test_tensorrt_needs_cuda_and_its_own_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["TensorrtExecutionProvider"])
-    monkeypatch.setattr("toonify.cuda.missing_for_onnx", lambda: "no driver")
-    assert "needs CUDA" in engines.missing("tensorrt")
-    monkeypatch.setattr("toonify.cuda.missing_for_onnx", lambda: None)
-    monkeypatch.setattr("toonify.cuda.missing_library", lambda provider: f"lib{provider}.so: no such file")
-    assert "libtensorrt.so" in engines.missing("tensorrt") and "pip install" in engines.missing("tensorrt")
-    monkeypatch.setattr("toonify.cuda.missing_library", lambda provider: None)
-    assert engines.missing("tensorrt") is None
+    monkeypatch.setattr("toonify.engines.cuda.missing_for_onnx", lambda: "no driver")
+    assert "needs CUDA" in accelerators.missing("tensorrt")
+    monkeypatch.setattr("toonify.engines.cuda.missing_for_onnx", lambda: None)
+    monkeypatch.setattr("toonify.engines.cuda.missing_library", lambda provider: f"lib{provider}.so: no such file")
+    assert "libtensorrt.so" in accelerators.missing("tensorrt") and "pip install" in accelerators.missing("tensorrt")
+    monkeypatch.setattr("toonify.engines.cuda.missing_library", lambda provider: None)
+    assert accelerators.missing("tensorrt") is None
     assert choose_device("cuda", "tensorrt") == choose_device("auto", "tensorrt") == "tensorrt"
 
 
@@ -181,7 +182,7 @@ def test_other_engines_take_the_plain_network(
 def test_a_session_that_falls_back_to_the_cpu_is_an_error(
     backend: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toonify.engines.missing", lambda backend: None)
+    monkeypatch.setattr("toonify.engines.accelerators.missing", lambda backend: None)
     if ACCELERATORS[backend].providers[0] in onnxruntime.get_available_providers():
         pytest.skip("this machine has it")
     with pytest.raises(DeviceError, match=f"^--backend {backend} cannot run: ONNX Runtime takes CPUExecutionProvider"):
@@ -203,7 +204,7 @@ def test_doctor_says_what_each_backend_would_run_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = {"openvino", "directml", "tensorrt"}
-    monkeypatch.setattr("toonify.engines.missing", lambda name: "no" if name in absent else None)
+    monkeypatch.setattr("toonify.engines.accelerators.missing", lambda name: "no" if name in absent else None)
     main(["doctor"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "backends" in line)
     assert "onnx on c" in line and "torch on c" in line and "coreml on gpu/ane/cpu" in line

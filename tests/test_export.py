@@ -8,12 +8,12 @@ from onnxruntime import InferenceSession
 from torch import nn
 
 from toonify.arrays import psnr
+from toonify.engines.runtime import OnnxGenerator, TorchGenerator, read_onnx_metadata
 from toonify.errors import ExportError
 from toonify.export import _to_onnx, export_onnx
 from toonify.generators import check_photo, load_module
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator
 from toonify.onnx_format import CARD_KEY
-from toonify.runtime import OnnxGenerator, TorchGenerator, read_onnx_metadata
 from toonify.styles import LocatedStyle, find_style, parse_card
 
 

@@ -292,7 +292,7 @@ def test_the_inception_score_needs_a_classifier(inception: Path, capsys: pytest.
 def test_cuda_that_is_not_there_is_refused(
     inception: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toonify.cuda.missing_for_onnx", lambda: "there is no driver")
+    monkeypatch.setattr("toonify.engines.cuda.missing_for_onnx", lambda: "there is no driver")
     assert run("ours", "anime", "--weights", inception, "--device", "cuda") == 3
     assert "there is no driver" in capsys.readouterr().err
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from toonify.engines.runtime import Backend
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator, rename_released_keys
-from toonify.runtime import Backend
 
 
 def published_network(state: Mapping[str, Tensor], x: Tensor) -> Tensor:

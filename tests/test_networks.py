@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from toonify.arrays import psnr
+from toonify.engines.runtime import OnnxGenerator
 from toonify.errors import DownloadError, TilingError, UsageError, WeightsError
 from toonify.export import export_onnx
 from toonify.models import ARCHITECTURES
@@ -41,7 +42,6 @@ from toonify.models.ugatit import (
     clip_rho,
 )
 from toonify.published import file_digest
-from toonify.runtime import OnnxGenerator
 from toonify.styles import Card, FileWeights, Variant
 
 pytestmark = pytest.mark.usefixtures("one_thread")

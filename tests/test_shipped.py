@@ -12,10 +12,10 @@ from PIL import Image
 
 from toonify import load_style
 from toonify.arrays import psnr
+from toonify.engines.runtime import read_onnx_metadata
 from toonify.generators import load_module, verify_weights
 from toonify.onnx_format import CARD_KEY
 from toonify.resize import resize
-from toonify.runtime import read_onnx_metadata
 from toonify.styles import FileWeights, parse_card, shipped_folder, shipped_styles
 
 PHOTOS = Path(__file__).parent / "data" / "photos"

@@ -6,7 +6,7 @@ import numpy as np
 
 from toonify.arrays import Floats
 from toonify.boxes import Box
-from toonify.runtime import OnnxNetwork
+from toonify.engines.runtime import OnnxNetwork
 from toonify.tiles import TiledNetwork
 
 

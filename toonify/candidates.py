@@ -11,9 +11,9 @@ from pathlib import Path
 from toonify.convert import Outcome, SaveOptions, convert, examine
 from toonify.discover import Found, Job, find_photos, plan_jobs
 from toonify.drawing import Look, Style, choose_look, load_look
+from toonify.engines.runtime import Device, ran_on
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
-from toonify.runtime import Device, ran_on
 from toonify.styles import cards_in, find_style, shipped_styles
 
 _TIMED_PHOTOS = 5

@@ -22,11 +22,12 @@ from typing import Any
 
 import toonify
 from toonify.convert import Outcome, SaveOptions, convert
+from toonify.cores import available_cores
 from toonify.discover import Job
-from toonify.drawer import Tile
 from toonify.drawing import Look, load_look
+from toonify.drawing.drawer import Tile
+from toonify.engines.runtime import Backend, Device, Precision, RanOn, ran_on
 from toonify.errors import ClusterError, ToonifyError, UsageError, display, one_line
-from toonify.runtime import Backend, Device, Precision, RanOn, available_cores, ran_on
 
 _MAX_BATCH = 8  # photos that a worker is given at once: enough to overlap decoding, drawing and encoding
 _MAX_BATCHES = 5000  # of a run; Ray keeps a record of each

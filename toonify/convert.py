@@ -17,16 +17,17 @@ from toonify import batch
 from toonify.arrays import Floats, Halves
 from toonify.batch import Outcome as Outcome  # what `convert` yields is part of this module
 from toonify.batch import guard, make_writable, making_note, open_source, write_output
+from toonify.cores import network_threads
 from toonify.discover import Job
 from toonify.drawing import Look, Sketch, Style
-from toonify.drawing_engine import DRAWERS_ON_CUDA
+from toonify.drawing.engine import DRAWERS_ON_CUDA
+from toonify.engines.runtime import RanOn
 from toonify.errors import ImageError, ToonifyError, UsageError, display
 from toonify.files import write_atomically
 from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
 from toonify.memory import Allowance, available_memory, give_back_freed_memory, ran_out
 from toonify.pipeline import Stage, run_stages
 from toonify.resize import resize
-from toonify.runtime import RanOn, network_threads
 from toonify.styles import FileWeights
 
 _RECIPE = 2  # of the steps from photo to picture

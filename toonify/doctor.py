@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toonify import cuda, engines
-from toonify.runtime import available_cores
+from toonify.cores import available_cores
+from toonify.engines import accelerators, cuda
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def _try_cuda_session() -> str | None:
     import numpy as np
     import onnx.parser
 
+    from toonify.engines.runtime import OnnxGenerator
     from toonify.errors import ToonifyError
-    from toonify.runtime import OnnxGenerator
 
     network = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["": 20]>'
@@ -105,17 +105,17 @@ def _try_cuda_session() -> str | None:
 
 def _engines() -> Iterator[Finding]:
     """What each --backend would run on."""
-    from toonify.openvino import native_precision
-    from toonify.runtime import choose_device
+    from toonify.engines.openvino import native_precision
+    from toonify.engines.runtime import choose_device
 
     try:
         there = [f"onnx on {choose_device('auto', 'onnx')}", f"torch on {choose_device('auto', 'torch')}"]
-        missing = [name for name in ("openvino", *engines.ACCELERATORS) if engines.missing(name) is not None]
+        missing = [name for name in ("openvino", *accelerators.ACCELERATORS) if accelerators.missing(name) is not None]
         if "openvino" not in missing:
             there.append(f"openvino {_version('openvino')} on cpu in {native_precision()}")
     except ImportError:  # which was said above
         return
-    there += [f"{name} on {it.device}" for name, it in engines.ACCELERATORS.items() if name not in missing]
+    there += [f"{name} on {it.device}" for name, it in accelerators.ACCELERATORS.items() if name not in missing]
     absent = f"; not {', '.join(missing)}: --backend NAME says what they need" if missing else ""
     yield Finding("backends", ", ".join(there) + absent)
 

@@ -15,10 +15,10 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from toonify.arrays import Floats, psnr
+from toonify.engines.runtime import OnnxGenerator
 from toonify.errors import ExportError, display, one_line
 from toonify.files import write_atomically
 from toonify.onnx_format import CARD_KEY, OPSET, to_halves
-from toonify.runtime import OnnxGenerator
 from toonify.styles import Card, embedded_card
 
 MIN_PSNR = {False: 80.0, True: 40.0}  # of the exported network against PyTorch, in dB, by fp16

@@ -11,11 +11,11 @@ from filelock import FileLock
 
 from toonify import hub
 from toonify.arrays import Floats, Pixels, psnr
+from toonify.engines.runtime import Backend, Device, Generator, OnnxGenerator, TorchGenerator, choose_device
 from toonify.errors import DeviceError, StyleError, WeightsError
 from toonify.network import to_batch
 from toonify.onnx_format import EXPORTER, OPSET
 from toonify.published import file_digest
-from toonify.runtime import Backend, Device, Generator, OnnxGenerator, TorchGenerator, choose_device
 from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipped_folder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_generator(
 
 def _open(path: Path, device: str, backend: Backend) -> Generator:
     if backend == "openvino":
-        from toonify.openvino import OpenVinoGenerator
+        from toonify.engines.openvino import OpenVinoGenerator
 
         return OpenVinoGenerator(path)
     return OnnxGenerator(path, device)

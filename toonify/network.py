@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from toonify.arrays import Floats, Halves, Pixels
 from toonify.boxes import Box
-from toonify.cuda_generator import CudaGenerator
-from toonify.runtime import Generator
+from toonify.engines.cuda_generator import CudaGenerator
+from toonify.engines.runtime import Generator
 from toonify.styles import Variant
 
 if TYPE_CHECKING:

@@ -184,8 +184,8 @@ def _card_of_onnx(path: Path) -> LocatedStyle:
     beside = path.with_suffix(".json")
     if beside.is_file():
         return LocatedStyle(parse_card(beside.read_bytes(), str(beside)), path.parent)
+    from toonify.engines.runtime import read_onnx_metadata
     from toonify.onnx_format import CARD_KEY
-    from toonify.runtime import read_onnx_metadata
 
     text = read_onnx_metadata(path).get(CARD_KEY)
     if text is None:

@@ -37,8 +37,8 @@ def interleaved(rounds: int, *functions: Callable[[], object]) -> list[float]:
 
 def network_against_eager(style: str, variant: str) -> list[tuple[str, str]]:
     """One 512 x 512 picture: what `convert` runs on the CPU, a plain export of the network, eager PyTorch float32."""
+    from toonify.engines.runtime import OnnxGenerator, TorchGenerator
     from toonify.generators import load_module, onnx_file, open_generator
-    from toonify.runtime import OnnxGenerator, TorchGenerator
     from toonify.styles import find_style
 
     located = find_style(style)
@@ -59,9 +59,9 @@ def network_against_openvino(style: str, name: str) -> list[tuple[str, str]]:
     if importlib.util.find_spec("openvino") is None:
         return []
     from toonify.arrays import psnr
+    from toonify.engines.openvino import OpenVinoGenerator, native_precision
     from toonify.generators import onnx_file, open_generator
     from toonify.network import to_batch
-    from toonify.openvino import OpenVinoGenerator, native_precision
     from toonify.styles import find_style
 
     located = find_style(style)

@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 
 from toonify.arrays import psnr
-from toonify.cuda_generator import CudaGenerator
-from toonify.drawing_engine import open_for_drawing
+from toonify.drawing.engine import open_for_drawing
+from toonify.engines.cuda_generator import CudaGenerator
 from toonify.generators import check_pixels, load_module, open_generator
 from toonify.network import draw as draw_at_once
 from toonify.styles import Variant, find_style

@@ -20,10 +20,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from toonify.engines.runtime import OnnxGenerator
 from toonify.export import export_onnx
 from toonify.methods.distill import DistillSettings
 from toonify.models import ARCHITECTURES
-from toonify.runtime import OnnxGenerator
 from toonify.styles import Card, FileWeights, Variant
 
 PUBLISHED = {"AnimeGANv3": 1.02, "White-box Cartoonization": 1.46, "AnimeGANv2": 2.14}  # million parameters

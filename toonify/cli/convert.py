@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from toonify.batch import Outcome
     from toonify.convert import SaveOptions
     from toonify.discover import Job
-    from toonify.drawer import Tile
     from toonify.drawing import Look, Style
-    from toonify.runtime import RanOn
+    from toonify.drawing.drawer import Tile
+    from toonify.engines.runtime import RanOn
 
 
 class FormatName(StrEnum):
@@ -125,10 +125,10 @@ def convert(
     from toonify.convert import SaveOptions, check_report
     from toonify.convert import convert as draw_jobs
     from toonify.discover import find_photos, plan_jobs
-    from toonify.drawer import check_tile
     from toonify.drawing import choose_look, load_look
+    from toonify.drawing.drawer import check_tile
+    from toonify.engines.runtime import ran_on
     from toonify.errors import UsageError
-    from toonify.runtime import ran_on
     from toonify.shards import check_shardable, parse_shard, take_shard
 
     if quality is not None and format in (FormatName.png, FormatName.tiff):

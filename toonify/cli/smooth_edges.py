@@ -36,9 +36,9 @@ def smooth_edges(
     Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 130 interrupted.
     """
     from toonify.cli.progress import Progress
+    from toonify.cores import available_cores
     from toonify.discover import check_output_folder, find_photos, plan_jobs
     from toonify.edges import check_settings
-    from toonify.runtime import available_cores
     from toonify.smooth import SmoothOptions, smooth
 
     options = SmoothOptions(kernel, _canny(canny), _size(size), overwrite, int(max_megapixels * 1e6))

@@ -69,9 +69,9 @@ def pull(
     quiet: QuietOption = False,
 ) -> None:
     """Fetch styles and make them ready, so that they draw without a network from then on."""
+    from toonify.engines.runtime import choose_device
     from toonify.errors import UsageError
     from toonify.generators import onnx_file
-    from toonify.runtime import choose_device
 
     if bool(names) == every:
         raise UsageError("name the styles to pull, or give --all")

@@ -10,14 +10,14 @@ from torch import nn
 from toonify.arrays import Pixels, psnr
 from toonify.discover import Found
 from toonify.distill.options import DistillOptions
-from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, draw_options
+from toonify.drawing.drawer import Drawer
+from toonify.engines.runtime import TorchGenerator
 from toonify.errors import DownloadError, ImageError, UsageError, display
 from toonify.files import write_atomically
 from toonify.images import encode_picture
 from toonify.metrics.lpips import Lpips, find_lpips_weights
 from toonify.resize import resize
-from toonify.runtime import TorchGenerator
 from toonify.styles import Card, LocatedStyle
 from toonify.train.evaluation import Verdict
 from toonify.train.pictures import Folders, read_picture

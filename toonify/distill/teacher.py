@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from toonify.arrays import Floats, psnr
-from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, choose_look
+from toonify.drawing.drawer import Drawer
+from toonify.engines.runtime import Device, Generator, TorchGenerator
 from toonify.generators import check_photo, load_module, open_generator
 from toonify.methods.player import Precision
-from toonify.runtime import Device, Generator, TorchGenerator
 from toonify.styles import FileWeights, find_style
 
 MIN_PSNR = 50.0  # dB, of a drawing in a shorter type against float32

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toonify.arrays import Pixels
+from toonify.cores import available_cores
 from toonify.discover import Found
 from toonify.embed import read_picture, same_shape
 from toonify.errors import ImageError, display
 from toonify.metrics.content import edge_agreement, ssim, to_one_size
 from toonify.metrics.lpips import Lpips
 from toonify.pipeline import run_stages
-from toonify.runtime import available_cores
 
 
 @dataclass(frozen=True)

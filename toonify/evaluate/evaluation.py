@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from toonify.arrays import Floats
 from toonify.candidates import Candidate, Drawn, draw_candidate
 from toonify.discover import Found
+from toonify.engines.runtime import Device
 from toonify.errors import ToonifyError, UsageError, display
 from toonify.evaluate.contents import Content, Sample, compare_contents
 from toonify.metrics.cache import FeatureCache
@@ -28,7 +29,6 @@ from toonify.metrics.inception import Inception
 from toonify.metrics.lpips import Lpips
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
-from toonify.runtime import Device
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # title, files to go; advanced by files
 _FEWEST_CARTOONS = 4  # of which half is a set

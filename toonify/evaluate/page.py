@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 import toonify
+from toonify.cores import available_cores
 from toonify.embed import data_uri, page_jpeg, policy_hash, read_picture
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.evaluate.contents import Content, Sample
@@ -14,7 +15,6 @@ from toonify.evaluate.evaluation import Evaluation
 from toonify.evaluate.report import Column, columns, counts, failures, notes, styles_named, summary
 from toonify.images import Photo
 from toonify.resize import fit_long_side
-from toonify.runtime import available_cores
 
 _FOLDER = Path(__file__).parent
 _LONG_SIDE = 960  # of pictures in the page: smaller ones leave nothing of lines in the large view

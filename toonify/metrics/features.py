@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from toonify.arrays import Floats
+from toonify.cores import available_cores
 from toonify.discover import Found
 from toonify.errors import ImageError
 from toonify.images import read_stored
@@ -16,7 +17,6 @@ from toonify.metrics.cache import FeatureCache
 from toonify.metrics.inception import DIMENSIONS, Inception
 from toonify.metrics.protocol import Mode, to_inception
 from toonify.pipeline import run_stages
-from toonify.runtime import available_cores
 
 _VERSION = 1  # of how pictures are decoded for the network: raise it when that changes
 _BATCH = 32  # pictures in the network at a time: more is no quicker

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toonify.arrays import Pixels, to_floats
+from toonify.engines.runtime import Device
 from toonify.errors import WeightsError, display
 from toonify.metrics.network import MeasuringNetwork, converted_file, write_converted
 from toonify.published import VGG16, Published, fetch, file_digest
-from toonify.runtime import Device
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,10 +10,10 @@ import numpy as np
 
 from toonify import hub
 from toonify.arrays import Floats
+from toonify.engines.runtime import Device, OnnxGenerator, choose_device
 from toonify.errors import DeviceError, ExportError, StyleError, display
 from toonify.files import write_atomically
 from toonify.onnx_format import EXPORTER, OPSET
-from toonify.runtime import Device, OnnxGenerator, choose_device
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

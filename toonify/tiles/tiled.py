@@ -7,9 +7,9 @@ import numpy as np
 
 from toonify.arrays import Floats
 from toonify.boxes import Box
+from toonify.engines.runtime import Array, OnnxNetwork
 from toonify.onnx_format import read_model
 from toonify.pipeline import run_stages
-from toonify.runtime import Array, OnnxNetwork
 from toonify.tiles.anatomy import NORM, dissect
 from toonify.tiles.plan import Sweep, plan_sweeps
 from toonify.tiles.segment import FIRST, GAIN, KEPT, LAST, MEAN, SHIFT, SPREAD, affine, segment

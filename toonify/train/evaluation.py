@@ -8,8 +8,9 @@ from typing import Protocol
 from torch import nn
 
 from toonify.discover import Found
-from toonify.drawer import Drawer
 from toonify.drawing import Look, Style, draw_options
+from toonify.drawing.drawer import Drawer
+from toonify.engines.runtime import TorchGenerator
 from toonify.errors import ImageError, UsageError, display
 from toonify.files import write_atomically
 from toonify.images import encode_picture
@@ -18,7 +19,6 @@ from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
-from toonify.runtime import TorchGenerator
 from toonify.styles import Card, LocatedStyle
 from toonify.train.options import Options
 from toonify.train.pictures import find_pictures, read_picture

@@ -9,10 +9,10 @@ from pathlib import Path
 from string import Template
 
 import toonify
+from toonify.cores import available_cores
 from toonify.embed import data_uri, page_jpeg, policy_hash, read_picture
 from toonify.errors import ImageError, display
 from toonify.resize import fit_long_side
-from toonify.runtime import available_cores
 from toonify.train.chart import Course
 from toonify.train.curves import course_of, loss_charts, pace_charts, score_charts
 from toonify.train.record import Entry, Losses, Note, Scores

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from toonify import distributed
+from toonify.cores import available_cores
+from toonify.engines.runtime import choose_device
 from toonify.errors import DeviceError, UsageError, display
 from toonify.memory import keep_freed_memory
 from toonify.methods import METHODS
 from toonify.methods.adversarial import GameSettings
 from toonify.methods.method import Method, Settings
 from toonify.methods.player import Precision
-from toonify.runtime import available_cores, choose_device
 from toonify.styles import Card, Training
 from toonify.tensors import fingerprint
 from toonify.train.begin import begin

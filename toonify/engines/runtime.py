@@ -1,6 +1,5 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify import cuda, engines
 from toonify.arrays import Floats
+from toonify.cores import network_threads
+from toonify.engines import accelerators, cuda
+from toonify.engines.accelerators import ACCELERATORS
 from toonify.errors import DeviceError, StyleError, one_line
 from toonify.memory import give_back_freed_memory
 
@@ -75,10 +76,10 @@ class OnnxNetwork:
         self.outputs = [value.name for value in self._session.get_outputs()]
         self.engine = f"ONNX Runtime {ort.__version__}"
         self.provider = self._session.get_providers()[0]
-        self.device = engines.ACCELERATORS[device].device if device in engines.ACCELERATORS else device
+        self.device = ACCELERATORS[device].device if device in ACCELERATORS else device
         if self.provider != _providers(device)[0][0]:  # it falls back without a word
             raise DeviceError(f"{_flag(device)} cannot run: ONNX Runtime takes {self.provider}; {_way_out(device)}")
-        if device in engines.ACCELERATORS:
+        if device in ACCELERATORS:
             self.provider += _share(self._session, self.provider, device)
 
     def run(self, inputs: Mapping[str, Array], *, last: bool = True) -> dict[str, Array]:
@@ -150,10 +151,10 @@ def choose_device(device: Device, backend: Backend) -> str:
     Raises DeviceError, saying why and what to type, if what was asked for cannot run.
     """
     if backend not in ("onnx", "torch"):
-        runs_on = "cpu" if backend == "openvino" else engines.ACCELERATORS[backend].device
+        runs_on = "cpu" if backend == "openvino" else ACCELERATORS[backend].device
         if device not in ("auto", runs_on):
             raise DeviceError(f"--backend {backend} does not run on {device}; drop --device {device}")
-        missing = engines.missing(backend)
+        missing = accelerators.missing(backend)
         if missing is not None:
             raise DeviceError(f"--backend {backend} cannot run: {missing}")
         return "cpu" if backend == "openvino" else backend
@@ -185,7 +186,7 @@ def _open_session(source: Path | bytes, device: str, *, channels_last: bool = Fa
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if options.intra_op_num_threads <= _FEW_CORES:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if device in engines.ACCELERATORS:
+    if device in ACCELERATORS:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:  # without its own fallback, which prints
         providers = _providers(device, channels_last=channels_last)
@@ -205,8 +206,8 @@ def _providers(device: str, *, channels_last: bool = False) -> list[tuple[str, d
         "prefer_nhwc": str(int(channels_last)),
     }
     names: tuple[str, ...] = ()
-    if device in engines.ACCELERATORS:
-        names = engines.ACCELERATORS[device].providers
+    if device in ACCELERATORS:
+        names = ACCELERATORS[device].providers
     elif device == "cuda":
         names = ("CUDAExecutionProvider",)
     return [(name, on_cuda if name.startswith("CUDA") else {}) for name in (*names, "CPUExecutionProvider")]
@@ -230,19 +231,8 @@ def _share(session: Any, provider: str, device: str) -> str:
 
 
 def _flag(device: str) -> str:
-    return f"--backend {device}" if device in engines.ACCELERATORS else f"--device {device}"
+    return f"--backend {device}" if device in ACCELERATORS else f"--device {device}"
 
 
 def _way_out(device: str) -> str:
-    return f"drop --backend {device}" if device in engines.ACCELERATORS else "update the driver, or type --device cpu"
-
-
-def network_threads() -> int:
-    """Threads for a network: one for each core, fewer where OMP_NUM_THREADS says so, as for PyTorch."""
-    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return min(available_cores(), int(limit)) if limit.isdecimal() and int(limit) else available_cores()
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"drop --backend {device}" if device in ACCELERATORS else "update the driver, or type --device cpu"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from toonify import network
 from toonify.arrays import Floats, Halves, Pixels
-from toonify.cuda_generator import CudaGenerator
+from toonify.engines.cuda_generator import CudaGenerator
+from toonify.engines.runtime import Engine, Generator
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
 from toonify.memory import available_memory, give_back_freed_memory
-from toonify.runtime import Engine, Generator
 from toonify.styles import Variant
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import numpy as np
 
 from toonify import network
 from toonify.arrays import Floats, Halves, Pixels, psnr
-from toonify.cuda_generator import CudaGenerator
+from toonify.engines.cuda_generator import CudaGenerator
+from toonify.engines.runtime import Backend, Device, Generator, OnnxGenerator, Precision, choose_device
 from toonify.errors import DeviceError, one_line
 from toonify.generators import check_pixels, onnx_file, open_generator
 from toonify.onnx_format import read_model
-from toonify.runtime import Backend, Device, Generator, OnnxGenerator, Precision, choose_device
 from toonify.styles import LocatedStyle, Variant
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, qu
 
     Whatever it is, it has drawn the check photo as the CPU does: drivers, kernels and cards are more than tests reach.
     """
-    from toonify.pixel_graph import take_pixels
+    from toonify.engines.pixel_graph import take_pixels
 
     path = onnx_file(style, variant, "cuda", quiet=quiet)
     model = read_model(path)

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 
 from toonify.arrays import Floats
+from toonify.cores import network_threads
 from toonify.errors import StyleError, one_line
 from toonify.memory import give_back_freed_memory
-from toonify.runtime import network_threads
 
 Precision = Literal["bf16", "f32"]
 

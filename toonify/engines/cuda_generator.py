@@ -17,9 +17,9 @@ import threading
 import numpy as np
 
 from toonify.arrays import Halves, Pixels
+from toonify.engines.runtime import OnnxNetwork
 from toonify.errors import DeviceError
 from toonify.onnx_format import PICTURE, PIXELS
-from toonify.runtime import OnnxNetwork
 
 KEPT_PIXELS = 8_000_000  # of all sessions that wait for pictures: one keeps half a gigabyte for each megapixel
 _Size = tuple[int, ...]  # height and width

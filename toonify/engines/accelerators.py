@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass
 
-from toonify import cuda
+from toonify.engines import cuda
 
 
 @dataclass(frozen=True)
