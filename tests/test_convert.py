@@ -1,9 +1,12 @@
 """Folders to folders through the command line's own parts, with a network that draws in milliseconds."""
 
+import errno
 import gc
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -385,3 +388,49 @@ def test_a_stream_without_memory_says_so(photos: Path, tiny_onnx: Path, monkeypa
     monkeypatch.setattr(style, "draw", draw)
     with pytest.raises(ImageError, match="not enough memory; make it smaller with --size"):
         draw_stream(io.BytesIO((photos / "a.jpg").read_bytes()), style, SaveOptions(), "same")
+
+
+def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(
+    photos: Path, convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    real, left = os.write, [1]
+
+    def write(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= 1
+        return real(descriptor, data)
+
+    out, report = tmp_path / "out", tmp_path / "report.json"
+    monkeypatch.setattr("toonify.files.os.write", write)
+    assert convert(photos, "--output", out, "--quiet") == 3
+    assert len(snapshot(out)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert str(out) in error and "no space left on the device; free some, then run the same command again" in error
+    monkeypatch.undo()
+    assert convert(photos, "--output", out, "--report", report) == 0
+    outcomes = sorted(record["outcome"] for record in json.loads(report.read_text())["files"])
+    assert outcomes == ["drawn", "drawn", "skipped"]
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_folder_in_the_place_of_a_picture_is_named(
+    overwrite: list[str], photos: Path, convert, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "out" / "a.jpg").mkdir(parents=True)
+    assert convert(photos, "--output", tmp_path / "out", *overwrite) == 1
+    said = capsys.readouterr().err
+    assert "2 drawn, 1 failed" in said and "a.jpg: a folder is in the place of its picture" in said
+    assert not list((tmp_path / "out" / "a.jpg").iterdir())
+
+
+def test_nothing_is_kept_of_the_machine_and_nothing_sent(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would keep a number for the machine in the user's cache, and a queue of what it sends."""
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    keep = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_", "HF_"))}
+    command = [sys.executable, "-m", "toonify", "convert", str(photos), "--style", str(tiny_onnx), "--device", "cpu"]
+    subprocess.run(command, env={**keep, "HOME": str(home), "TMPDIR": str(temporary)}, check=True, capture_output=True)
+    assert snapshot(home) == {} and snapshot(temporary) == {}

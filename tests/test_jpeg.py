@@ -62,6 +62,39 @@ def test_what_is_lost_is_refused_and_what_is_odd_is_left_to_pillow() -> None:
     assert np.array_equal(read_photo(odd).pixels, by_pillow(odd))
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_data_of_another_picture_in_the_middle_is_damage(progressive: bool, seed: int) -> None:
+    """After which libjpeg's last remark is mostly of extraneous bytes."""
+    rng = np.random.default_rng(seed)
+    data = bytearray(
+        jpeg(picture(480, 640), quality=90, progressive=progressive, restart_marker_rows=seed % 3).getvalue()
+    )
+    place = int(rng.integers(2000, len(data) - 2000))
+    data[place : place + 1000] = rng.bytes(1000)
+    for read in (read_photo, read_stored):
+        with pytest.raises(ImageError, match="damaged"):
+            read(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("padding", [b"\x00" * 7, b"\xff" * 300, b"\xff\x00" * 5])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_camera_may_fill_up_before_the_end(padding: bytes, progressive: bool) -> None:
+    whole = jpeg(picture(240, 320), progressive=progressive).getvalue()
+    for data in (whole[:-2] + padding + whole[-2:], whole + padding):
+        refuse_damaged_jpeg(io.BytesIO(data))
+        assert np.array_equal(read_photo(io.BytesIO(data)).pixels, by_pillow(io.BytesIO(whole)))
+
+
+@pytest.mark.parametrize("junk", [b"ab", b"\x00\x01\x02" * 9])
+def test_bytes_between_the_segments_of_the_head_are_no_damage(junk: bytes) -> None:
+    whole = jpeg(picture(240, 320), progressive=True, exif=Image.Exif()).getvalue()
+    for marker in (b"\xff\xdb", b"\xff\xc2", b"\xff\xc4", b"\xff\xda"):
+        place = whole.index(marker)
+        odd = io.BytesIO(whole[:place] + junk + whole[place:])
+        assert np.array_equal(read_photo(odd).pixels, by_pillow(io.BytesIO(whole)))
+
+
 def profile_of_swapped_primaries() -> bytes:
     """A profile of other colours than sRGB's."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())

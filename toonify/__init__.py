@@ -6,7 +6,12 @@ shinkai = load_style("shinkai")
 drawing = shinkai(photo)  # a PIL image, or an H x W x 3 uint8 array; the same comes back
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime sends its maker what it runs and on what, and keeps a number for the machine in the user's cache, unless
+# this is set before it is first imported; whoever wants that sets it to 0. Nothing is uploaded by toonify.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from toonify.drawing import Style, load_style

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import toonify
 from toonify.discover import Job
-from toonify.errors import ImageError, ToonifyError, describe, one_line
+from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, one_line
 from toonify.files import write_atomically
 from toonify.images import read_processing_note
 from toonify.memory import ran_out
@@ -66,6 +66,8 @@ def examine(job: Job, note: Callable[[BufferedReader], str], *, overwrite: bool)
     """
     if job.problem is not None:
         return Outcome(job.source, job.target, "failed", job.problem)
+    if os.path.isdir(job.target):  # noqa: PTH112 - it bears names that are too long
+        return Outcome(job.source, job.target, "failed", "a folder is in the place of its picture; give another output")
     if not os.path.lexists(job.target) or overwrite:
         return None
     try:
@@ -106,7 +108,7 @@ def write_output(job: Job, data: bytes, *, overwrite: bool) -> Outcome | None:
 def guard(function: Callable[[Any], Any], *, memory_advice: str) -> Callable[[Any], Any]:
     """A step that turns what goes wrong with one file into its outcome and lets finished ones pass.
 
-    Takes a Job, an Outcome, or work under way, which has its job as `job`.
+    Takes a Job, an Outcome, or work under way, which has its job as `job`. Raises DiskFullError, which ends the run.
     """
 
     def guarded(item: Any) -> Any:
@@ -120,6 +122,8 @@ def guard(function: Callable[[Any], Any], *, memory_advice: str) -> Callable[[An
             reason = str(error)
         except OSError as error:
             reason = describe(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # to draw all the others would be work for nothing
+                raise DiskFullError(f"{display(job.target)} cannot be written: {reason}") from error
         except Exception as error:
             if ran_out(error):
                 reason = f"not enough memory; {memory_advice}"

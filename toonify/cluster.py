@@ -240,8 +240,11 @@ class Worker:
             results = convert(jobs, self._style, self._work.save)
         else:  # a worker was lost: find out at which photo
             results = (self._draw_alone(number, job) for number, job in zip(numbers, jobs, strict=True))
-        for number, outcome in zip(numbers, results, strict=True):
-            yield {"result": [pickle.dumps((number, _portable(outcome), self._place))]}
+        try:
+            for number, outcome in zip(numbers, results, strict=True):
+                yield {"result": [pickle.dumps((number, _portable(outcome), self._place))]}
+        except ToonifyError as error:  # no file's fault: a full disk
+            yield {"result": [pickle.dumps(error)]}
 
     def _draw_alone(self, number: int, job: Job) -> Outcome:
         import ray

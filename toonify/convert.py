@@ -252,7 +252,12 @@ def write_report(path: Path, look: Look, ran_on: Sequence[RanOn], outcomes: list
 
 
 def check_report(path: Path) -> None:
-    """Raise UsageError unless a report can be written to `path`: a free name, or that of an earlier report."""
+    """Raise UsageError unless a report can be written to `path`: a free name, or that of an earlier report.
+
+    It ends in .json, so that it can lie neither in the place of a picture nor, later, among the photos.
+    """
+    if path.suffix.lower() != ".json":
+        raise UsageError(f"--report {display(path)}: give a name that ends in .json")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"--report {display(path)}: its folder is not there or cannot be written; give another")
     if not os.path.lexists(path):

@@ -1,6 +1,6 @@
 """Every error that a user may meet, as one family:
 
-    ToonifyError            exit code 3: toonify could not start on the work
+    ToonifyError            exit code 3: toonify could not start on the work, or what is no file's fault has ended it
     ├── UsageError          exit code 2: a flag or an input that cannot be right
     ├── ImageError          one picture cannot be read, drawn or written; the batch goes on
     ├── StyleError          a style card is missing or wrong, or weights are not what the card says
@@ -9,6 +9,7 @@
     │   └── TilingError     a network computes over the whole frame what tiles cannot give it
     ├── DeviceError         the device or backend that was asked for cannot run here
     ├── ClusterError        a Ray cluster cannot be reached, or its workers cannot work
+    ├── DiskFullError       there is no space for a picture, nor for those that would follow
     ├── AnswersError        a file of survey answers is damaged, forged or of another survey
     ├── TrainingError       exit code 1: a training run had to stop; what it has learned is saved
     └── ExportError         the exported network does not agree with the original, or cannot be written
@@ -60,6 +61,10 @@ class DeviceError(ToonifyError):
 
 class ClusterError(ToonifyError):
     """A Ray cluster cannot be reached, or its workers cannot work."""
+
+
+class DiskFullError(ToonifyError):
+    """There is no space for a picture, nor for those that would follow; the run ends."""
 
 
 class AnswersError(ToonifyError):

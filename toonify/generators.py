@@ -14,7 +14,7 @@ from toonify.arrays import Floats, Pixels, psnr
 from toonify.engines.runtime import Backend, Device, Generator, OnnxGenerator, TorchGenerator, choose_device
 from toonify.errors import DeviceError, StyleError, WeightsError
 from toonify.network import to_batch
-from toonify.onnx_format import EXPORTER, OPSET
+from toonify.onnx_format import EXPORTER, OPSET, read_model
 from toonify.published import file_digest
 from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipped_folder
 
@@ -90,6 +90,19 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
             if not path.exists():  # another process was first
                 _convert(style, name, device, path, quiet=quiet)
     return path
+
+
+def readable_onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
+    """The same, of which it is known that it can be read: what had been made here and the disk spoilt is made anew."""
+    path = onnx_file(style, variant, device, quiet=quiet)
+    try:
+        read_model(path)
+        return path
+    except StyleError:
+        if path != cached_onnx(style, variant, device):
+            raise
+    path.unlink(missing_ok=True)
+    return onnx_file(style, variant, device, quiet=quiet)
 
 
 def _convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:

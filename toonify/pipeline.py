@@ -49,7 +49,11 @@ def run_stages(
     try:
         while (item := _get(queues[-1], stop)) is not _END:
             if isinstance(item, _Raised):
-                raise item.error
+                error, item = item.error, None
+                try:
+                    raise error
+                finally:
+                    del error  # it knows this frame: what is held in a circle stays, with all the memory of a network
             place, result = item
             early[place] = result
             while number in early:
@@ -109,8 +113,10 @@ def _work(stage: Stage, inlet: Queue, outlet: Queue, stop: threading.Event, ends
                 item = number, stage(value)
             except BaseException as error:
                 item = _Raised(error)
+        raised = isinstance(item, _Raised)
         _put(outlet, item, stop)
-        if isinstance(item, _Raised):
+        if raised:
+            item = None  # or the error and this frame would hold each other
             break  # what waits behind it would be work for nothing
     # The last of a stage's workers ends the next stage, the others each other.
     _put(outlet if ends.count() else inlet, _END, stop)

@@ -3,7 +3,6 @@
 import functools
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -117,7 +116,7 @@ def convert(
     same photo in the same way is skipped, so that an interrupted run goes on where it stopped.
 
     Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 3 toonify could not start on the
-    work (style, device, network); 130 interrupted.
+    work (style, device, network) or had to end (full disk); 130 interrupted.
     """
     # Read when NumPy is loaded. Pictures are finished beside a network that uses all cores: threads of OpenBLAS would
     # wait for each other there, and a folder of 12-megapixel photos would take 1.6 times as long.
@@ -272,20 +271,11 @@ def _convert_files(
     from toonify.cli.progress import Progress
     from toonify.convert import write_report
 
-    outcomes: list[Outcome] = []
-    interrupted = False
     with Progress(len(jobs), quiet=quiet, debug=debug) as progress:
-        try:
-            for outcome in draw():
-                outcomes.append(outcome)
-                progress.show(outcome)
-        except KeyboardInterrupt:
-            interrupted = True
+        outcomes = progress.follow(draw())
     order = {job.source: place for place, job in enumerate(jobs)}
     outcomes.sort(key=lambda outcome: order[outcome.source])
-    progress.summarise(outcomes, interrupted=interrupted)
+    progress.summarise(outcomes)
     if report is not None:
         write_report(report, look, ran_on, outcomes)
-    if interrupted:
-        return 130
-    return 1 if Counter(outcome.result for outcome in outcomes)["failed"] else 0
+    return progress.exit_code(outcomes)

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from toonify.errors import display
+from toonify.errors import ToonifyError, display
 
 if TYPE_CHECKING:
     from toonify.batch import Outcome, Result
@@ -41,6 +41,7 @@ class Progress:
         self._started = time.perf_counter()
         self._megapixels = 0.0
         self._failed = 0
+        self._ended: BaseException | None = None
         self._bar: Bar | None = None
         if self._console.is_terminal and not quiet:
             self._bar = Bar(
@@ -84,13 +85,33 @@ class Progress:
             size = f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s" if outcome.width else outcome.reason
             self._say(f"{_arrow(outcome)} ({size})")
 
-    def summarise(self, outcomes: "list[Outcome]", *, interrupted: bool) -> None:
+    def follow(self, outcomes: "Iterable[Outcome]") -> "list[Outcome]":
+        """Show outcomes as they come, and return them; also where Ctrl-C, or an error that is no file's, ends them."""
+        seen = []
+        try:
+            for outcome in outcomes:
+                seen.append(outcome)
+                self.show(outcome)
+        except (KeyboardInterrupt, ToonifyError) as error:
+            self._ended = error
+        return seen
+
+    def exit_code(self, outcomes: "list[Outcome]") -> int:
+        """That of the command. Raises the error that has ended the batch, if one has."""
+        if isinstance(self._ended, ToonifyError):
+            raise self._ended
+        if self._ended is not None:
+            return 130
+        return 1 if any(outcome.result == "failed" for outcome in outcomes) else 0
+
+    def summarise(self, outcomes: "list[Outcome]") -> None:
         """Say how many files came to what, and name the failed ones once more where a long list lies between."""
         counts = Counter(outcome.result for outcome in outcomes)
         parts = [f"{counts[self._done]} {self._done}"]
         parts += [f"{counts[result]} {result}" for result in ("skipped", "kept", "failed") if counts[result]]
-        if interrupted:
-            parts.append(f"interrupted with {self._total - len(outcomes)} to go; the same command goes on from here")
+        if self._ended is not None:
+            how = "interrupted" if isinstance(self._ended, KeyboardInterrupt) else "ended"
+            parts.append(f"{how} with {self._total - len(outcomes)} to go; the same command goes on from here")
         seconds = time.perf_counter() - self._started
         self._say(f"{', '.join(parts)} in {seconds:.1f} s{', ' + self._rate() if self._megapixels else ''}")
         failed = [outcome for outcome in outcomes if outcome.result == "failed"]

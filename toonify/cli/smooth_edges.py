@@ -1,6 +1,5 @@
 """`toonify smooth-edges`: cartoons to the edge-smoothed set that CartoonGAN trains against."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption
 
 if TYPE_CHECKING:
-    from toonify.batch import Outcome
+    pass
 
 
 def smooth_edges(
@@ -46,20 +45,11 @@ def smooth_edges(
     check_output_folder(output, [cartoons])
     found = find_photos([cartoons], leave_out=output, drawings=True)
     jobs = plan_jobs(found, output=output, style="smooth", format="png")
-    outcomes: list[Outcome] = []
-    interrupted = False
     debug = bool(context.find_root().params["debug"])
     with Progress(len(jobs), quiet=quiet, debug=debug, done="smoothed") as progress:
-        try:
-            for outcome in smooth(jobs, options, workers=workers or available_cores()):
-                outcomes.append(outcome)
-                progress.show(outcome)
-        except KeyboardInterrupt:
-            interrupted = True
-    progress.summarise(outcomes, interrupted=interrupted)
-    if interrupted:
-        return 130
-    return 1 if Counter(outcome.result for outcome in outcomes)["failed"] else 0
+        outcomes = progress.follow(smooth(jobs, options, workers=workers or available_cores()))
+    progress.summarise(outcomes)
+    return progress.exit_code(outcomes)
 
 
 def _canny(text: str) -> tuple[int, int]:

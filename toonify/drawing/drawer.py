@@ -21,6 +21,7 @@ SMALLEST = 64
 _LARGEST = 4096
 _SHARE = 4  # the part of the free memory that a drawing may take: others use the machine, too
 _TILE_MEMORY = 256_000_000  # bytes for a tile at most; larger ones are not quicker
+_LARGEST_ON_GPU = 16_000_000  # pixels: CUDA's kernels end at 2^31 numbers, which 64 channels have from 33 megapixels on
 _ASSUMED = 1500  # bytes for each pixel, where the card does not say
 
 
@@ -54,6 +55,7 @@ class Drawer:
         self._open_tiled = open_tiled
         self._tiled: TiledNetwork | None = None
         self._cancelled = False
+        self._opening = threading.Lock()
         self._one_in_tiles = threading.Lock()  # it takes all that there is, and keeps what belongs to one picture
         if isinstance(tile, int):
             try:
@@ -72,22 +74,28 @@ class Drawer:
         Raises ImageError or MemoryError if there is not the memory for it, InterruptedError after `cancel`.
         """
         tile = self._first_tile(pixels)
-        while True:
+        while (drawing := self._try(pixels, tile)) is None:
+            give_back_freed_memory()
             try:
-                if tile is None:
-                    assert self._generator is not None  # noqa: S101 - only with a number for the tile
-                    return network.draw(pixels, self._generator, self._variant, padding=self._padding)
-                with self._one_in_tiles:
-                    side = tile + -tile % self._network().multiple
-                    return network.draw_in_tiles(
-                        pixels, self._network(), self._variant, padding=self._padding, tile=side
-                    )
-            except MemoryError:
-                try:
-                    tile = self._smaller(tile)
-                except TilingError as error:
-                    raise MemoryError(f"not enough at once, and not in tiles: {error}") from error
-                give_back_freed_memory()
+                tile = self._smaller(tile)
+            except TilingError as error:
+                raise MemoryError(f"not enough at once, and not in tiles: {error}") from error
+        return drawing
+
+    def _try(self, pixels: Pixels, tile: int | None) -> Floats | Halves | None:
+        """Draw in tiles of that side, or at once; None where there is not the memory for it.
+
+        An error would hold what has failed, and its memory with it, as long as it is handled.
+        """
+        try:
+            if tile is None:
+                assert self._generator is not None  # noqa: S101 - only with a number for the tile
+                return network.draw(pixels, self._generator, self._variant, padding=self._padding)
+            with self._one_in_tiles:
+                side = tile + -tile % self._network().multiple
+                return network.draw_in_tiles(pixels, self._network(), self._variant, padding=self._padding, tile=side)
+        except MemoryError:
+            return None
 
     def cancel(self) -> None:
         """End the `draw` that runs in another thread, as soon as the engine can. No other can begin after."""
@@ -100,9 +108,9 @@ class Drawer:
     def _first_tile(self, pixels: Pixels) -> int | None:
         if isinstance(self._tile, int):
             return self._tile
-        if self.engine.device != "cpu":
-            return None  # its memory is its own, and says itself when it is full
         height, width = network.taken_size(*pixels.shape[:2], variant=self._variant, padding=self._padding)
+        if self.engine.device != "cpu":  # its memory is its own, and says itself when it is full
+            return None if height * width <= _LARGEST_ON_GPU else self._tile_for_gpu(height, width)
         needed, free = height * width * (self._variant.bytes_per_pixel or _ASSUMED), available_memory()
         if self._tile == "off":
             if needed > free:
@@ -115,6 +123,18 @@ class Drawer:
         except TilingError as error:
             if needed > free:
                 raise self._too_large(height, width, needed, free, f" (and not in tiles, {error})") from error
+            return None
+
+    def _tile_for_gpu(self, height: int, width: int) -> int | None:
+        """The side of the tiles for a picture that is too large for a GPU; None for a network that is not for tiles."""
+        if self._tile == "off":
+            raise ImageError(
+                f"{width} x {height} is more than a GPU draws at once ({_LARGEST_ON_GPU / 1e6:g} megapixels); "
+                "drop --tile off, or draw it smaller, with --size"
+            )
+        try:
+            return self._fitting_tile()
+        except TilingError:
             return None
 
     def _fitting_tile(self) -> int:
@@ -130,12 +150,13 @@ class Drawer:
         return self._fitting_tile() if tile is None else max(SMALLEST, tile // 2)
 
     def _network(self) -> "TiledNetwork":
-        if self._tiled is None:
-            assert self._open_tiled is not None  # noqa: S101 - only with --tile off
-            self._tiled = self._open_tiled()
-            if self._cancelled:
-                self._tiled.cancel()
-        return self._tiled
+        with self._opening:
+            if self._tiled is None:
+                assert self._open_tiled is not None  # noqa: S101 - only with --tile off
+                self._tiled = self._open_tiled()
+                if self._cancelled:
+                    self._tiled.cancel()
+            return self._tiled
 
     def _too_large(self, height: int, width: int, needed: int, free: int, more: str) -> ImageError:
         fitting = int(max(height, width) * (0.8 * free / needed) ** 0.5) // 64 * 64

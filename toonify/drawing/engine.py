@@ -13,7 +13,7 @@ from toonify.arrays import Floats, Halves, Pixels, psnr
 from toonify.engines.cuda_generator import CudaGenerator
 from toonify.engines.runtime import Backend, Device, Generator, OnnxGenerator, Precision, choose_device
 from toonify.errors import DeviceError, one_line
-from toonify.generators import check_pixels, onnx_file, open_generator
+from toonify.generators import check_pixels, open_generator, readable_onnx_file
 from toonify.onnx_format import read_model
 from toonify.styles import LocatedStyle, Variant
 
@@ -59,19 +59,16 @@ def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, qu
     """
     from toonify.engines.pixel_graph import take_pixels
 
-    path = onnx_file(style, variant, "cuda", quiet=quiet)
+    path = readable_onnx_file(style, variant, "cuda", quiet=quiet)
     model = read_model(path)
     _, chosen = style.variant(variant)
-    pixels, expected = check_pixels(chosen), _drawn_by_cpu(path, chosen)
     why = "it cannot be turned into float16"
     for arithmetic in ["float16"] * (precision != "fp32") + ["float32"] * (precision != "fp16"):
         try:
             taking = take_pixels(model, chosen, halves=arithmetic == "float16")
             opened = CudaGenerator(taking.SerializeToString(), arithmetic)
-            agreement = _least_agreement(opened.draw, pixels, expected)
-        except DeviceError:
-            raise
-        except Exception as error:  # neither the conversion nor onnxruntime has errors of its own
+            agreement = _least_agreement(opened.draw, check_pixels(chosen), _drawn_by_cpu(path, chosen))
+        except Exception as error:  # whatever it is, of the conversion, the device or the network in this arithmetic
             why = f"in {arithmetic}: {one_line(error)[:200]}"
             continue
         if agreement >= MIN_PSNR_ON_CUDA:
@@ -90,7 +87,7 @@ def open_tiled(style: LocatedStyle, variant: str, *, device: Device = "auto", qu
     """
     from toonify.tiles import TiledNetwork
 
-    path = onnx_file(style, variant, "cuda", quiet=quiet)
+    path = readable_onnx_file(style, variant, "cuda", quiet=quiet)
     if choose_device(device, "onnx") == "cuda":
         try:
             return _open_tiled_on_cuda(style, variant, path)
@@ -107,13 +104,12 @@ def _open_tiled_on_cuda(style: LocatedStyle, variant: str, path: Path) -> "Tiled
     opened = TiledNetwork(path, "cuda")
     _, chosen = style.variant(variant)
     side = _CHECK_TILE + -_CHECK_TILE % opened.multiple
-    expected = _drawn_by_cpu(path, chosen)
     try:
         drawing = network.draw_in_tiles(check_pixels(chosen), opened, chosen, padding=0, tile=side)
-    except Exception as error:  # onnxruntime's errors have no classes of their own
+        agreement = psnr(drawing, _drawn_by_cpu(path, chosen), peak=1)
+    except Exception as error:
         why = f"in tiles: {one_line(error)[:200]}"
     else:
-        agreement = psnr(drawing, expected, peak=1)
         if agreement >= MIN_PSNR_ON_CUDA:
             return opened
         why = f"in tiles it draws the check photo {agreement:.0f} dB from the CPU's drawing"

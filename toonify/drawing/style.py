@@ -136,6 +136,8 @@ def _load(look: Look, *, device: Device, backend: Backend, precision: Precision,
         raise UsageError(f"--precision {precision} is for --backend onnx; drop it, or --backend {backend}")
     if backend != "onnx" and isinstance(tile, int):
         raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")
+    if isinstance(tile, int) and precision == "fp16":
+        raise UsageError(f"--tile {tile} draws in float32; drop it, or --precision fp16")
     place = look.style, look.variant_name
     generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing

@@ -12,6 +12,7 @@ What was measured on an H100 and an H200 decides the shape of it (a released gen
   of a drawing's time; but with it pictures came out half drawn or blank, as if it had been read before it was written.
 """
 
+import contextlib
 import threading
 
 import numpy as np
@@ -46,15 +47,13 @@ class CudaGenerator:
 
         Raises MemoryError, and InterruptedError after `cancel`.
         """
-        try:
+        with contextlib.suppress(MemoryError):
             return self._draw(pixels)
-        except MemoryError:
-            with self._lock:
-                waiting, self._free = self._free, []
-            if not waiting:
-                raise
-            del waiting  # what they keep may be enough
-            return self._draw(pixels)
+        # Not while the error is handled, which holds the session that has failed, and its memory.
+        with self._lock:
+            waiting, self._free = self._free, []
+        del waiting  # what they keep may be enough
+        return self._draw(pixels)
 
     def cancel(self) -> None:
         """End the calls that run in other threads, as soon as the engine can. No other can begin after."""
@@ -96,12 +95,14 @@ class CudaGenerator:
 
     def _leave(self, network: OnnxNetwork, size: _Size, *, again: bool) -> None:
         """Let a session wait for a picture of its size; those that have waited longest go where too much is kept."""
+        too_many = []
         with self._lock:
             self._busy.remove(network)
             if again:
                 self._free.append((size, network))
             while len(self._free) > 1 and sum(int(np.prod(each)) for each, _ in self._free) > KEPT_PIXELS:
-                del self._free[0]
+                too_many.append(self._free.pop(0))
+        del too_many  # the lock is free again: to give their memory back takes a while
 
     def _open(self, device: str) -> OnnxNetwork:
         return OnnxNetwork(self._network, device, channels_last=True)

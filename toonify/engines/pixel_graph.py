@@ -23,7 +23,10 @@ def take_pixels(model: ModelProto, variant: Variant, *, halves: bool) -> ModelPr
     if halves:
         model = to_halves(model)
     graph = model.graph
-    (photo,), (drawing,) = ([value.name for value in values] for values in (graph.input, graph.output))
+    weights = {tensor.name for tensor in graph.initializer}  # old files name them among the inputs, too
+    (photo,), (drawing,) = (
+        [value.name for value in values if value.name not in weights] for values in (graph.input, graph.output)
+    )
     scalar = np.float16 if halves else np.float32
     kind = TensorProto.FLOAT16 if halves else TensorProto.FLOAT
     low, high = variant.value_range

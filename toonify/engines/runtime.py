@@ -13,7 +13,8 @@ from toonify.arrays import Floats
 from toonify.cores import network_threads
 from toonify.engines import accelerators, cuda
 from toonify.engines.accelerators import ACCELERATORS
-from toonify.errors import DeviceError, StyleError, one_line
+from toonify.engines.failures import for_want_of_memory, of_the_network, telling_part
+from toonify.errors import DeviceError, StyleError
 from toonify.memory import give_back_freed_memory
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -85,7 +86,7 @@ class OnnxNetwork:
     def run(self, inputs: Mapping[str, Array], *, last: bool = True) -> dict[str, Array]:
         """The outputs by name. After the `last` of several runs of a kind the memory for them is given back.
 
-        Raises InterruptedError if `cancel` is called meanwhile, MemoryError.
+        Raises InterruptedError if `cancel` is called meanwhile, MemoryError, DeviceError if anything else goes wrong.
         """
         options = self._last_options if last else self._options
         try:
@@ -93,9 +94,9 @@ class OnnxNetwork:
         except Exception as error:  # onnxruntime's errors have no classes of their own
             if options.terminate:
                 raise InterruptedError from error
-            if any(said in str(error).lower() for said in ("alloc", "out of memory")):
+            if for_want_of_memory(error):
                 raise MemoryError from error
-            raise
+            raise DeviceError(f"{self.provider} could not run the network: {telling_part(error)}") from error
         return dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
 
     def cancel(self) -> None:
@@ -192,10 +193,12 @@ def _open_session(source: Path | bytes, device: str, *, channels_last: bool = Fa
         providers = _providers(device, channels_last=channels_last)
         return ort.InferenceSession(source, options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's errors have no public base class
-        if device != "cpu":
-            raise DeviceError(f"{_flag(device)} cannot run: {one_line(error)[:200]}; {_way_out(device)}") from error
-        where = source if isinstance(source, Path) else "the network"
-        raise StyleError(f"{where} is damaged or not an ONNX network: {one_line(error)[:200]}") from error
+        if device == "cpu" or of_the_network(error):
+            where = source if isinstance(source, Path) else "the network"
+            raise StyleError(f"{where} is damaged or not an ONNX network: {telling_part(error)}") from error
+        if for_want_of_memory(error):
+            raise DeviceError(f"{_flag(device)} cannot run: its memory is full ({telling_part(error)})") from error
+        raise DeviceError(f"{_flag(device)} cannot run: {telling_part(error)}; {_way_out(device)}") from error
 
 
 def _providers(device: str, *, channels_last: bool = False) -> list[tuple[str, dict[str, str]]]:
@@ -204,6 +207,7 @@ def _providers(device: str, *, channels_last: bool = False) -> list[tuple[str, d
         "use_tf32": "0",
         "cudnn_conv_algo_search": "HEURISTIC",  # trials would take half a second whenever the size changes
         "prefer_nhwc": str(int(channels_last)),
+        "arena_extend_strategy": "kSameAsRequested",  # a session has one size of picture, and need not foresee others
     }
     names: tuple[str, ...] = ()
     if device in ACCELERATORS:

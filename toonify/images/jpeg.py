@@ -3,6 +3,7 @@
 It says on the way whether all of the picture is there, which Pillow does not.
 """
 
+import re
 from typing import BinaryIO
 
 import cv2
@@ -12,8 +13,13 @@ import simplejpeg
 from toonify.arrays import Pixels
 from toonify.errors import ImageError, one_line
 
-# What libjpeg says where part of the picture is lost; it says other things of harmless oddities.
-_LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmetic code")
+# What libjpeg says where part of the picture is lost; it says other things of harmless oddities. Of several remarks
+# simplejpeg passes on the last, which after a loss is often the one of extraneous bytes.
+_LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmetic code", "inconsistent progression")
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", re.IGNORECASE)
+_PADDING = {0x00, 0xFF}
+_SOS = 0xDA  # the marker behind which the picture's data begins
+_ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment behind them
 
 
 def decode_jpeg(file: BinaryIO) -> Pixels | None:
@@ -25,7 +31,7 @@ def decode_jpeg(file: BinaryIO) -> Pixels | None:
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
     except ValueError as error:
-        _refuse_lost(error)
+        _refuse_lost(error, data)
         return None
 
 
@@ -34,10 +40,11 @@ def refuse_damaged_jpeg(file: BinaryIO) -> None:
 
     Decodes at an eighth of the size, which takes little time and meets all of the data.
     """
+    data = _all_of(file)
     try:
-        simplejpeg.decode_jpeg(_all_of(file), "GRAY", min_height=1, min_width=1, min_factor=8)
+        simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8)
     except ValueError as error:
-        _refuse_lost(error)
+        _refuse_lost(error, data)
 
 
 def turned_upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -58,6 +65,44 @@ def _all_of(file: BinaryIO) -> bytes:
         file.seek(position)
 
 
-def _refuse_lost(error: ValueError) -> None:
-    if any(loss in str(error).lower() for loss in _LOSSES):
+def _refuse_lost(error: ValueError, data: bytes) -> None:
+    said = str(error).lower()
+    if any(loss in said for loss in _LOSSES) or _lies_in_the_data(said, data):
         raise ImageError(f"damaged: {one_line(error)}") from error
+
+
+def _lies_in_the_data(said: str, data: bytes) -> bool:
+    """Whether libjpeg speaks of extraneous bytes that are data of the picture which it could not make sense of.
+
+    Other programs may have put bytes between the segments of the head, and cameras fill files up with 0x00 or 0xFF.
+    """
+    found = _EXTRANEOUS.search(said)
+    if found is None:
+        return False
+    count, marker = int(found[1]), int(found[2], 16)
+    start, between = _head(data)
+    if (count, marker) in between:
+        return False
+    behind = start
+    while (behind := data.find(bytes([0xFF, marker]), behind + 1)) >= 0:
+        if _PADDING.issuperset(data[behind - count : behind]):
+            return False
+    return True
+
+
+def _head(data: bytes) -> tuple[int, set[tuple[int, int]]]:
+    """Where a JPEG's data begins, and what lies between segments before it: how many bytes, before which marker."""
+    between: set[tuple[int, int]] = set()
+    place = last = 2
+    while place + 4 <= len(data):
+        marker = data[place + 1]
+        if data[place] != 0xFF or marker in (0x00, 0xFF):
+            place += 1
+            continue
+        if place > last:
+            between.add((place - last, marker))
+        place += 2 if marker in _ALONE else 2 + int.from_bytes(data[place + 2 : place + 4])
+        last = place
+        if marker == _SOS:
+            break
+    return place, between

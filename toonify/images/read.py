@@ -177,7 +177,7 @@ def _refuse_bomb(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         raise ImageError(
-            f"{width} x {height} is {width * height / 1e6:.0f} megapixels, over the limit of {max_pixels / 1e6:g}; "
+            f"{width} x {height} is {width * height / 1e6:.5g} megapixels, over the limit of {max_pixels / 1e6:g}; "
             "if you trust the file, convert, prepare and smooth-edges take it with "
             f"--max-megapixels {-(-width * height // 1_000_000)}"
         )

@@ -40,7 +40,8 @@ class TiledNetwork:
         self._network: OnnxNetwork | None = None  # of the sweep that is under way
         self._cancelled = False
         first = self._open(self.sweeps[0])  # which shows that the device can run it
-        self.engine, self.provider = first.engine, first.provider
+        self.engine = first.engine
+        self.provider = first.provider if device == "cpu" else f"{first.provider}, float32"
 
     @property
     def multiple(self) -> int:
