@@ -272,3 +272,14 @@ def test_what_ray_refuses_is_one_line(photos: Path, tiny_onnx: Path, monkeypatch
     assert main(["convert", str(photos), "--style", str(tiny_onnx), "--ray", "auto"]) == 3
     err = capsys.readouterr().err
     assert err.startswith("error: --ray auto: no Ray cluster there (nobody there)") and err.count("\n") == 1
+
+
+def test_a_gpu_gets_the_cpus_beside_it() -> None:
+    def node(alive: bool = True, **resources: float) -> dict[str, object]:
+        return {"Alive": alive, "Resources": resources}
+
+    assert cluster._cpus_beside_a_gpu([node(CPU=16, GPU=2), node(CPU=64), node(CPU=64, GPU=4)]) == 8
+    assert cluster._cpus_beside_a_gpu([node(CPU=2, GPU=4), node(CPU=16, GPU=1)]) == 1
+    assert cluster._cpus_beside_a_gpu([node(GPU=1), node(CPU=8)]) == 1
+    assert cluster._cpus_beside_a_gpu([node(alive=False, CPU=1, GPU=1), node(CPU=12, GPU=1)]) == 12
+    assert cluster._cpus_beside_a_gpu([]) == 1

@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from PIL import Image
 from toonify import load_style, network
 from toonify.arrays import Floats, Halves, Pixels, psnr
 from toonify.cli import main
+from toonify.drawing.drawer import Tile
+from toonify.drawing.engine import open_exact
 from toonify.engines import cuda_generator
 from toonify.engines.cuda_generator import CudaGenerator
 from toonify.engines.pixel_graph import take_pixels
-from toonify.engines.runtime import OnnxGenerator, OnnxNetwork, Precision
-from toonify.errors import DeviceError, UsageError
-from toonify.styles import FileWeights, Variant
+from toonify.engines.runtime import Device, OnnxGenerator, OnnxNetwork, Precision
+from toonify.errors import DeviceError, StyleError, UsageError
+from toonify.generators import onnx_file
+from toonify.styles import FileWeights, LocatedStyle, Variant, find_style
 from toonify.tiles import TiledNetwork
 from toonify.tiles.plan import Sweep
 from toonify.tiles.segment import segment
@@ -158,6 +162,22 @@ def test_without_memory_the_sessions_that_wait_make_room_once(tiny_onnx: Path, m
     assert np.array_equal(generator.draw(photo()), expected)
 
 
+def test_what_has_failed_is_gone_before_it_is_tried_again(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = on_cpu(tiny_onnx, variant())
+    real = cuda_generator.OnnxNetwork.run
+    failed: list[weakref.ref[OnnxNetwork]] = []
+
+    def run(self: cuda_generator.OnnxNetwork, inputs: dict[str, Pixels], *, last: bool = True) -> object:
+        if not failed:
+            failed.append(weakref.ref(self))
+            raise MemoryError
+        assert failed[0]() is None
+        return real(self, inputs, last=last)
+
+    monkeypatch.setattr(cuda_generator.OnnxNetwork, "run", run)
+    assert generator.draw(photo()).shape == (48, 64, 3)
+
+
 def test_a_session_that_cannot_be_opened_any_more_is_for_want_of_memory(
     tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +313,61 @@ def test_a_device_whose_drawings_are_read_too_early_is_left_aside(
     monkeypatch.setattr(CudaGenerator, "draw", draw)
     assert load_style(str(tiny_onnx), quiet=True).engine.device == "cpu"
     assert "dB from the CPU's drawing" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+def test_float32_is_tried_where_float16_cannot_even_be_opened(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CudaGenerator.__init__
+
+    def opening(self: CudaGenerator, data: bytes, arithmetic: str, **options: Any) -> None:
+        if arithmetic == "float16":
+            raise StyleError("the network is damaged or not an ONNX network: Type parameter (T) of Optype (Mul)")
+        real(self, data, arithmetic, **options)
+
+    monkeypatch.setattr(CudaGenerator, "__init__", opening)
+    assert str(load_style(str(tiny_onnx), device="cuda", quiet=True)).endswith("float32")
+    with pytest.raises(DeviceError, match=r"--precision fp16 does not suit .* in float16: .*Type parameter"):
+        load_style(str(tiny_onnx), device="cuda", precision="fp16", quiet=True)
+
+
+@pytest.mark.usefixtures("as_if_cuda")
+@pytest.mark.parametrize("tile", ["auto", 64])
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_a_network_that_the_disk_has_spoilt_is_made_anew(device: Device, tile: Tile, tiny_run: Path) -> None:
+    style = find_style(str(tiny_run))
+    name, _ = style.variant()
+    expected = load_style(str(tiny_run), device="cpu", quiet=True)(photo())
+    for kind in ("cpu", "cuda"):
+        path = onnx_file(style, name, kind, quiet=True)
+        path.write_bytes(path.read_bytes()[:-1000])
+    drawn = load_style(str(tiny_run), device=device, tile=tile, quiet=True)(photo())
+    assert psnr(drawn, expected, peak=255) > 50
+
+
+@pytest.mark.parametrize("factor", [1, 0.5])
+def test_a_teacher_on_cuda_draws_as_the_cpu_does_or_is_left_aside(
+    factor: float, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class OnGpu(OnnxGenerator):
+        def __call__(self, batch: Floats) -> Floats:
+            return super().__call__(batch) * np.float32(factor)
+
+    def opening(style: LocatedStyle, variant: str, *, device: Device, quiet: bool) -> OnnxGenerator:
+        opened = OnnxGenerator(tiny_onnx, "cpu") if device == "cpu" else OnGpu(tiny_onnx, "cpu")
+        opened.device = "cpu" if device == "cpu" else "cuda"
+        return opened
+
+    monkeypatch.setattr("toonify.drawing.engine.open_generator", opening)
+    style = find_style(str(tiny_onnx))
+    name, _ = style.variant()
+    assert open_exact(style, name).device == ("cuda" if factor == 1 else "cpu")
+    said = capsys.readouterr().err
+    if factor == 1:
+        assert said == ""
+        return
+    assert said.startswith("CUDA left aside: it draws the check photo") and said.count("\n") == 1
+    with pytest.raises(DeviceError, match=r"CUDA: it draws .* dB from the CPU's drawing; type --device cpu"):
+        open_exact(style, name, device="cuda")
 
 
 @pytest.mark.usefixtures("as_if_cuda")

@@ -1,3 +1,6 @@
+import threading
+import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +107,63 @@ def test_a_gpu_says_itself_when_its_memory_is_full(free: Callable[[float], None]
     assert draw("auto", at_once=0, device="cuda") == [64]
 
 
+def test_what_is_too_large_for_the_kernels_of_a_gpu_begins_in_tiles(
+    free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(1e9)
+    monkeypatch.setattr(drawer, "_LARGEST_ON_GPU", 164 * 224)
+    assert draw("auto", device="cuda") == []
+    monkeypatch.setattr(drawer, "_LARGEST_ON_GPU", 164 * 224 - 1)
+    assert draw("auto", device="cuda") == [448]
+    with pytest.raises(ImageError, match=r"224 x 164 is more than a GPU draws at once .*; drop --tile off, or"):
+        draw("off", device="cuda")
+
+
+class Held:
+    """What a drawing that fails has taken."""
+
+
+def test_what_has_failed_is_gone_before_the_next_is_tried(free: Callable[[float], None]) -> None:
+    free(1e9)
+    taken: list[weakref.ref[Held]] = []
+
+    class Failing(Negative):
+        def __call__(self, batch: Floats) -> Floats:
+            held = Held()
+            taken.append(weakref.ref(held))
+            raise MemoryError
+
+    def open_tiled() -> TiledNetwork:
+        assert [each() for each in taken] == [None]
+        return NegativeInTiles(10**9)
+
+    Drawer(Failing(0, "cuda"), VARIANT, padding=7, tile="auto", open_tiled=open_tiled).draw(PHOTO)
+    assert len(taken) == 1
+
+
+def test_two_that_run_out_of_memory_together_open_one_network_for_tiles(free: Callable[[float], None]) -> None:
+    free(1e9)
+    opened: list[TiledNetwork] = []
+
+    def open_tiled() -> TiledNetwork:
+        time.sleep(0.1)
+        opened.append(NegativeInTiles(10**9))
+        return opened[-1]
+
+    both = Drawer(Negative(0, "cuda"), VARIANT, padding=7, tile="auto", open_tiled=open_tiled)
+    threads = [threading.Thread(target=both.draw, args=(PHOTO,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 1
+
+
+def test_float16_in_tiles_is_refused(tiny_onnx: Path) -> None:
+    with pytest.raises(UsageError, match=r"--tile 64 draws in float32; drop it, or --precision fp16"):
+        load_style(str(tiny_onnx), tile=64, precision="fp16")
+
+
 @pytest.mark.parametrize("tile", ["auto", 256])
 def test_where_there_is_no_memory_for_the_smallest_tile_that_is_the_end(
     tile: Tile, free: Callable[[float], None]
@@ -123,7 +183,7 @@ def test_off_draws_at_once_or_refuses_with_a_size_that_fits(free: Callable[[floa
         draw("off")
 
 
-def test_a_network_that_cannot_be_cut(free: Callable[[float], None]) -> None:
+def test_a_network_that_cannot_be_cut(free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
     def open_tiled() -> TiledNetwork:
         raise TilingError("its ReduceMean may depend on the whole frame")
 
@@ -138,6 +198,9 @@ def test_a_network_that_cannot_be_cut(free: Callable[[float], None]) -> None:
     with pytest.raises(StyleError, match=r"^--tile 64: .*ReduceMean.*; type --tile off$"):
         make(64)
     free(100e6)
+    on_gpu = Drawer(Negative(10**9, "cuda"), VARIANT, padding=7, tile="auto", open_tiled=open_tiled)
+    monkeypatch.setattr(drawer, "_LARGEST_ON_GPU", 100)
+    assert np.abs(on_gpu.draw(PHOTO) - (1 - PHOTO / 255)).max() < 1e-3  # its own errors are the best that can be had
     full = Drawer(Negative(10), VARIANT, padding=7, tile="auto", open_tiled=open_tiled)
     with pytest.raises(MemoryError, match="not enough at once, and not in tiles: its ReduceMean"):
         full.draw(PHOTO)  # memory that was free is no longer

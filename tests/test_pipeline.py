@@ -1,9 +1,11 @@
+import gc
 import itertools
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -312,3 +314,25 @@ def test_an_error_in_a_worker_comes_out():
     assert [next(results) for _ in range(5)] == list(range(5))
     with pytest.raises(KeyError, match="five"):
         next(results)
+
+
+def test_an_error_that_is_dealt_with_holds_nothing_any_more() -> None:
+    """A network that has run out of memory must not live on in a circle of error and frames."""
+
+    class Held:
+        pass
+
+    taken: list[weakref.ref[Held]] = []
+
+    def fail(item: int) -> int:
+        held = Held()
+        taken.append(weakref.ref(held))
+        raise MemoryError
+
+    gc.disable()
+    try:
+        with pytest.raises(MemoryError):
+            list(run_stages(range(5), [lambda item: item, fail]))
+        assert taken and all(each() is None for each in taken)
+    finally:
+        gc.enable()

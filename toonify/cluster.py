@@ -146,7 +146,8 @@ class ClusterRun:
             )
         must_exist = (jobs[0].source, _nearest_folder(jobs[0].target))
         drawn = replace(look, instead=None)
-        self._work = Work(drawn, save, device, backend, precision, tile, 1, Path.cwd(), must_exist)
+        cpus = _cpus_beside_a_gpu(ray.nodes()) if self._gpus else 1
+        self._work = Work(drawn, save, device, backend, precision, tile, cpus, Path.cwd(), must_exist)
         self._tell = tell
         self.ran_on: list[RanOn] = []
 
@@ -186,6 +187,12 @@ class ClusterRun:
                 yield outcome
         except ray.exceptions.RayError as error:
             raise ClusterError(f"Ray gave up: {one_line(error)[:200]}; --debug shows where") from error
+
+
+def _cpus_beside_a_gpu(nodes: list[dict[str, Any]]) -> int:
+    """How many CPUs there are for a GPU on the node with the fewest: a GPU waits for what they decode and finish."""
+    with_gpus = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("GPU", 0) >= 1]
+    return min((max(1, int(each.get("CPU", 0) // each["GPU"])) for each in with_gpus), default=1)
 
 
 class Worker:

@@ -5,8 +5,8 @@
 Each draws the same photo, from bytes in ordinary memory to a picture there, one after the other and (as `convert` does)
 in two threads: ONNX Runtime as `convert` runs it in both precisions, and PyTorch in eager mode and compiled, with the
 same conversions on the GPU. dB: how far it agrees with ONNX Runtime in float32. At the end, what a change of size
-costs: five sizes in turn, for sessions that are kept for each (`cuda_generator`) and for one session. Prints Markdown
-tables.
+costs, for sessions that are kept for each size (`cuda_generator`) and for one session: five sizes in turn, and twenty
+that come once each. Prints Markdown tables.
 """
 
 import argparse
@@ -30,13 +30,20 @@ Draw = Callable[[np.ndarray], np.ndarray]
 
 
 def per_second(draw: Draw, pixels: np.ndarray, seconds: float, threads: int) -> float:
-    """Drawings a second, warm."""
-    for _ in range(3):
-        draw(pixels)
+    """Drawings a second, warm: each thread has drawn before any is timed, for it may have a session of its own."""
     counts = [0] * threads
-    begun = time.perf_counter()
+    begun = 0.0
+
+    def begin() -> None:
+        nonlocal begun
+        begun = time.perf_counter()
+
+    warm = threading.Barrier(threads, action=begin)
 
     def work(number: int) -> None:
+        for _ in range(3):
+            draw(pixels)
+        warm.wait()
         while time.perf_counter() - begun < seconds:
             draw(pixels)
             counts[number] += 1
@@ -124,16 +131,22 @@ def main() -> None:
         alone = per_second(draw, pixels, options.seconds, 1)
         both = "" if "compiled" in title else f"{per_second(draw, pixels, options.seconds, 2):.1f}"
         print(f"| {title} | {alone:.1f} | {both} | {psnr(draw(pixels), expected, peak=1):.0f} |", flush=True)
-    sizes = [(768, 1024), (1024, 768), (680, 1024), (1024, 680), (576, 1024)]
-    photos = [np.ascontiguousarray(np.resize(pixels, (*size, 3))) for size in sizes]
-    print("\n| five sizes in turn | images/s |\n| --- | --- |")
+    turns = [(768, 1024), (1024, 768), (680, 1024), (1024, 680), (576, 1024)]
+    once = [(608 + 16 * number, 1024) for number in range(20)]
+    print("\n| images/s | five sizes in turn | twenty sizes, once each |\n| --- | --- | --- |")
     for title, draw in (("a session for each", halves.draw), ("one session", one_session(halves))):
-        for photo in photos:
-            draw(photo)
-        begun = time.perf_counter()
-        for photo in photos * 4:
-            draw(photo)
-        print(f"| {title} | {4 * len(photos) / (time.perf_counter() - begun):.1f} |", flush=True)
+        several_turns(draw, pixels, turns)
+        rates = [several_turns(draw, pixels, sizes) for sizes in (4 * turns, once)]
+        print(f"| {title} | {rates[0]:.1f} | {rates[1]:.1f} |", flush=True)
+
+
+def several_turns(draw: Draw, pixels: np.ndarray, sizes: list[tuple[int, int]]) -> float:
+    """Drawings a second, of these sizes one after the other."""
+    photos = [np.ascontiguousarray(np.resize(pixels, (*size, 3))) for size in sizes]
+    begun = time.perf_counter()
+    for photo in photos:
+        draw(photo)
+    return len(photos) / (time.perf_counter() - begun)
 
 
 def one_session(generator: CudaGenerator) -> Draw:

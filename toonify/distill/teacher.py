@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from toonify.arrays import Floats, psnr
 from toonify.drawing import Look, Style, choose_look
 from toonify.drawing.drawer import Drawer
+from toonify.drawing.engine import open_exact
 from toonify.engines.runtime import Device, Generator, TorchGenerator
-from toonify.generators import check_photo, load_module, open_generator
+from toonify.generators import check_photo, load_module
 from toonify.methods.player import Precision
 from toonify.styles import FileWeights, find_style
 
@@ -52,7 +53,7 @@ def open_teacher(look: Look, precision: Precision | None, *, device: Device, qui
     The ways are ONNX Runtime in float32, and PyTorch in the shorter type of `precision` if that is given and agrees to
     50 dB. Raises StyleError, DownloadError, DeviceError.
     """
-    exact = open_generator(look.style, look.variant_name, device=device, quiet=quiet)
+    exact = open_exact(look.style, look.variant_name, device=device, quiet=quiet)
     photo = check_photo(look.variant)
     megapixels = photo.shape[2] * photo.shape[3] / 1e6
     drawn, seconds = _time(exact, photo)

@@ -78,6 +78,27 @@ def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, qu
     raise DeviceError(f"{what} does not suit {style.card.id} ({variant}): {why}; drop it, or type --device cpu")
 
 
+def open_exact(style: LocatedStyle, variant: str, *, device: Device = "auto", quiet: bool = False) -> Generator:
+    """The generator of a variant on ONNX Runtime in float32, which on CUDA has drawn the check photo as the CPU does.
+
+    Raises what `open_generator` does.
+    """
+    opened = open_generator(style, variant, device=device, quiet=quiet)
+    if opened.device == "cpu":
+        return opened
+    _, chosen = style.variant(variant)
+    path = readable_onnx_file(style, variant, "cuda", quiet=quiet)
+    drawing = network.draw(check_pixels(chosen), opened, chosen, padding=0)
+    agreement = psnr(drawing, _drawn_by_cpu(path, chosen), peak=1)
+    if agreement >= MIN_PSNR_ON_CUDA:
+        return opened
+    why = f"it draws the check photo of {style.card.id} ({variant}) {agreement:.0f} dB from the CPU's drawing"
+    if device != "auto":
+        raise DeviceError(f"CUDA: {why}; type --device cpu")
+    print(f"CUDA left aside: {why}", file=sys.stderr)
+    return open_generator(style, variant, device="cpu", quiet=quiet)
+
+
 def open_tiled(style: LocatedStyle, variant: str, *, device: Device = "auto", quiet: bool = False) -> "TiledNetwork":
     """The network of a variant, for pictures that are drawn in tiles.
 
