@@ -22,7 +22,7 @@ from toonify.engines.cuda_generator import CudaGenerator
 from toonify.engines.pixel_graph import take_pixels
 from toonify.engines.runtime import Device, OnnxGenerator, OnnxNetwork, Precision
 from toonify.errors import DeviceError, StyleError, UsageError
-from toonify.generators import onnx_file
+from toonify.generators import cached_onnx
 from toonify.styles import FileWeights, LocatedStyle, Variant, find_style
 from toonify.tiles import TiledNetwork
 from toonify.tiles.plan import Sweep
@@ -333,15 +333,28 @@ def test_float32_is_tried_where_float16_cannot_even_be_opened(tiny_onnx: Path, m
 @pytest.mark.usefixtures("as_if_cuda")
 @pytest.mark.parametrize("tile", ["auto", 64])
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
-def test_a_network_that_the_disk_has_spoilt_is_made_anew(device: Device, tile: Tile, tiny_run: Path) -> None:
+def test_a_network_that_the_disk_has_spoilt_is_made_anew(
+    device: Device, tile: Tile, tiny_run: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tiny_onnx, path)  # the same network, exported once for all tests
+        made.append(path)
+
+    monkeypatch.setattr("toonify.generators._convert", convert)
     style = find_style(str(tiny_run))
     name, _ = style.variant()
-    expected = load_style(str(tiny_run), device="cpu", quiet=True)(photo())
+    expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
     for kind in ("cpu", "cuda"):
-        path = onnx_file(style, name, kind, quiet=True)
+        path = cached_onnx(style, name, kind)
+        convert(style, name, kind, path, quiet=True)
         path.write_bytes(path.read_bytes()[:-1000])
+    made.clear()
     drawn = load_style(str(tiny_run), device=device, tile=tile, quiet=True)(photo())
     assert psnr(drawn, expected, peak=255) > 50
+    assert [path.name.split("-")[2] for path in made] == ["cuda" if device == "cuda" or tile == 64 else "cpu"]
 
 
 @pytest.mark.parametrize("factor", [1, 0.5])
