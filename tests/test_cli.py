@@ -216,7 +216,7 @@ def test_a_run_that_is_ended_leaves_whole_pictures_and_the_rerun_finishes(
         time.sleep(0.005)
         assert process.poll() is None
     process.send_signal(kind)
-    said = process.communicate()[1].decode()
+    said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == (130 if kind == signal.SIGINT else -kind)
     assert "Traceback" not in said
     if kind == signal.SIGINT:

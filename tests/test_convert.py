@@ -17,10 +17,12 @@ from PIL import Image
 
 from toonify import load_style
 from toonify.cli import main
-from toonify.convert import SaveOptions, _PhotoMemory, draw_stream
+from toonify.cli.progress import Progress
+from toonify.convert import Outcome, SaveOptions, _PhotoMemory, draw_stream
 from toonify.discover import Job
 from toonify.errors import ImageError
 from toonify.images import encode_picture
+from toonify.pipeline import run_stages
 
 HOSTILE = {
     "empty.jpg": b"",
@@ -434,3 +436,18 @@ def test_nothing_is_kept_of_the_machine_and_nothing_sent(photos: Path, tiny_onnx
     command = [sys.executable, "-m", "toonify", "convert", str(photos), "--style", str(tiny_onnx), "--device", "cpu"]
     subprocess.run(command, env={**keep, "HOME": str(home), "TMPDIR": str(temporary)}, check=True, capture_output=True)
     assert snapshot(home) == {} and snapshot(temporary) == {}
+
+
+def test_a_batch_is_closed_wherever_ctrl_c_comes() -> None:
+    """Also while its last outcome is shown, when nothing of the batch is running: its threads would wait for ever."""
+
+    class Interrupted(Progress):
+        def show(self, outcome: Outcome) -> None:
+            raise KeyboardInterrupt
+
+    job = Job(Path("a.png"), Path("b.png"), "png")
+    before = threading.active_count()
+    progress = Interrupted(9, quiet=True, debug=False)
+    outcomes = progress.follow(run_stages(range(9), [lambda _: Outcome(job.source, job.target, "drawn")]))
+    assert threading.active_count() == before
+    assert len(outcomes) == 1 and progress.exit_code(outcomes) == 130

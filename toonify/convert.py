@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -59,7 +59,7 @@ class _Work:
     network_seconds: float = 0.0
 
 
-def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Iterator[Outcome]:
+def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[Outcome]:
     """Draw every job and yield what became of it, in order.
 
     Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way

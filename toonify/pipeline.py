@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ def run_stages(
     workers: list[int] | None = None,
     depth: int = 1,
     on_stop: Callable[[], None] = lambda: None,
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Pass each item through all stages and yield the results, in order.
 
     `workers` are the threads of each stage, one if not given. At most `depth` items wait between two stages, so that
@@ -70,7 +70,7 @@ def run_stages(
 
 def run_parallel(
     items: Iterable[Any], function: Stage, *, workers: int, on_stop: Callable[[], None] = lambda: None
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Pass each item through `function`, in `workers` threads, and yield the results in the order of the items.
 
     No more than twice as many items as threads are under way. When the iterator is closed early (or an exception such

@@ -1,6 +1,6 @@
 """Many cartoons to many edge-smoothed ones, at training size: read, smooth and write in several threads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 
@@ -28,7 +28,7 @@ class SmoothOptions:
     max_pixels: int = DEFAULT_MAX_PIXELS  # of a cartoon; larger ones are refused
 
 
-def smooth(jobs: Iterable[Job], options: SmoothOptions, *, workers: int) -> Iterator[Outcome]:
+def smooth(jobs: Iterable[Job], options: SmoothOptions, *, workers: int) -> Generator[Outcome]:
     """Smooth every job's cartoon in `workers` threads and yield what became of it, in order.
 
     A cartoon that fails is an outcome; nothing but KeyboardInterrupt stops the rest, and then what is half done leaves

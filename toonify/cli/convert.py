@@ -3,7 +3,7 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -177,7 +177,7 @@ def convert(
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, jobs, report=report, quiet=quiet, debug=debug)
     if not jobs and not streaming:  # a shard may be empty
-        return finish(look, lambda: iter(()), [])
+        return finish(look, _no_outcomes, [])
     runs_on: dict[str, Any] = {
         "device": device.value,
         "backend": backend.value,
@@ -196,6 +196,10 @@ def convert(
     if streaming:
         return _convert_stream(loaded, save, format, quiet=quiet)
     return finish(loaded.look, lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
+
+
+def _no_outcomes() -> "Generator[Outcome]":
+    yield from ()
 
 
 def _pixels(flag: str, text: str, *words: str, example: int) -> Any:
@@ -261,7 +265,7 @@ def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
 def _convert_files(
     jobs: "list[Job]",
     look: "Look",
-    draw: "Callable[[], Iterator[Outcome]]",
+    draw: "Callable[[], Generator[Outcome]]",
     ran_on: "Sequence[RanOn]",
     *,
     report: Path | None,

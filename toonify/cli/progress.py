@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -85,7 +85,7 @@ class Progress:
             size = f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s" if outcome.width else outcome.reason
             self._say(f"{_arrow(outcome)} ({size})")
 
-    def follow(self, outcomes: "Iterable[Outcome]") -> "list[Outcome]":
+    def follow(self, outcomes: "Generator[Outcome]") -> "list[Outcome]":
         """Show outcomes as they come, and return them; also where Ctrl-C, or an error that is no file's, ends them."""
         seen = []
         try:
@@ -94,6 +94,8 @@ class Progress:
                 self.show(outcome)
         except (KeyboardInterrupt, ToonifyError) as error:
             self._ended = error
+        finally:
+            outcomes.close()  # its threads end; nobody else would do it, for the error that is kept knows of it
         return seen
 
     def exit_code(self, outcomes: "list[Outcome]") -> int:

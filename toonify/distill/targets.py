@@ -6,7 +6,7 @@ again, so that an interrupted run goes on; manifest.json, written last, lists th
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import BufferedReader
 from pathlib import Path
@@ -103,7 +103,7 @@ def missing(tasks: Sequence[Task], look: Look) -> int:
     return sum(_read(task, look) is None for task in tasks)
 
 
-def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Iterator[Outcome]:
+def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Generator[Outcome]:
     """Make the pairs that are not there, and yield what became of each, in order. No `teacher`: all are there.
 
     Reading, drawing and writing run at the same time. A photo that fails is an outcome; nothing but KeyboardInterrupt
