@@ -22,6 +22,10 @@ hypothesis.settings.load_profile("repeatable")
 
 PHOTOS = Path(__file__).parent / "data" / "photos"  # small, credited, in the repository
 
+# Two processes run the tests (`-n 2`) and inherit this: with a thread for each core in both, they would wait for each
+# other, and take a tenth longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell's background jobs ignore SIGINT, and so would all that they start: tests of Ctrl-C would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
