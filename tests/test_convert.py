@@ -427,13 +427,19 @@ def test_a_folder_in_the_place_of_a_picture_is_named(
     assert not list((tmp_path / "out" / "a.jpg").iterdir())
 
 
-def test_nothing_is_kept_of_the_machine_and_nothing_sent(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
-    """ONNX Runtime would keep a number for the machine in the user's cache, and a queue of what it sends."""
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_nothing_is_kept_of_the_machine_and_nothing_sent(
+    backend: str, photos: Path, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    """Engines would keep a number for the machine in the user's folder, and a queue of what they send."""
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'toonify[openvino]'")
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
     temporary.mkdir()
     keep = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_", "HF_"))}
-    command = [sys.executable, "-m", "toonify", "convert", str(photos), "--style", str(tiny_onnx), "--device", "cpu"]
+    command = [sys.executable, "-m", "toonify", "convert", str(photos), "--style", str(tiny_onnx)]
+    command += ["--device", "cpu", "--backend", backend]
     subprocess.run(command, env={**keep, "HOME": str(home), "TMPDIR": str(temporary)}, check=True, capture_output=True)
     assert snapshot(home) == {} and snapshot(temporary) == {}
 

@@ -1,8 +1,9 @@
 """A generator on OpenVINO: in bf16 where the CPU computes with it (AMX, AVX-512 BF16), else in float32."""
 
+import sys
 import threading
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,8 +22,7 @@ class OpenVinoGenerator:
     """
 
     def __init__(self, path: Path, precision: Precision | None = None) -> None:
-        import openvino
-
+        openvino = _import_openvino()
         core = openvino.Core()
         settings = {
             "INFERENCE_PRECISION_HINT": precision or native_precision(),
@@ -73,6 +73,14 @@ class OpenVinoGenerator:
 
 def native_precision() -> Precision:
     """What the CPU computes with at its quickest, as OpenVINO sees it, of the two that drawings are good in."""
+    openvino = _import_openvino()
+    return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+def _import_openvino() -> Any:
+    """OpenVINO, without the package that tells its maker of every use: it goes without where there is none."""
+    absent: Any = None
+    sys.modules.setdefault("openvino_telemetry", absent)
     import openvino
 
-    return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    return openvino
