@@ -456,4 +456,4 @@ def test_a_batch_is_closed_wherever_ctrl_c_comes() -> None:
     progress = Interrupted(9, quiet=True, debug=False)
     outcomes = progress.follow(run_stages(range(9), [lambda _: Outcome(job.source, job.target, "drawn")]))
     assert threading.active_count() == before
-    assert len(outcomes) == 1 and progress.exit_code(outcomes) == 130
+    assert len(outcomes) == 1 and progress.exit_code() == 130

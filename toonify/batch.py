@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import toonify
 from toonify.discover import Job
-from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, one_line
+from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, no_space, one_line
 from toonify.files import write_atomically
 from toonify.images import read_processing_note
 from toonify.memory import ran_out
@@ -122,7 +122,7 @@ def guard(function: Callable[[Any], Any], *, memory_advice: str) -> Callable[[An
             reason = str(error)
         except OSError as error:
             reason = describe(error)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # to draw all the others would be work for nothing
+            if no_space(error):  # to draw all the others would be work for nothing
                 raise DiskFullError(f"{display(job.target)} cannot be written: {reason}") from error
         except Exception as error:
             if ran_out(error):

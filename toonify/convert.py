@@ -63,8 +63,8 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[O
     """Draw every job and yield what became of it, in order.
 
     Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way
-    take too much memory. A photo that fails is an outcome; nothing but KeyboardInterrupt stops the rest, and then what
-    is half done leaves no trace.
+    take too much memory. A photo that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest,
+    and then what is half done leaves no trace.
     """
     cores = network_threads()
     memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style)

@@ -86,12 +86,17 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def no_space(error: OSError) -> bool:
+    """Whether a disk is full, or somebody's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def describe(error: OSError) -> str:
     """What the system refused, in words, with the file that it is about and a way out where there is one."""
     where = f" {display(error.filename)}" if error.filename else ""
+    if no_space(error):
+        return "no space left on the device; free some, then run the same command again"
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "no space left on the device; free some, then run the same command again"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"no permission to write{where}; choose another place for the output"
         case errno.ENAMETOOLONG:

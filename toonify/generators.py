@@ -3,23 +3,33 @@
 import contextlib
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
 from toonify import hub
 from toonify.arrays import Floats, Pixels, psnr
-from toonify.engines.runtime import Backend, Device, Generator, OnnxGenerator, TorchGenerator, choose_device
-from toonify.errors import DeviceError, StyleError, WeightsError
+from toonify.engines.runtime import (
+    Backend,
+    Device,
+    Generator,
+    OnnxGenerator,
+    TorchGenerator,
+    choose_device,
+    leave_cuda_aside,
+)
+from toonify.errors import DeviceError, StyleError, TilingError, WeightsError
 from toonify.network import to_batch
-from toonify.onnx_format import EXPORTER, OPSET, read_model
+from toonify.onnx_format import EXPORTER, OPSET
 from toonify.published import file_digest
 from toonify.styles import FileWeights, HubWeights, LocatedStyle, Variant, shipped_folder
 
 if TYPE_CHECKING:
     from torch import nn
+
+_Made = TypeVar("_Made")
 
 
 def open_generator(
@@ -33,19 +43,13 @@ def open_generator(
     if backend == "torch":
         return TorchGenerator(load_module(style, variant, quiet=quiet), chosen)
     made_for = "cpu" if (backend, chosen) == ("onnx", "cpu") else "cuda"  # other engines take the plain network
-    path = onnx_file(style, variant, made_for, quiet=quiet)
     try:
-        return _open(path, chosen, backend)
+        return from_onnx_file(style, variant, made_for, lambda path: _open(path, chosen, backend), quiet=quiet)
     except DeviceError as error:
-        if (backend, device) != ("onnx", "auto"):
+        if backend != "onnx":
             raise
-        print(f"CUDA left aside: {error}", file=sys.stderr)
+        leave_cuda_aside(error, device)
         return open_generator(style, variant, backend=backend, device="cpu", quiet=quiet)
-    except StyleError:
-        if path != cached_onnx(style, variant, made_for):
-            raise
-    path.unlink(missing_ok=True)  # the disk spoilt what we had made ourselves: make it again
-    return _open(onnx_file(style, variant, made_for, quiet=quiet), chosen, backend)
 
 
 def _open(path: Path, device: str, backend: Backend) -> Generator:
@@ -92,17 +96,23 @@ def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = F
     return path
 
 
-def readable_onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
-    """The same, of which it is known that it can be read: what had been made here and the disk spoilt is made anew."""
+def from_onnx_file(
+    style: LocatedStyle, variant: str, device: str, use: Callable[[Path], _Made], *, quiet: bool = False
+) -> _Made:
+    """What `use` makes of the same file. It raises StyleError if it cannot read it, but TilingError if it can.
+
+    What had been made here and the disk spoilt is made anew, once.
+    """
     path = onnx_file(style, variant, device, quiet=quiet)
     try:
-        read_model(path)
-        return path
+        return use(path)
+    except TilingError:
+        raise
     except StyleError:
         if path != cached_onnx(style, variant, device):
             raise
     path.unlink(missing_ok=True)
-    return onnx_file(style, variant, device, quiet=quiet)
+    return use(onnx_file(style, variant, device, quiet=quiet))
 
 
 def _convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from toonify.errors import DownloadError, StyleError, one_line
+from toonify.errors import DownloadError, StyleError, no_space, one_line
 from toonify.styles import HubWeights
 
 
@@ -59,7 +59,7 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
         status = error.response.status_code if error.response is not None else "an error"
         raise DownloadError(f"{_hub()} answered {status} for {what}; try again later") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if no_space(error):
             raise DownloadError(
                 f"no space for {what} ({weights.megabytes:g} MB) in {cache_folder().parent}; free some or set HF_HOME"
             ) from error

@@ -31,8 +31,8 @@ class SmoothOptions:
 def smooth(jobs: Iterable[Job], options: SmoothOptions, *, workers: int) -> Generator[Outcome]:
     """Smooth every job's cartoon in `workers` threads and yield what became of it, in order.
 
-    A cartoon that fails is an outcome; nothing but KeyboardInterrupt stops the rest, and then what is half done leaves
-    no trace. Pictures are PNG: JPEG would put back ringing where the edges were.
+    A cartoon that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest, and then what is half
+    done leaves no trace. Pictures are PNG: JPEG would put back ringing where the edges were.
     """
     step = guard(lambda job: _smooth(job, options), memory_advice="use fewer --workers")
     return run_parallel(jobs, step, workers=workers)

@@ -282,4 +282,4 @@ def _convert_files(
     progress.summarise(outcomes)
     if report is not None:
         write_report(report, look, ran_on, outcomes)
-    return progress.exit_code(outcomes)
+    return progress.exit_code()

@@ -98,13 +98,13 @@ class Progress:
             outcomes.close()  # its threads end; nobody else would do it, for the error that is kept knows of it
         return seen
 
-    def exit_code(self, outcomes: "list[Outcome]") -> int:
+    def exit_code(self) -> int:
         """That of the command. Raises the error that has ended the batch, if one has."""
         if isinstance(self._ended, ToonifyError):
             raise self._ended
         if self._ended is not None:
             return 130
-        return 1 if any(outcome.result == "failed" for outcome in outcomes) else 0
+        return 1 if self._failed else 0
 
     def summarise(self, outcomes: "list[Outcome]") -> None:
         """Say how many files came to what, and name the failed ones once more where a long list lies between."""

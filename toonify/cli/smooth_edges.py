@@ -1,14 +1,11 @@
 """`toonify smooth-edges`: cartoons to the edge-smoothed set that CartoonGAN trains against."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption
-
-if TYPE_CHECKING:
-    pass
 
 
 def smooth_edges(
@@ -32,7 +29,8 @@ def smooth_edges(
     training size first, because what is an edge depends on the size. A picture that was made from the same cartoon in
     the same way is skipped.
 
-    Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 130 interrupted.
+    Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 3 it had to end (full disk); 130
+    interrupted.
     """
     from toonify.cli.progress import Progress
     from toonify.cores import available_cores
@@ -49,7 +47,7 @@ def smooth_edges(
     with Progress(len(jobs), quiet=quiet, debug=debug, done="smoothed") as progress:
         outcomes = progress.follow(smooth(jobs, options, workers=workers or available_cores()))
     progress.summarise(outcomes)
-    return progress.exit_code(outcomes)
+    return progress.exit_code()
 
 
 def _canny(text: str) -> tuple[int, int]:

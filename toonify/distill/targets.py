@@ -106,8 +106,8 @@ def missing(tasks: Sequence[Task], look: Look) -> int:
 def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Generator[Outcome]:
     """Make the pairs that are not there, and yield what became of each, in order. No `teacher`: all are there.
 
-    Reading, drawing and writing run at the same time. A photo that fails is an outcome; nothing but KeyboardInterrupt
-    stops the rest, and then what is half done leaves no trace.
+    Reading, drawing and writing run at the same time. A photo that fails is an outcome; only KeyboardInterrupt and
+    DiskFullError stop the rest, and then what is half done leaves no trace.
     """
 
     def read(task: Task) -> _Work | Outcome:

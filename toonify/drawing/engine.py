@@ -1,5 +1,6 @@
 """The engines that draw a style's photos quickest here, at once and in tiles, and whether they draw them right."""
 
+import functools
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,17 @@ import numpy as np
 from toonify import network
 from toonify.arrays import Floats, Halves, Pixels, psnr
 from toonify.engines.cuda_generator import CudaGenerator
-from toonify.engines.runtime import Backend, Device, Generator, OnnxGenerator, Precision, choose_device
+from toonify.engines.runtime import (
+    Backend,
+    Device,
+    Generator,
+    OnnxGenerator,
+    Precision,
+    choose_device,
+    leave_cuda_aside,
+)
 from toonify.errors import DeviceError, one_line
-from toonify.generators import check_pixels, open_generator, readable_onnx_file
+from toonify.generators import check_pixels, from_onnx_file, onnx_file, open_generator
 from toonify.onnx_format import read_model
 from toonify.styles import LocatedStyle, Variant
 
@@ -41,33 +50,35 @@ def open_for_drawing(
     """
     if backend == "onnx" and choose_device(device, backend) == "cuda":
         try:
-            return _open_on_cuda(style, variant, precision, quiet=quiet)
+            return from_onnx_file(
+                style, variant, "cuda", lambda path: _open_on_cuda(style, variant, path, precision), quiet=quiet
+            )
         except DeviceError as error:
-            if device != "auto" or precision == "fp16":
+            if precision == "fp16":
                 raise
-            print(f"CUDA left aside: {error}", file=sys.stderr)
+            leave_cuda_aside(error, device)
             device = "cpu"
     if precision == "fp16":
         raise DeviceError("--precision fp16 is for ONNX Runtime on CUDA, which does not run here; drop it")
     return open_generator(style, variant, backend=backend, device=device, quiet=quiet)
 
 
-def _open_on_cuda(style: LocatedStyle, variant: str, precision: Precision, *, quiet: bool) -> CudaGenerator:
+def _open_on_cuda(style: LocatedStyle, variant: str, path: Path, precision: Precision) -> CudaGenerator:
     """In float16 if that can be and is not ruled out, else in float32.
 
     Whatever it is, it has drawn the check photo as the CPU does: drivers, kernels and cards are more than tests reach.
     """
     from toonify.engines.pixel_graph import take_pixels
 
-    path = readable_onnx_file(style, variant, "cuda", quiet=quiet)
     model = read_model(path)
     _, chosen = style.variant(variant)
+    drawn_by_cpu = functools.cache(lambda: _drawn_by_cpu(path, chosen))
     why = "it cannot be turned into float16"
     for arithmetic in ["float16"] * (precision != "fp32") + ["float32"] * (precision != "fp16"):
         try:
             taking = take_pixels(model, chosen, halves=arithmetic == "float16")
             opened = CudaGenerator(taking.SerializeToString(), arithmetic)
-            agreement = _least_agreement(opened.draw, check_pixels(chosen), _drawn_by_cpu(path, chosen))
+            agreement = _least_agreement(opened.draw, check_pixels(chosen), drawn_by_cpu())
         except Exception as error:  # whatever it is, of the conversion, the device or the network in this arithmetic
             why = f"in {arithmetic}: {one_line(error)[:200]}"
             continue
@@ -87,7 +98,7 @@ def open_exact(style: LocatedStyle, variant: str, *, device: Device = "auto", qu
     if opened.device == "cpu":
         return opened
     _, chosen = style.variant(variant)
-    path = readable_onnx_file(style, variant, "cuda", quiet=quiet)
+    path = onnx_file(style, variant, "cuda", quiet=quiet)
     drawing = network.draw(check_pixels(chosen), opened, chosen, padding=0)
     agreement = psnr(drawing, _drawn_by_cpu(path, chosen), peak=1)
     if agreement >= MIN_PSNR_ON_CUDA:
@@ -108,15 +119,15 @@ def open_tiled(style: LocatedStyle, variant: str, *, device: Device = "auto", qu
     """
     from toonify.tiles import TiledNetwork
 
-    path = readable_onnx_file(style, variant, "cuda", quiet=quiet)
-    if choose_device(device, "onnx") == "cuda":
-        try:
-            return _open_tiled_on_cuda(style, variant, path)
-        except DeviceError as error:
-            if device != "auto":
-                raise
-            print(f"CUDA left aside for tiles: {error}", file=sys.stderr)
-    return TiledNetwork(path, "cpu")
+    def open_file(path: Path) -> TiledNetwork:
+        if choose_device(device, "onnx") == "cuda":
+            try:
+                return _open_tiled_on_cuda(style, variant, path)
+            except DeviceError as error:
+                leave_cuda_aside(error, device, what=" for tiles")
+        return TiledNetwork(path, "cpu")
+
+    return from_onnx_file(style, variant, "cuda", open_file, quiet=quiet)
 
 
 def _open_tiled_on_cuda(style: LocatedStyle, variant: str, path: Path) -> "TiledNetwork":

@@ -1,5 +1,6 @@
 """A generator as a callable, on ONNX Runtime or PyTorch, that knows what it really runs on."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -167,6 +168,13 @@ def choose_device(device: Device, backend: Backend) -> str:
     if device == "cuda":
         raise DeviceError(f"--device cuda cannot run: {missing}")
     return "cpu"
+
+
+def leave_cuda_aside(error: DeviceError, device: Device, *, what: str = "") -> None:
+    """Say in a line that the CPU takes CUDA's place; raise the error unless `device` is "auto", which allows it."""
+    if device != "auto":
+        raise error
+    print(f"CUDA left aside{what}: {error}", file=sys.stderr)
 
 
 def read_onnx_metadata(path: Path) -> dict[str, str]:

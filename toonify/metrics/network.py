@@ -10,7 +10,7 @@ import numpy as np
 
 from toonify import hub
 from toonify.arrays import Floats
-from toonify.engines.runtime import Device, OnnxGenerator, choose_device
+from toonify.engines.runtime import Device, OnnxGenerator, choose_device, leave_cuda_aside
 from toonify.errors import DeviceError, ExportError, StyleError, display
 from toonify.files import write_atomically
 from toonify.onnx_format import EXPORTER, OPSET
@@ -71,9 +71,7 @@ class MeasuringNetwork:
         try:
             return OnnxGenerator(self._path, device)
         except DeviceError as error:
-            if self._device != "auto":
-                raise
-            print(f"CUDA left aside: {error}", file=sys.stderr)
+            leave_cuda_aside(error, self._device)
             return OnnxGenerator(self._path, "cpu")
         except StyleError:
             self._path.unlink(missing_ok=True)  # the disk spoilt what we had made ourselves: make it again

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from toonify.arrays import Halves
-from toonify.errors import ImageError
+from toonify.errors import ImageError, no_space
 
 
 class Store:
@@ -87,7 +87,7 @@ class FileStore(Store):
 
 
 def _full(error: OSError) -> ImageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if no_space(error) or error.errno == errno.EFBIG:
         where = tempfile.gettempdir()
         return ImageError(
             f"no space for its activations in {where}; set TMPDIR to a larger disk, or draw it with --size"

@@ -1,7 +1,6 @@
 """The one loop: it owns time, data, device, the log, samples, checkpoints and stopping; the method owns the losses."""
 
 import contextlib
-import errno
 import itertools
 import time
 from typing import Protocol
@@ -9,7 +8,7 @@ from typing import Protocol
 import torch
 
 from toonify import distributed
-from toonify.errors import ToonifyError, TrainingError, describe, display, one_line
+from toonify.errors import ToonifyError, TrainingError, describe, display, no_space, one_line
 from toonify.files import write_atomically
 from toonify.memory import give_back_freed_memory
 from toonify.methods.adversarial import GameSettings
@@ -291,7 +290,7 @@ class _Loop:
         """What it means for a run that a file cannot be written."""
         there = self._run.folder.checkpoints()
         way_out = f"go on from {there[-1].stem} with --resume last" if there else "start anew: there is no checkpoint"
-        what = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else describe(error).partition(";")[0]
+        what = "no space left" if no_space(error) else describe(error).partition(";")[0]
         return TrainingError(
             f"{display(self._run.folder.path)} cannot be written at step {self._run.step}: {what}; see to that, "
             f"then {way_out}"
