@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from toonify.styles import Card, FileWeights, Variant
+from toonify.styles.card import Card, FileWeights, Variant
 
 hypothesis.settings.register_profile("repeatable", derandomize=True)  # the same examples whenever a test runs
 hypothesis.settings.load_profile("repeatable")
@@ -163,9 +163,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_onnx(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same style as one ONNX file with its card inside, so that no test but its own pays for the export."""
-    from toonify.export import export_onnx
-    from toonify.generators import check_photo, load_module
-    from toonify.styles import find_style
+    from toonify.networks.check_photo import check_photo
+    from toonify.networks.export import export_onnx
+    from toonify.networks.load import load_module
+    from toonify.styles.find import find_style
 
     path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
     style = find_style(str(tiny_run))

@@ -7,10 +7,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from toonify.checkpoint import load_generator
+from toonify.checkpoints.tensors import fingerprint, read_tensors
 from toonify.errors import StyleError, WeightsError
-from toonify.styles import FileWeights, HubWeights, Variant, find_style
-from toonify.tensors import fingerprint, read_tensors
+from toonify.networks.checkpoint import load_generator
+from toonify.styles.card import FileWeights, HubWeights, Variant
+from toonify.styles.find import find_style
 
 
 @pytest.fixture

@@ -17,15 +17,16 @@ import pytest
 from PIL import Image
 
 from toonify.cli import main
-from toonify.convert import SaveOptions
-from toonify.discover import Job, find_photos, plan_jobs
+from toonify.convert.local import SaveOptions
 from toonify.drawing import choose_look
 from toonify.errors import ClusterError, StyleError
+from toonify.jobs.find import find_photos
+from toonify.jobs.plan import Job, plan_jobs
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'toonify[ray]'")
 pytest.importorskip("ray.data", reason="needs Ray Data: pip install 'toonify[ray]'")
 
-from toonify import cluster  # noqa: E402
+from toonify.convert import cluster  # noqa: E402
 
 COUNT = 12  # photos, one of them broken
 PATIENCE = 120  # seconds; only a failure takes so long
@@ -233,7 +234,7 @@ def test_a_worker_that_cannot_start_says_why(work: cluster.Work, photos: Path) -
 
 
 def test_unexpected_errors_travel_as_text() -> None:
-    from toonify.convert import Outcome
+    from toonify.convert.local import Outcome
 
     class OddError(Exception):
         def __reduce__(self):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toonify.color import grey, guided_coefficients, keep_color, saturate
+from toonify.pixels.color import grey, guided_coefficients, keep_color, saturate
 
 
 def guided_filter(guide: np.ndarray, target: np.ndarray, *, radius: int, eps: float) -> np.ndarray:

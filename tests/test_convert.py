@@ -18,11 +18,11 @@ from PIL import Image
 from toonify import load_style
 from toonify.cli import main
 from toonify.cli.progress import Progress
-from toonify.convert import Outcome, SaveOptions, _PhotoMemory, draw_stream
-from toonify.discover import Job
+from toonify.convert.local import Outcome, SaveOptions, _PhotoMemory, draw_stream
 from toonify.errors import ImageError
 from toonify.images import encode_picture
-from toonify.pipeline import run_stages
+from toonify.jobs.plan import Job
+from toonify.system.pipeline import run_stages
 
 HOSTILE = {
     "empty.jpg": b"",
@@ -297,10 +297,11 @@ def test_a_bomb_is_refused_and_the_flag_raises_the_limit(photos: Path, convert, 
 def test_ctrl_c_leaves_whole_pictures_and_the_rerun_the_rest(
     photos: Path, tiny_onnx: Path, noise: np.ndarray, convert
 ) -> None:
-    from toonify.convert import SaveOptions
-    from toonify.convert import convert as run
-    from toonify.discover import find_photos, plan_jobs
+    from toonify.convert.local import SaveOptions
+    from toonify.convert.local import convert as run
     from toonify.drawing import load_style
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import plan_jobs
 
     for i in range(20):
         Image.fromarray(np.roll(noise, i, axis=1)).save(photos / f"{i:02}.png")
@@ -322,10 +323,11 @@ def test_ctrl_c_leaves_whole_pictures_and_the_rerun_the_rest(
 
 
 def test_memory_does_not_grow_with_the_number_of_photos(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
-    from toonify.convert import SaveOptions
-    from toonify.convert import convert as run
-    from toonify.discover import find_photos, plan_jobs
+    from toonify.convert.local import SaveOptions
+    from toonify.convert.local import convert as run
     from toonify.drawing import load_style
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import plan_jobs
 
     early, late = 50, 250
     for i in range(late):
@@ -346,9 +348,10 @@ def test_memory_does_not_grow_with_the_number_of_photos(photos: Path, tiny_onnx:
 
 
 def test_a_large_photo_for_a_small_drawing_is_told_at_its_own_size(tiny_onnx: Path, tmp_path: Path) -> None:
-    from toonify.convert import SaveOptions, convert
-    from toonify.discover import find_photos, plan_jobs
+    from toonify.convert.local import SaveOptions, convert
     from toonify.drawing import load_style
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import plan_jobs
 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (10, 16, 3), dtype=np.uint8)).resize((960, 600))
     image.save(tmp_path / "large.jpg", quality=95)
@@ -366,12 +369,13 @@ def test_a_large_photo_for_a_small_drawing_is_told_at_its_own_size(tiny_onnx: Pa
 def test_photos_wait_for_memory_and_all_are_drawn(
     tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toonify.convert import SaveOptions, convert
-    from toonify.discover import find_photos, plan_jobs
+    from toonify.convert.local import SaveOptions, convert
     from toonify.drawing import load_style
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import plan_jobs
 
-    monkeypatch.setattr("toonify.convert.available_memory", lambda: 1)  # then each goes alone
-    monkeypatch.setattr("toonify.convert.network_threads", lambda: 16)
+    monkeypatch.setattr("toonify.convert.local.available_memory", lambda: 1)  # then each goes alone
+    monkeypatch.setattr("toonify.convert.local.network_threads", lambda: 16)
     for number in range(12):
         Image.new("RGB", (40 + number, 30)).save(tmp_path / f"{number:02}.jpg")
     (tmp_path / "05.jpg").write_bytes(b"no picture")
@@ -404,7 +408,7 @@ def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(
         return real(descriptor, data)
 
     out, report = tmp_path / "out", tmp_path / "report.json"
-    monkeypatch.setattr("toonify.files.os.write", write)
+    monkeypatch.setattr("toonify.system.files.os.write", write)
     assert convert(photos, "--output", out, "--quiet") == 3
     assert len(snapshot(out)) == 1
     error = capsys.readouterr().err

@@ -12,21 +12,24 @@ import onnx
 import pytest
 from PIL import Image
 
-from toonify import load_style, network
-from toonify.arrays import Floats, Halves, Pixels, psnr
+from toonify import load_style
 from toonify.cli import main
+from toonify.drawing import run
 from toonify.drawing.drawer import Tile
-from toonify.drawing.engine import open_exact
+from toonify.drawing.open import open_exact
+from toonify.drawing.tiles import TiledNetwork
+from toonify.drawing.tiles.plan import Sweep
+from toonify.drawing.tiles.segment import segment
 from toonify.engines import cuda_generator
 from toonify.engines.cuda_generator import CudaGenerator
-from toonify.engines.pixel_graph import take_pixels
-from toonify.engines.runtime import Device, OnnxGenerator, OnnxNetwork, Precision
+from toonify.engines.engine import Device, Precision
+from toonify.engines.onnx_runtime import OnnxGenerator, OnnxNetwork
 from toonify.errors import DeviceError, StyleError, UsageError
-from toonify.generators import cached_onnx
-from toonify.styles import FileWeights, LocatedStyle, Variant, find_style
-from toonify.tiles import TiledNetwork
-from toonify.tiles.plan import Sweep
-from toonify.tiles.segment import segment
+from toonify.graphs.pixel_graph import take_pixels
+from toonify.networks.cache import cached_onnx
+from toonify.pixels.arrays import Floats, Halves, Pixels, psnr
+from toonify.styles.card import FileWeights, Variant
+from toonify.styles.find import LocatedStyle, find_style
 
 
 def photo(height: int = 48, width: int = 64, seed: int = 0) -> Pixels:
@@ -38,7 +41,7 @@ def variant(**fields: object) -> Variant:
 
 
 def on_cpu(path: Path, chosen: Variant, *, halves: bool = False) -> CudaGenerator:
-    model = take_pixels(onnx.load(path), chosen, halves=halves)
+    model = take_pixels(onnx.load(path), channels=chosen.channels, value_range=chosen.value_range, halves=halves)
     onnx.checker.check_model(model)
     return CudaGenerator(model.SerializeToString(), "float16" if halves else "float32", device="cpu")
 
@@ -50,8 +53,8 @@ def on_cpu(path: Path, chosen: Variant, *, halves: bool = False) -> CudaGenerato
 @pytest.mark.parametrize("padding", [0, 13])
 def test_pixels_in_and_out_are_what_the_card_says(fields: dict[str, object], padding: int, tiny_onnx: Path) -> None:
     chosen, pixels = variant(**fields), photo(45, 61)
-    expected = network.draw(pixels, OnnxGenerator(tiny_onnx, "cpu"), chosen, padding=padding)
-    drawn = network.draw(pixels, on_cpu(tiny_onnx, chosen), chosen, padding=padding)
+    expected = run.draw(pixels, OnnxGenerator(tiny_onnx, "cpu"), chosen, padding=padding)
+    drawn = run.draw(pixels, on_cpu(tiny_onnx, chosen), chosen, padding=padding)
     assert drawn.dtype == np.float16 and drawn.shape == pixels.shape
     assert np.abs(drawn.astype(np.float32) - expected).max() < 1e-3 * max(1, np.abs(expected).max())
 
@@ -59,14 +62,14 @@ def test_pixels_in_and_out_are_what_the_card_says(fields: dict[str, object], pad
 def test_the_network_itself_is_left_as_it_was(tiny_onnx: Path) -> None:
     model = onnx.load(tiny_onnx)
     before = model.SerializeToString()
-    take_pixels(model, variant(), halves=False)
-    take_pixels(model, variant(), halves=True)
+    take_pixels(model, channels="rgb", value_range=(-1, 1), halves=False)
+    take_pixels(model, channels="rgb", value_range=(-1, 1), halves=True)
     assert model.SerializeToString() == before
 
 
 def test_halves_are_drawn_nearly_alike(tiny_onnx: Path) -> None:
     chosen, pixels = variant(channels="bgr"), photo()
-    model = take_pixels(onnx.load(tiny_onnx), chosen, halves=True)
+    model = take_pixels(onnx.load(tiny_onnx), channels=chosen.channels, value_range=chosen.value_range, halves=True)
     kinds = {tensor.data_type for tensor in model.graph.initializer}
     assert onnx.TensorProto.FLOAT16 in kinds and onnx.TensorProto.FLOAT not in kinds
     exact, halved = (on_cpu(tiny_onnx, chosen, halves=halves) for halves in (False, True))
@@ -236,10 +239,10 @@ def as_if_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
             model = segment(self._model, self._anatomy, sweep)  # as CUDA gets it
             return OnnxNetwork(model.SerializeToString(), "cpu")
 
-    monkeypatch.setattr("toonify.tiles.TiledNetwork", InTilesOnCpu)
-    monkeypatch.setattr("toonify.drawing.engine.CudaGenerator", OnCpu)
+    monkeypatch.setattr("toonify.drawing.tiles.TiledNetwork", InTilesOnCpu)
+    monkeypatch.setattr("toonify.drawing.open.CudaGenerator", OnCpu)
     monkeypatch.setattr(
-        "toonify.drawing.engine.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
+        "toonify.drawing.open.choose_device", lambda device, backend: "cpu" if device == "cpu" else "cuda"
     )
 
 
@@ -343,7 +346,7 @@ def test_a_network_that_the_disk_has_spoilt_is_made_anew(
         shutil.copy(tiny_onnx, path)  # the same network, exported once for all tests
         made.append(path)
 
-    monkeypatch.setattr("toonify.generators._convert", convert)
+    monkeypatch.setattr("toonify.networks.ready._convert", convert)
     style = find_style(str(tiny_run))
     name, _ = style.variant()
     expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
@@ -370,7 +373,7 @@ def test_a_teacher_on_cuda_draws_as_the_cpu_does_or_is_left_aside(
         opened.device = "cpu" if device == "cpu" else "cuda"
         return opened
 
-    monkeypatch.setattr("toonify.drawing.engine.open_generator", opening)
+    monkeypatch.setattr("toonify.drawing.open.open_generator", opening)
     style = find_style(str(tiny_onnx))
     name, _ = style.variant()
     assert open_exact(style, name).device == ("cuda" if factor == 1 else "cpu")

@@ -10,7 +10,7 @@ import cuda_stub
 import msgspec
 import pytest
 
-from toonify.styles import Card, FileWeights, Variant
+from toonify.styles.card import Card, FileWeights, Variant
 
 SETUP = """
 import ctypes, gc, json, sys
@@ -26,8 +26,7 @@ def megabytes(): return cuda.stubUsed() / 1e6
 WITHOUT_CONVOLUTIONS = """
 from onnx import parser
 from toonify.engines.cuda_generator import CudaGenerator
-from toonify.engines.pixel_graph import take_pixels
-from toonify.styles import FileWeights, Variant
+from toonify.graphs.pixel_graph import take_pixels
 model = parser.parse_model('''<ir_version: 10, opset_import: ["": 20]>
 net (float[N,3,H,W] photo) => (float[N,3,H,W] drawing) {
   a = SpaceToDepth <blocksize=2> (photo)
@@ -43,9 +42,9 @@ net (float[N,3,H,W] photo) => (float[N,3,H,W] drawing) {
   h = Slice(g, first, last, axis)
   drawing = DepthToSpace <blocksize=2> (h)
 }''')
-variant = Variant(weights=FileWeights(""), architecture="cartoongan", multiple=4, minimum=8)
 def opened():
-    return CudaGenerator(take_pixels(model, variant, halves=True).SerializeToString(), "float16")
+    taking = take_pixels(model, channels="rgb", value_range=(-1, 1), halves=True)
+    return CudaGenerator(taking.SerializeToString(), "float16")
 def black(height, width):
     return np.zeros((height, width, 3), np.uint8)
 """
@@ -79,14 +78,14 @@ def test_cuda_takes_all_of_a_style_and_copies_nothing_on_the_way(stub: Path, tin
     code = """
 from pathlib import Path
 import onnxruntime as ort
-from toonify.engines.pixel_graph import take_pixels
-from toonify.engines.runtime import _providers
-from toonify.generators import onnx_file
-from toonify.onnx_format import read_model
-from toonify.styles import find_style
-from toonify.tiles.anatomy import dissect
-from toonify.tiles.plan import plan_sweeps
-from toonify.tiles.segment import segment
+from toonify.graphs.pixel_graph import take_pixels
+from toonify.engines.onnx_runtime import _providers
+from toonify.networks.ready import onnx_file
+from toonify.graphs.format import read_model
+from toonify.styles.find import find_style
+from toonify.drawing.tiles.anatomy import dissect
+from toonify.drawing.tiles.plan import plan_sweeps
+from toonify.drawing.tiles.segment import segment
 placed = {}
 def place(title, model, channels_last):
     options = ort.SessionOptions()
@@ -106,7 +105,8 @@ for name, kind in (("shinkai", "lite"), (sys.argv[2], "original")):
     _, variant = style.variant(kind)
     model = read_model(onnx_file(style, kind, "cuda", quiet=True))
     for halves in (False, True):
-        place(f"{kind}, halves {halves}", take_pixels(model, variant, halves=halves), True)
+        taking = take_pixels(model, channels=variant.channels, value_range=variant.value_range, halves=halves)
+        place(f"{kind}, halves {halves}", taking, True)
     anatomy = dissect(model.graph)
     for number, sweep in enumerate(plan_sweeps(anatomy)):
         place(f"{kind}, sweep {number}", segment(model, anatomy, sweep), False)
@@ -152,9 +152,9 @@ print(json.dumps([alone, megabytes(), generator.draw(black(*large)).shape]))
 def test_a_gpu_that_is_full_from_the_beginning_is_named(stub: Path) -> None:
     code = """
 from toonify.errors import DeviceError
-from toonify.generators import onnx_file
-from toonify.engines.runtime import OnnxNetwork
-from toonify.styles import find_style
+from toonify.networks.ready import onnx_file
+from toonify.engines.onnx_runtime import OnnxNetwork
+from toonify.styles.find import find_style
 path = onnx_file(find_style("shinkai"), "lite", "cuda", quiet=True)
 cuda.stubLimit(100_000)
 try:

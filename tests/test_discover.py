@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from toonify.discover import Found, Job, default_output, find_photos, plan_jobs
 from toonify.errors import UsageError, display
 from toonify.images import FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT, encode_picture
+from toonify.jobs.find import Found, find_photos
+from toonify.jobs.plan import Job, default_output, plan_jobs
 from toonify.prepare.survey import picture_names
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")

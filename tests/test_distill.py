@@ -18,23 +18,24 @@ from training import train as run_train
 from videos import scene
 
 from toonify import load_style
-from toonify.batch import Outcome
 from toonify.cli import main
-from toonify.discover import Found
 from toonify.distill import start
 from toonify.distill.options import DistillOptions, parse_sizes
 from toonify.distill.targets import Manifest
 from toonify.distill.teacher import choose_teacher, open_teacher
 from toonify.errors import UsageError
 from toonify.images import encode_picture
+from toonify.jobs.find import Found
+from toonify.jobs.outcome import Outcome
 from toonify.methods.batch import Batch
 from toonify.methods.distill import Distill
 from toonify.methods.method import Turn
 from toonify.methods.player import Precision
 from toonify.models.contrast import frame_contrast
 from toonify.models.lite import LiteConfig, LiteGenerator
-from toonify.network import framed
-from toonify.styles import Variant, find_style
+from toonify.styles.card import Variant
+from toonify.styles.find import find_style
+from toonify.styles.frame import framed
 from toonify.train import loop
 from toonify.train.folder import RunFolder
 from toonify.train.record import Scores

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from toonify import load_style
-from toonify.arrays import Floats
-from toonify.boxes import Box
 from toonify.cli import main
 from toonify.drawing import drawer
 from toonify.drawing.drawer import Drawer, Tile
+from toonify.drawing.tiles.tiled import TiledNetwork
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
-from toonify.styles import FileWeights, Variant
-from toonify.tiles.tiled import TiledNetwork
+from toonify.pixels.arrays import Floats
+from toonify.pixels.boxes import Box
+from toonify.styles.card import FileWeights, Variant
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (150, 210, 3), dtype=np.uint8)
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from toonify import load_style
 from toonify.errors import DeviceError, UsageError
-from toonify.styles import find_style
+from toonify.styles.find import find_style
 
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 500), (500, 3), (63, 64), (64, 64), (65, 130), (7, 8)]
 
@@ -103,7 +103,7 @@ def test_sizes(size: object, output_size: object, expected: tuple[int, int], tin
 
 
 def test_raw_is_the_network_alone(tiny_onnx: Path, noise: np.ndarray) -> None:
-    from toonify.engines.runtime import OnnxGenerator
+    from toonify.engines.onnx_runtime import OnnxGenerator
 
     batch = (noise.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
     expected = (OnnxGenerator(tiny_onnx, "cpu")(batch)[0].transpose(1, 2, 0) + 1) * 127.5
@@ -130,7 +130,7 @@ def test_a_value_outside_its_limits_names_the_flag(options: dict, message: str, 
 
 
 def test_a_checkpoint_is_converted_once(tiny_run: Path, noise: np.ndarray) -> None:
-    from toonify.generators import cached_onnx
+    from toonify.networks.cache import cached_onnx
 
     style = find_style(str(tiny_run))
     load_style(str(tiny_run))(noise)
@@ -140,7 +140,8 @@ def test_a_checkpoint_is_converted_once(tiny_run: Path, noise: np.ndarray) -> No
 
 
 def test_a_spoilt_converted_network_is_made_anew(tiny_run: Path, noise: np.ndarray) -> None:
-    from toonify.generators import cached_onnx, onnx_file
+    from toonify.networks.cache import cached_onnx
+    from toonify.networks.ready import onnx_file
 
     style = find_style(str(tiny_run))
     path = cached_onnx(style, "original", "cpu")

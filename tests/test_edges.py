@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from toonify.edges import check_settings, edge_mask, smooth_edges
 from toonify.errors import UsageError
+from toonify.pixels.edges import check_settings, edge_mask, smooth_edges
 
 
 def literal(pixels: np.ndarray, kernel: int = 5, canny: tuple[int, int] = (100, 200)) -> np.ndarray:

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from toonify import load_style
-from toonify.arrays import psnr
 from toonify.cli import main
 from toonify.engines import accelerators
 from toonify.engines.accelerators import ACCELERATORS, Accelerator
+from toonify.engines.choose import choose_device
+from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.engines.openvino import OpenVinoGenerator, native_precision
-from toonify.engines.runtime import OnnxGenerator, choose_device
 from toonify.errors import DeviceError, StyleError
+from toonify.pixels.arrays import psnr
 
 HERE = Accelerator(("CPUExecutionProvider",), "gpu/ane/cpu", "type it")
 needs_openvino = pytest.mark.skipif(
@@ -171,7 +172,7 @@ def test_other_engines_take_the_plain_network(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "toonify.generators.onnx_file", lambda style, variant, device, quiet: asked.append(device) or tiny_onnx
+        "toonify.networks.ready.onnx_file", lambda style, variant, device, quiet: asked.append(device) or tiny_onnx
     )
     load_style("shinkai", backend=backend)
     assert asked == ["cuda"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify.discover import Found
 from toonify.evaluate.contents import Content, Sample
 from toonify.evaluate.evaluation import Evaluation, Row
 from toonify.evaluate.page import render_page
+from toonify.jobs.find import Found
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 LYING_PHONE = {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True}

@@ -7,14 +7,17 @@ import torch
 from onnxruntime import InferenceSession
 from torch import nn
 
-from toonify.arrays import psnr
-from toonify.engines.runtime import OnnxGenerator, TorchGenerator, read_onnx_metadata
+from toonify.engines.onnx_runtime import OnnxGenerator
+from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import ExportError
-from toonify.export import _to_onnx, export_onnx
-from toonify.generators import check_photo, load_module
+from toonify.graphs.format import CARD_KEY, read_onnx_metadata
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator
-from toonify.onnx_format import CARD_KEY
-from toonify.styles import LocatedStyle, find_style, parse_card
+from toonify.networks.check_photo import check_photo
+from toonify.networks.export import _to_onnx, export_onnx
+from toonify.networks.load import load_module
+from toonify.pixels.arrays import psnr
+from toonify.styles.card import parse_card
+from toonify.styles.find import LocatedStyle, find_style
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from conftest import PHOTOS
 from PIL import Image
 
-from toonify import hub
+from toonify.checkpoints import hub
 from toonify.cli import main
 from toonify.errors import WeightsError
 from toonify.metrics import inception as inception_module
@@ -267,7 +267,7 @@ def test_a_file_that_is_not_the_network_is_refused(tmp_path: Path, capsys: pytes
 def test_without_a_network_one_line_says_where_to_put_the_weights(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toonify.published.reach", lambda url: "no network")
+    monkeypatch.setattr("toonify.checkpoints.published.reach", lambda url: "no network")
     assert run("ours", "anime") == 3
     err = capsys.readouterr().err
     assert inception_module.PUBLISHED.url in err and "--weights FILE" in err and err.count("\n") == 1

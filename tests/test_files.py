@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toonify.files import write_atomically
+from toonify.system.files import write_atomically
 
 WAYS = {  # what the system refuses, and how
     "as the system can": ((), 0),
@@ -154,7 +154,7 @@ def test_a_process_that_is_killed_leaves_whole_files_only(tmp_path):
         pytest.skip("needs nameless files (Linux)")
     data = b"0123456789abcdef" * 20_000
     program = (
-        "import itertools, sys; from pathlib import Path; from toonify.files import write_atomically\n"
+        "import itertools, sys; from pathlib import Path; from toonify.system.files import write_atomically\n"
         "for n in itertools.count():\n"
         f"    write_atomically(Path(sys.argv[1], f'{{n}}.png'), {data[:16]!r} * 20_000)\n"
         "    print(n, flush=True)"

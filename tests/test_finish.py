@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify.arrays import to_floats, to_pixels
-from toonify.color import keep_color, saturate
 from toonify.drawing import finish as module
 from toonify.drawing.finish import Colors, finish
 from toonify.errors import ImageError
+from toonify.pixels.arrays import to_floats, to_pixels
+from toonify.pixels.color import keep_color, saturate
 
 PHOTO = np.asarray(
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 18, 3), dtype=np.uint8)).resize(

@@ -9,13 +9,15 @@ import pytest
 from hub_server import HubHandler, serve
 from PIL import Image
 
-from toonify import hub
-from toonify.candidates import find_candidates
+from toonify.checkpoints import hub
 from toonify.cli import main
 from toonify.drawing import choose_look, load_look
 from toonify.errors import DownloadError, StyleError, UsageError, WeightsError
-from toonify.generators import is_cached, load_module
-from toonify.styles import Card, FileWeights, HubWeights, LocatedStyle, find_style, parse_card
+from toonify.evaluate.candidates import find_candidates
+from toonify.networks.cache import is_cached
+from toonify.networks.load import load_module
+from toonify.styles.card import Card, FileWeights, HubWeights, parse_card
+from toonify.styles.find import LocatedStyle, find_style
 
 WEIGHTS = HubWeights("tests/tiny", "tiny.pth", fingerprint="", megabytes=0.1, revision="a" * 40)
 
@@ -41,7 +43,7 @@ def style(tiny_run: Path) -> LocatedStyle:
     """The tiny style as if it were on the hub."""
     import msgspec
 
-    from toonify.tensors import fingerprint, read_tensors
+    from toonify.checkpoints.tensors import fingerprint, read_tensors
 
     located = find_style(str(tiny_run))
     pinned = msgspec.structs.replace(WEIGHTS, fingerprint=fingerprint(read_tensors(tiny_run / "tiny.pth")))
@@ -142,7 +144,7 @@ def both(style: LocatedStyle, tiny_onnx: Path, tmp_path: Path, monkeypatch: pyte
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(tiny_onnx, path)  # the same network, converted once for all tests
 
-    monkeypatch.setattr("toonify.generators._convert", converting)
+    monkeypatch.setattr("toonify.networks.ready._convert", converting)
 
     original = style.card.variants["original"]
     lite = msgspec.structs.replace(original, weights=FileWeights("lite.onnx"))

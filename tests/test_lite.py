@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from videos import scene
 
-from toonify.arrays import Pixels
 from toonify.methods.distill import DistillSettings
 from toonify.models.contrast import Contrast, frame_contrast
 from toonify.models.lite import LiteBranch, LiteConfig, LiteGenerator, fit_lite, initialise_lite
-from toonify.network import framed
+from toonify.pixels.arrays import Pixels
+from toonify.styles.frame import framed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BORDER = {"multiple": 8, "minimum": 8, "padding": 16}  # with which a student draws

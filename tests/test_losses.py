@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toonify.losses import (
+from toonify.methods.losses import (
     OBJECTIVES,
     Objective,
     ObjectiveName,

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from toonify.errors import DownloadError, WeightsError
-from toonify.losses import lpips_loss
+from toonify.methods.losses import lpips_loss
 from toonify.metrics import lpips as lpips_module
 from toonify.metrics.lpips import Lpips, convert_lpips, find_lpips_weights, read_lpips
 
@@ -157,7 +157,7 @@ def test_other_weights_are_another_network(lpips_files: list[Path], tmp_path: Pa
 
 
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toonify.published.reach", lambda url: "no network")
+    monkeypatch.setattr("toonify.checkpoints.published.reach", lambda url: "no network")
     with pytest.raises(DownloadError) as caught:
         find_lpips_weights([])
     message = str(caught.value)

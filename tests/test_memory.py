@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from toonify.memory import Allowance, _left_in_groups, ran_out
+from toonify.system.memory import Allowance, _left_in_groups, ran_out
 
 PATIENCE = 5  # seconds after which a test counts as hung
 

@@ -19,12 +19,12 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
-from toonify.losses import OBJECTIVES, ObjectiveName
 from toonify.methods import METHODS
 from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, Game
 from toonify.methods.batch import Batch
 from toonify.methods.cyclegan import CycleGAN
 from toonify.methods.distill import DISTILLATION, Distill
+from toonify.methods.losses import OBJECTIVES, ObjectiveName
 from toonify.methods.method import GENERATOR, Method, Schedule, Settings
 from toonify.methods.player import Learning, Player, Precision
 from toonify.methods.pool import ImagePool
@@ -873,7 +873,7 @@ def test_an_update_with_infinite_gradients_is_left_out(monkeypatch: pytest.Monke
             assert parameter.grad is not None
             parameter.grad.fill_(math.inf)
 
-    monkeypatch.setattr("toonify.distributed.average_gradients", of_another)
+    monkeypatch.setattr("toonify.system.distributed.average_gradients", of_another)
     half, _ = half_and_whole()
     before = copy.deepcopy(half.state_dict())
     half.backward(half.network(torch.rand(2, 3)).mean())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from toonify.engines.runtime import Backend
+from toonify.engines.engine import Backend
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator, rename_released_keys
 
 
@@ -85,10 +85,10 @@ def test_cartoongan_is_the_published_architecture(shape: tuple[int, ...]) -> Non
 
 def test_raw_pixels_are_those_of_the_published_network(test_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toonify import load_style
-    from toonify.arrays import psnr
+    from toonify.pixels.arrays import psnr
 
     repository = test_data / "hub" / "akiyamasho" / "AnimeBackgroundGAN-Shinkai"
-    monkeypatch.setattr("toonify.hub.fetch", lambda weights, quiet=False: repository / weights.file)
+    monkeypatch.setattr("toonify.checkpoints.hub.fetch", lambda weights, quiet=False: repository / weights.file)
     photo = Image.open(test_data / "photos" / "eval" / "28.jpg").crop((100, 100, 260, 228))
     state = torch.load(repository / "shinkai_makoto.pth", weights_only=True)
     x = torch.from_numpy(np.asarray(photo)[..., ::-1].copy()).permute(2, 0, 1)[None].double() / 127.5 - 1

@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from toonify.arrays import psnr
-from toonify.engines.runtime import OnnxGenerator
+from toonify.checkpoints.published import file_digest
+from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.errors import DownloadError, TilingError, UsageError, WeightsError
-from toonify.export import export_onnx
 from toonify.models import ARCHITECTURES
 from toonify.models.cartoongan import CartoonGANGenerator
 from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
@@ -41,8 +40,9 @@ from toonify.models.ugatit import (
     UGATITGenerator,
     clip_rho,
 )
-from toonify.published import file_digest
-from toonify.styles import Card, FileWeights, Variant
+from toonify.networks.export import export_onnx
+from toonify.pixels.arrays import psnr
+from toonify.styles.card import Card, FileWeights, Variant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -692,12 +692,12 @@ def test_published_features_are_known_by_the_digits_in_their_names(monkeypatch: 
     with pytest.raises(WeightsError, match="not the published ResNet-50; delete it, or give --content-weights FILE"):
         load_features("resnet50", None)
     digest = file_digest(published.path)
-    monkeypatch.setattr("toonify.published.file_digest", lambda path: published.sha256 + digest[8:])
+    monkeypatch.setattr("toonify.checkpoints.published.file_digest", lambda path: published.sha256 + digest[8:])
     assert load_features("resnet50", None)(noise(1, 3, 32, 32))[0].shape == (1, 512, 4, 4)
 
 
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toonify.published.reach", lambda url: "no network")
+    monkeypatch.setattr("toonify.checkpoints.published.reach", lambda url: "no network")
     with pytest.raises(DownloadError) as caught:
         load_features("vgg19", None)
     message = str(caught.value)

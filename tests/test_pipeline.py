@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from toonify.pipeline import run_parallel, run_stages
+from toonify.system.pipeline import run_parallel, run_stages
 
 PATIENCE = 5  # seconds after which a test counts as hung
 
@@ -225,7 +225,7 @@ def test_ctrl_c_ends_the_process(presses):
     """Wherever it arrives: in the loop over the results, too, whose traceback would keep the iterator open."""
     program = """
 import contextlib, itertools, threading
-from toonify.pipeline import run_parallel, run_stages
+from toonify.system.pipeline import run_parallel, run_stages
 
 def work(item):
     if item == 2:

@@ -21,13 +21,13 @@ from PIL import Image
 from videos import boxed, credits_page, hold, plain, scene, write_video
 
 from toonify.cli import main
-from toonify.crops import centre_box, cut, random_boxes
-from toonify.discover import Found
-from toonify.locks import only_process
+from toonify.jobs.find import Found
+from toonify.pixels.crops import centre_box, cut, random_boxes
 from toonify.prepare.manifest import MANIFEST, Options, read_manifest
 from toonify.prepare.survey import picture_names
 from toonify.prepare.video import Frame, Video
 from toonify.prepare.workspace import open_workspace, timestamp
+from toonify.system.locks import only_process
 
 SIZE = 64
 
@@ -483,7 +483,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_next_goes_on(
         return write(descriptor, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("toonify.files.os.write", full)
+        patch.setattr("toonify.system.files.os.write", full)
         assert prepare(photos, out, "--workers", 1) == 3
     said = capsys.readouterr().err
     assert said.startswith("error: OUT cannot be written: no space left on the device; free some")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from toonify.checkpoints.published import Published, fetch
 from toonify.errors import DownloadError, WeightsError
-from toonify.published import Published, fetch
 
 CONTENT = b"weights" * 1000
 

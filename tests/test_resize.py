@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import toonify.resize
-from toonify.arrays import to_floats
-from toonify.resize import Enlarged, fit_long_side, resize, upsample
+import toonify.pixels.resize
+from toonify.pixels.arrays import to_floats
+from toonify.pixels.resize import Enlarged, fit_long_side, resize, upsample
 
 
 def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -74,8 +74,8 @@ def test_tiles_leave_no_trace(monkeypatch):
     drawing = to_floats(photo(*small.shape[:2], seed=1))
     whole = upsample(drawing, small, full)
     for rows, columns in itertools.product((1, 7, 64, 1000), (3, 100, 512)):
-        monkeypatch.setattr(toonify.resize, "_ROWS", rows)
-        monkeypatch.setattr(toonify.resize, "_COLUMNS", columns)
+        monkeypatch.setattr(toonify.pixels.resize, "_ROWS", rows)
+        monkeypatch.setattr(toonify.pixels.resize, "_COLUMNS", columns)
         off = np.abs(upsample(drawing, small, full).astype(int) - whole)
         assert off.max() <= 1 and off.mean() < 1e-4  # sums of float32 may differ in their last bit
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from toonify.cli import main
-from toonify.discover import Job
 from toonify.errors import UsageError
-from toonify.shards import Shard, parse_shard, take_shard
+from toonify.jobs.plan import Job
+from toonify.jobs.shards import Shard, parse_shard, take_shard
 
 
 @pytest.fixture
@@ -153,10 +153,10 @@ def test_shards_that_start_together_prepare_the_network_together(photos: Path, t
 
 
 def test_threads_follow_the_cores_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    from toonify.cores import network_threads
+    from toonify.system.cores import network_threads
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("toonify.cores.available_cores", lambda: 8)
+    monkeypatch.setattr("toonify.system.cores.available_cores", lambda: 8)
     assert network_threads() == 8
     for text, threads in (("2", 2), ("64", 8), ("4,2", 4), ("0", 8), ("many", 8), ("", 8)):
         monkeypatch.setenv("OMP_NUM_THREADS", text)
@@ -167,7 +167,7 @@ def test_threads_follow_the_cores_and_the_variable(monkeypatch: pytest.MonkeyPat
 def test_threads_follow_taskset(tiny_onnx: Path, photos: Path) -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-        "from toonify.cores import network_threads; print(network_threads())"
+        "from toonify.system.cores import network_threads; print(network_threads())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from toonify import load_style
-from toonify.arrays import psnr
-from toonify.engines.runtime import read_onnx_metadata
-from toonify.generators import load_module, verify_weights
-from toonify.onnx_format import CARD_KEY
-from toonify.resize import resize
-from toonify.styles import FileWeights, parse_card, shipped_folder, shipped_styles
+from toonify.graphs.format import CARD_KEY, read_onnx_metadata
+from toonify.networks.load import load_module
+from toonify.networks.verify import verify_weights
+from toonify.pixels.arrays import psnr
+from toonify.pixels.resize import resize
+from toonify.styles.card import FileWeights, parse_card
+from toonify.styles.find import shipped_folder, shipped_styles
 
 PHOTOS = Path(__file__).parent / "data" / "photos"
 DRAWN = Path(__file__).parent / "data" / "drawn"  # the middles of what the originals draw of photos, by style

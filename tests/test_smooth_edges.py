@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from toonify.cli import main
-from toonify.crops import centre_box, cut
-from toonify.edges import smooth_edges
+from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.edges import smooth_edges
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -162,7 +162,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(anime: Path, tmp_path: P
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("toonify.files.os.write", full)
+    monkeypatch.setattr("toonify.system.files.os.write", full)
     assert smooth(anime, tmp_path / "out") == 3
     summary, error = capsys.readouterr().err.splitlines()
     assert summary.startswith("0 smoothed, ended with 3 to go; the same command goes on from here")
@@ -175,7 +175,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(anime: Path, tmp_path: P
 def test_ctrl_c_leaves_whole_pictures_and_the_rerun_the_rest(
     anime: Path, tmp_path: Path, noise: np.ndarray, monkeypatch, capsys
 ) -> None:
-    from toonify import smooth as module
+    from toonify.prepare import smooth_edges as module
 
     for number in range(20):
         Image.fromarray(np.roll(noise, number, 1)).resize((300, 260)).save(anime / f"{number:02}.png")

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from PIL import Image
 
-from toonify.arrays import psnr
-from toonify.speedup import speed_up
-from toonify.speedup.matrices import winograd_matrices
+from toonify.graphs.speedup import speed_up
+from toonify.graphs.speedup.matrices import winograd_matrices
+from toonify.pixels.arrays import psnr
 
 ALL = 1  # min_products with which every 3x3 convolution is rewritten
 FEW_ONLY = 1 << 30  # and with which none is
@@ -233,8 +233,8 @@ def test_winograd_is_correlation(m: int) -> None:
 def test_the_real_generator_draws_the_same(test_data: Path) -> None:
     import torch
 
-    from toonify.export import _to_onnx
     from toonify.models.cartoongan import CartoonGANGenerator, rename_released_keys
+    from toonify.networks.export import _to_onnx
 
     folder = test_data / "hub" / "akiyamasho" / "AnimeBackgroundGAN-Shinkai"
     generator = CartoonGANGenerator()

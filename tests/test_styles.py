@@ -6,7 +6,8 @@ import pytest
 
 from toonify.errors import StyleError, UsageError
 from toonify.models import ARCHITECTURES
-from toonify.styles import Card, FileWeights, HubWeights, LocatedStyle, find_style, parse_card, shipped_styles
+from toonify.styles.card import Card, FileWeights, HubWeights, parse_card
+from toonify.styles.find import LocatedStyle, find_style, shipped_styles
 
 CARDS = sorted(shipped_styles())
 
@@ -30,7 +31,7 @@ def test_a_shipped_card_keeps_its_promises(name: str) -> None:
 
 @pytest.mark.parametrize("name", CARDS)
 def test_the_pinned_fingerprint_is_that_of_the_published_weights(name: str, test_data: Path) -> None:
-    from toonify.checkpoint import load_generator
+    from toonify.networks.checkpoint import load_generator
 
     variant = shipped_styles()[name].card.variants["original"]
     path = test_data / "hub" / variant.weights.repository / variant.weights.file
@@ -118,7 +119,8 @@ def test_a_pinned_onnx_file_is_checked(tmp_path: Path, tiny_onnx: Path) -> None:
     import hashlib
 
     from toonify.errors import WeightsError
-    from toonify.generators import open_generator, verify_weights
+    from toonify.networks.open import open_generator
+    from toonify.networks.verify import verify_weights
 
     (tmp_path / "net.onnx").write_bytes(tiny_onnx.read_bytes())
     style = find_style(str(tiny_onnx))

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from toonify.tables import csv_text, markdown_table
+from toonify.pages.tables import csv_text, markdown_table
 
 
 def test_a_markdown_table_stands_in_line_with_numbers_to_the_right() -> None:

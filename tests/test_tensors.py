@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toonify.checkpoints.tensors import fingerprint, read_tensors
 from toonify.errors import WeightsError
-from toonify.tensors import fingerprint, read_tensors
 
 
 @pytest.fixture

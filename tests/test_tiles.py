@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 from tiling import draw_at_once, draw_in_tiles, photo
 
-from toonify.arrays import Floats, psnr
-from toonify.boxes import Box
+from toonify.drawing.tiles import TiledNetwork, store
+from toonify.drawing.tiles.anatomy import dissect
+from toonify.drawing.tiles.plan import plan_sweeps
+from toonify.drawing.tiles.statistics import Statistics
 from toonify.errors import ImageError, StyleError, TilingError
-from toonify.tiles import TiledNetwork, store
-from toonify.tiles.anatomy import dissect
-from toonify.tiles.plan import plan_sweeps
-from toonify.tiles.statistics import Statistics
+from toonify.pixels.arrays import Floats, psnr
+from toonify.pixels.boxes import Box
 
 SHAPES = {
     "w7": (8, 3, 7, 7),
@@ -240,8 +240,8 @@ def _seeing_contrast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dic
     """A small generator that sees the contrast, and what it is exported as: `float32` and `float16`."""
     import torch
 
-    from toonify.export import _to_onnx
     from toonify.models.lite import LiteConfig, LiteGenerator
+    from toonify.networks.export import _to_onnx
 
     torch.manual_seed(0)
     generator = LiteGenerator(LiteConfig(width=8, blocks=1, contrast=True)).eval()
@@ -272,8 +272,8 @@ def test_the_released_network_draws_the_same_in_tiles(test_data: Path, tmp_path:
     import torch
     from PIL import Image
 
-    from toonify.export import _to_onnx
     from toonify.models.cartoongan import CartoonGANGenerator, rename_released_keys
+    from toonify.networks.export import _to_onnx
 
     (released,) = (test_data / "hub").glob("*/*Shinkai/*.pth")
     generator = CartoonGANGenerator()

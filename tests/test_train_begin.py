@@ -8,9 +8,10 @@ import pytest
 import torch
 from training import flags, losses, notes, train
 
-from toonify.generators import load_module
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
-from toonify.styles import Card, FileWeights, Variant, find_style
+from toonify.networks.load import load_module
+from toonify.styles.card import Card, FileWeights, Variant
+from toonify.styles.find import find_style
 from toonify.train.begin import start_names, turned_round
 
 RUN = Path("runs/tiny")

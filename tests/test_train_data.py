@@ -19,12 +19,12 @@ from PIL import Image
 from training import pictures
 from videos import scene
 
-from toonify.arrays import Floats, Pixels
-from toonify.crops import random_boxes
-from toonify.discover import Found
-from toonify.edges import smooth_edges
 from toonify.errors import ImageError, TrainingError, UsageError
+from toonify.jobs.find import Found
 from toonify.methods.batch import Batch
+from toonify.pixels.arrays import Floats, Pixels
+from toonify.pixels.crops import random_boxes
+from toonify.pixels.edges import smooth_edges
 from toonify.train import data
 from toonify.train.check import read_heads
 from toonify.train.data import Squares, batches, steps_per_epoch

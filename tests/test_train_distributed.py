@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from training import checkpoint, flags, losses, notes, same, steps_saved, train
 
-from toonify import distributed
+from toonify.system import distributed
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -33,12 +33,12 @@ from training import (
     train,
 )
 
+from toonify.checkpoints.tensors import read_tensors
 from toonify.cli import main
 from toonify.methods.cartoongan import CartoonGAN
 from toonify.methods.method import Method
 from toonify.methods.pool import ImagePool
-from toonify.styles import find_style
-from toonify.tensors import read_tensors
+from toonify.styles.find import find_style
 from toonify.train.folder import RunFolder
 from toonify.train.record import Losses, Scores
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from toonify.arrays import Floats
-from toonify.boxes import Box
-from toonify.engines.runtime import OnnxNetwork
-from toonify.tiles import TiledNetwork
+from toonify.drawing.tiles import TiledNetwork
+from toonify.engines.onnx_runtime import OnnxNetwork
+from toonify.pixels.arrays import Floats
+from toonify.pixels.boxes import Box
 
 
 def draw_in_tiles(path: Path, batch: Floats, tile: int, **options: int) -> Floats:

@@ -9,6 +9,8 @@ drawing = shinkai(photo)  # a PIL image, or an H x W x 3 uint8 array; the same c
 import os
 from typing import TYPE_CHECKING, Any
 
+from toonify.version import __version__
+
 # ONNX Runtime sends its maker what it runs and on what, and keeps a number for the machine in the user's cache, unless
 # this is set before it is first imported; whoever wants that sets it to 0. Nothing is uploaded by toonify.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -16,7 +18,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from toonify.drawing import Style, load_style
 
-__version__ = "0.1.0"
 __all__ = ["Style", "__version__", "load_style"]
 
 

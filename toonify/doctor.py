@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toonify.cores import available_cores
 from toonify.engines import accelerators, cuda
+from toonify.system.cores import available_cores
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _try_cuda_session() -> str | None:
     import numpy as np
     import onnx.parser
 
-    from toonify.engines.runtime import OnnxGenerator
+    from toonify.engines.onnx_runtime import OnnxGenerator
     from toonify.errors import ToonifyError
 
     network = onnx.parser.parse_model(
@@ -105,8 +105,8 @@ def _try_cuda_session() -> str | None:
 
 def _engines() -> Iterator[Finding]:
     """What each --backend would run on."""
+    from toonify.engines.choose import choose_device
     from toonify.engines.openvino import native_precision
-    from toonify.engines.runtime import choose_device
 
     try:
         there = [f"onnx on {choose_device('auto', 'onnx')}", f"torch on {choose_device('auto', 'torch')}"]
@@ -121,7 +121,7 @@ def _engines() -> Iterator[Finding]:
 
 
 def _caches() -> Iterator[Finding]:
-    from toonify.hub import cache_folder
+    from toonify.checkpoints.hub import cache_folder
 
     folder = cache_folder()
     there = folder if folder.exists() else next(parent for parent in folder.parents if parent.exists())
@@ -132,8 +132,8 @@ def _caches() -> Iterator[Finding]:
 
 
 def _styles() -> Iterator[Finding]:
-    from toonify.generators import is_cached
-    from toonify.styles import shipped_styles
+    from toonify.networks.cache import is_cached
+    from toonify.styles.find import shipped_styles
 
     names = [
         f"{style.card.id} ({variant}): {'ready' if is_cached(style, variant) else 'not fetched'}"
@@ -146,7 +146,7 @@ def _styles() -> Iterator[Finding]:
 def _hub() -> Iterator[Finding]:
     from huggingface_hub import constants
 
-    from toonify.hub import reach
+    from toonify.checkpoints.hub import reach
 
     if constants.HF_HUB_OFFLINE:
         yield Finding("hub", "HF_HUB_OFFLINE is set: only cached styles", serious=False)

@@ -37,9 +37,12 @@ def interleaved(rounds: int, *functions: Callable[[], object]) -> list[float]:
 
 def network_against_eager(style: str, variant: str) -> list[tuple[str, str]]:
     """One 512 x 512 picture: what `convert` runs on the CPU, a plain export of the network, eager PyTorch float32."""
-    from toonify.engines.runtime import OnnxGenerator, TorchGenerator
-    from toonify.generators import load_module, onnx_file, open_generator
-    from toonify.styles import find_style
+    from toonify.engines.onnx_runtime import OnnxGenerator
+    from toonify.engines.pytorch import TorchGenerator
+    from toonify.networks.load import load_module
+    from toonify.networks.open import open_generator
+    from toonify.networks.ready import onnx_file
+    from toonify.styles.find import find_style
 
     located = find_style(style)
     batch = np.random.default_rng(0).uniform(-1, 1, (1, 3, 512, 512)).astype(np.float32)
@@ -58,11 +61,12 @@ def network_against_openvino(style: str, name: str) -> list[tuple[str, str]]:
     """One 512 x 512 photo: what `convert` runs on the CPU, and OpenVINO in the precisions that the CPU has."""
     if importlib.util.find_spec("openvino") is None:
         return []
-    from toonify.arrays import psnr
     from toonify.engines.openvino import OpenVinoGenerator, native_precision
-    from toonify.generators import onnx_file, open_generator
-    from toonify.network import to_batch
-    from toonify.styles import find_style
+    from toonify.networks.open import open_generator
+    from toonify.networks.ready import onnx_file
+    from toonify.pixels.arrays import psnr
+    from toonify.styles.find import find_style
+    from toonify.styles.frame import to_batch
 
     located = find_style(style)
     _, variant = located.variant(name)

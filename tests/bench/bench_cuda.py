@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from toonify.arrays import psnr
-from toonify.drawing.engine import open_for_drawing
+from toonify.drawing.open import open_for_drawing
+from toonify.drawing.run import draw as draw_at_once
 from toonify.engines.cuda_generator import CudaGenerator
-from toonify.generators import check_pixels, load_module, open_generator
-from toonify.network import draw as draw_at_once
-from toonify.styles import Variant, find_style
+from toonify.networks.check_photo import check_pixels
+from toonify.networks.load import load_module
+from toonify.networks.open import open_generator
+from toonify.pixels.arrays import psnr
+from toonify.styles.card import Variant
+from toonify.styles.find import find_style
 
 Draw = Callable[[np.ndarray], np.ndarray]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toonify.crops import centre_box, cut
-from toonify.discover import find_photos
-from toonify.edges import smooth_edges
 from toonify.images import read_photo
+from toonify.jobs.find import find_photos
+from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.edges import smooth_edges
 
 SAMPLES = Path(__file__).parent.parent / "data" / "photos"
 

@@ -36,12 +36,13 @@ def enlarged(photos: Path, folder: Path, count: int, megapixels: float) -> None:
 
 def measure(title: str, photos: Path, options: argparse.Namespace) -> str:
     """A row of the table."""
-    from toonify.convert import SaveOptions, convert
-    from toonify.cores import available_cores
-    from toonify.discover import find_photos, plan_jobs
+    from toonify.convert.local import SaveOptions, convert
     from toonify.drawing import load_style
     from toonify.errors import ImageError
     from toonify.images import encode_picture, read_photo
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import plan_jobs
+    from toonify.system.cores import available_cores
 
     size = options.size if options.size in (None, "full") else int(options.size)
     loaded = load_style(

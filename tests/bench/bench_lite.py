@@ -20,11 +20,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from toonify.engines.runtime import OnnxGenerator
-from toonify.export import export_onnx
+from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.methods.distill import DistillSettings
 from toonify.models import ARCHITECTURES
-from toonify.styles import Card, FileWeights, Variant
+from toonify.networks.export import export_onnx
+from toonify.styles.card import Card, FileWeights, Variant
 
 PUBLISHED = {"AnimeGANv3": 1.02, "White-box Cartoonization": 1.46, "AnimeGANv2": 2.14}  # million parameters
 CONFIGS = {"lite": asdict(DistillSettings().config), "cartoongan": {}}

@@ -41,10 +41,10 @@ def make_style(folder: Path) -> Path:
     """A CartoonGAN generator of 4 channels, exported as `toonify export` does it."""
     import torch
 
-    from toonify.export import export_onnx
-    from toonify.generators import check_photo
     from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
-    from toonify.styles import Card, FileWeights, Variant
+    from toonify.networks.check_photo import check_photo
+    from toonify.networks.export import export_onnx
+    from toonify.styles.card import Card, FileWeights, Variant
 
     torch.manual_seed(0)
     variant = Variant(

@@ -29,13 +29,13 @@ import numpy as np
 from PIL import Image
 
 from toonify import load_style
-from toonify.arrays import Floats, Pixels, to_floats, to_pixels
-from toonify.color import grey, guided_coefficients, keep_color, saturate
-from toonify.discover import find_photos
 from toonify.drawing import Sketch, Style
 from toonify.images import read_photo
+from toonify.jobs.find import find_photos
 from toonify.metrics.lpips import Lpips, find_lpips_weights
-from toonify.resize import fit_long_side, resize, upsample
+from toonify.pixels.arrays import Floats, Pixels, to_floats, to_pixels
+from toonify.pixels.color import grey, guided_coefficients, keep_color, saturate
+from toonify.pixels.resize import fit_long_side, resize, upsample
 
 SAMPLES = Path(__file__).parent.parent / "data" / "photos"
 Way = Callable[[Floats, Pixels, Pixels], Pixels]  # drawing, small photo, full photo

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from toonify import load_style
-from toonify.arrays import Pixels
-from toonify.discover import find_photos
 from toonify.drawing import Style
 from toonify.images import read_photo
+from toonify.jobs.find import find_photos
+from toonify.pixels.arrays import Pixels
 
 
 def row(photo: Pixels, styles: list[Style], width: int) -> Pixels:

@@ -39,9 +39,9 @@ app.command("doctor")(doctor.doctor)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        import toonify
+        from toonify.version import __version__
 
-        typer.echo(f"toonify {toonify.__version__}")
+        typer.echo(f"toonify {__version__}")
         raise typer.Exit
 
 

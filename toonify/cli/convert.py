@@ -21,12 +21,12 @@ from toonify.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from toonify.batch import Outcome
-    from toonify.convert import SaveOptions
-    from toonify.discover import Job
+    from toonify.convert.local import SaveOptions
     from toonify.drawing import Look, Style
     from toonify.drawing.drawer import Tile
-    from toonify.engines.runtime import RanOn
+    from toonify.engines.engine import RanOn
+    from toonify.jobs.outcome import Outcome
+    from toonify.jobs.plan import Job
 
 
 class FormatName(StrEnum):
@@ -121,14 +121,16 @@ def convert(
     # Read when NumPy is loaded. Pictures are finished beside a network that uses all cores: threads of OpenBLAS would
     # wait for each other there, and a folder of 12-megapixel photos would take 1.6 times as long.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from toonify.convert import SaveOptions, check_report
-    from toonify.convert import convert as draw_jobs
-    from toonify.discover import find_photos, plan_jobs
+    from toonify.convert.local import SaveOptions
+    from toonify.convert.local import convert as draw_jobs
+    from toonify.convert.report import check_report
     from toonify.drawing import choose_look, load_look
     from toonify.drawing.drawer import check_tile
-    from toonify.engines.runtime import ran_on
+    from toonify.engines.engine import ran_on
     from toonify.errors import UsageError
-    from toonify.shards import check_shardable, parse_shard, take_shard
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import plan_jobs
+    from toonify.jobs.shards import check_shardable, parse_shard, take_shard
 
     if quality is not None and format in (FormatName.png, FormatName.tiff):
         raise UsageError(f"--quality is for jpg, webp and avif; {format} loses nothing, so drop one of the two flags")
@@ -185,7 +187,7 @@ def convert(
         "tile": sides,
     }
     if ray is not None:
-        from toonify.cluster import ClusterRun, connected
+        from toonify.convert.cluster import ClusterRun, connected
 
         with connected(ray, hush=not debug):
             run = ClusterRun(jobs, look, save, **runs_on, tell=tell)
@@ -231,7 +233,7 @@ def _check_streaming(inputs: list[Path], about_files: bool) -> None:
 def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName, *, quiet: bool) -> int:  # noqa: A002
     import io
 
-    from toonify.convert import draw_stream
+    from toonify.convert.local import draw_stream
     from toonify.errors import ImageError
 
     try:
@@ -247,9 +249,9 @@ def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName, *, 
 
 
 def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
-    from toonify.batch import guard
-    from toonify.convert import examine
+    from toonify.convert.local import examine
     from toonify.errors import display
+    from toonify.jobs.outcome import guard
 
     look_at = guard(lambda job: examine(job, look, save), memory_advice="look at fewer at a time")
     for job in jobs:
@@ -273,7 +275,7 @@ def _convert_files(
     debug: bool,
 ) -> int:
     from toonify.cli.progress import Progress
-    from toonify.convert import write_report
+    from toonify.convert.report import write_report
 
     with Progress(len(jobs), quiet=quiet, debug=debug) as progress:
         outcomes = progress.follow(draw())

@@ -60,13 +60,13 @@ def evaluate(
     scale. Only photos that every style has a picture of count. What an earlier run has drawn is used again. Exit code 1
     if files could not be read or drawn.
     """
-    from toonify.candidates import find_candidates
-    from toonify.discover import find_photos
     from toonify.errors import UsageError, display
+    from toonify.evaluate.candidates import find_candidates
     from toonify.evaluate.evaluation import Yardstick
     from toonify.evaluate.evaluation import evaluate as run
     from toonify.evaluate.page import render_page, shown
     from toonify.evaluate.report import PICTURES, check_output, make_request, write_evaluation
+    from toonify.jobs.find import find_photos
     from toonify.metrics.features import open_cache
     from toonify.metrics.inception import Inception, find_weights
     from toonify.metrics.lpips import Lpips, find_lpips_weights

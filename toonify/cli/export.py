@@ -23,8 +23,9 @@ def export(
     Batch, height and width are free (height and width in steps of the card's multiple).
     """
     from toonify.errors import ExportError, UsageError, describe, display
-    from toonify.generators import check_photo, load_module
-    from toonify.styles import find_style
+    from toonify.networks.check_photo import check_photo
+    from toonify.networks.load import load_module
+    from toonify.styles.find import find_style
 
     if target.suffix != ".onnx":
         raise UsageError(f"{display(target)}: give a name that ends in .onnx")
@@ -35,7 +36,7 @@ def export(
     located = find_style(style)
     name, chosen = located.variant(variant)
     module = load_module(located, name)
-    from toonify.export import export_onnx
+    from toonify.networks.export import export_onnx
 
     try:
         agreement = export_onnx(

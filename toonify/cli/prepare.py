@@ -58,15 +58,16 @@ def prepare(
     Exit codes: 0 all good; 1 some files failed, or nothing is left; 2 the command line cannot be right; 3 OUT cannot be
     written; 130 interrupted.
     """
-    from toonify.cores import available_cores
-    from toonify.discover import check_output_folder, find_photos
     from toonify.errors import display
     from toonify.images import FORMAT_OF_SUFFIX
-    from toonify.locks import only_process
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import check_output_folder
     from toonify.prepare.manifest import Options, summary
     from toonify.prepare.survey import survey
     from toonify.prepare.video import VIDEO_SUFFIXES
     from toonify.prepare.workspace import open_workspace
+    from toonify.system.cores import available_cores
+    from toonify.system.locks import only_process
 
     options = Options(kind.value, size, _crops(crop), min_size or size, every, hash_distance, seed)
     check_output_folder(output, inputs)

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 from toonify.errors import ToonifyError, display
 
 if TYPE_CHECKING:
-    from toonify.batch import Outcome, Result
+    from toonify.jobs.outcome import Outcome, Result
 
 
 @contextlib.contextmanager

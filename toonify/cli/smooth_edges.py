@@ -33,10 +33,11 @@ def smooth_edges(
     interrupted.
     """
     from toonify.cli.progress import Progress
-    from toonify.cores import available_cores
-    from toonify.discover import check_output_folder, find_photos, plan_jobs
-    from toonify.edges import check_settings
-    from toonify.smooth import SmoothOptions, smooth
+    from toonify.jobs.find import find_photos
+    from toonify.jobs.plan import check_output_folder, plan_jobs
+    from toonify.pixels.edges import check_settings
+    from toonify.prepare.smooth_edges import SmoothOptions, smooth
+    from toonify.system.cores import available_cores
 
     options = SmoothOptions(kernel, _canny(canny), _size(size), overwrite, int(max_megapixels * 1e6))
     check_settings(options.kernel, options.canny)

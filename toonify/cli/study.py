@@ -9,9 +9,9 @@ import typer
 from toonify.cli.options import DeviceName, QuietOption
 
 if TYPE_CHECKING:
-    from toonify.batch import Outcome
-    from toonify.candidates import Candidate, Drawn
-    from toonify.discover import Found
+    from toonify.evaluate.candidates import Candidate, Drawn
+    from toonify.jobs.find import Found
+    from toonify.jobs.outcome import Outcome
 
 app = typer.Typer(help="Ask people which style comes nearest: build a survey, collect, tally.", no_args_is_help=True)
 
@@ -50,9 +50,9 @@ def build(
 
     import numpy as np
 
-    from toonify.candidates import find_candidates
-    from toonify.discover import find_photos
     from toonify.errors import display
+    from toonify.evaluate.candidates import find_candidates
+    from toonify.jobs.find import find_photos
     from toonify.study.build import (
         check_output,
         check_title,
@@ -110,8 +110,8 @@ def _draw(
     *,
     quiet: bool,
 ) -> "dict[str, Drawn]":
-    from toonify.candidates import draw_candidate
     from toonify.cli.progress import Progress
+    from toonify.evaluate.candidates import draw_candidate
 
     to_draw = sum(candidate.look is not None for candidate in candidates) * len(photos)
     with Progress(to_draw, quiet=quiet, debug=False) as progress:

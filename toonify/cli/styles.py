@@ -8,7 +8,7 @@ import typer
 from toonify.cli.options import QuietOption
 
 if TYPE_CHECKING:
-    from toonify.styles import LocatedStyle
+    from toonify.styles.find import LocatedStyle
 
 app = typer.Typer(help="List, show, fetch and verify the styles.", no_args_is_help=False)
 
@@ -24,8 +24,8 @@ def list_styles(context: typer.Context) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from toonify.generators import is_cached
-    from toonify.styles import shipped_styles
+    from toonify.networks.cache import is_cached
+    from toonify.styles.find import shipped_styles
 
     table = Table("name", "variant", "size", "licence", "cached", "title", box=None, pad_edge=False)
     for style in shipped_styles().values():
@@ -44,8 +44,8 @@ def show(
     """Show one style: its makers, its source, and how each variant is drawn."""
     import msgspec
 
-    from toonify.generators import is_cached
-    from toonify.styles import find_style
+    from toonify.networks.cache import is_cached
+    from toonify.styles.find import find_style
 
     style = find_style(name)
     card = style.card
@@ -69,9 +69,9 @@ def pull(
     quiet: QuietOption = False,
 ) -> None:
     """Fetch styles and make them ready, so that they draw without a network from then on."""
-    from toonify.engines.runtime import choose_device
+    from toonify.engines.choose import choose_device
     from toonify.errors import UsageError
-    from toonify.generators import onnx_file
+    from toonify.networks.ready import onnx_file
 
     if bool(names) == every:
         raise UsageError("name the styles to pull, or give --all")
@@ -86,7 +86,8 @@ def pull(
 def verify(names: NamesArgument = None) -> int:
     """Check the weights that are on this machine against their cards. Exit code 1 if any is wrong."""
     from toonify.errors import StyleError
-    from toonify.generators import is_cached, verify_weights
+    from toonify.networks.cache import is_cached
+    from toonify.networks.verify import verify_weights
 
     wrong = 0
     for style in _chosen(names):
@@ -114,13 +115,13 @@ def licence(names: NamesArgument = None) -> None:
 
 
 def _chosen(names: list[str] | None) -> "list[LocatedStyle]":
-    from toonify.styles import find_style, shipped_styles
+    from toonify.styles.find import find_style, shipped_styles
 
     return [find_style(name) for name in names] if names else list(shipped_styles().values())
 
 
 def _megabytes(style: "LocatedStyle", variant: str) -> str:
-    from toonify.styles import HubWeights
+    from toonify.styles.card import HubWeights
 
     weights = style.card.variants[variant].weights
     if isinstance(weights, HubWeights):

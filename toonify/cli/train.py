@@ -28,7 +28,7 @@ def _train(
     """
     asked = read_asked(context, config, given, Options)
 
-    from toonify import distributed
+    from toonify.system import distributed
     from toonify.train.start import choose_precision, describe, make_run, outline, rehearse
 
     options, resumed = choose_options(resume, asked, Options)

@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from toonify.arrays import Pixels, psnr
-from toonify.discover import Found
 from toonify.distill.options import DistillOptions
 from toonify.drawing import Look, Style, draw_options
 from toonify.drawing.drawer import Drawer
-from toonify.engines.runtime import TorchGenerator
+from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import DownloadError, ImageError, UsageError, display
-from toonify.files import write_atomically
 from toonify.images import encode_picture
+from toonify.jobs.find import Found
 from toonify.metrics.lpips import Lpips, find_lpips_weights
-from toonify.resize import resize
-from toonify.styles import Card, LocatedStyle
+from toonify.pixels.arrays import Pixels, psnr
+from toonify.pixels.resize import resize
+from toonify.styles.card import Card
+from toonify.styles.find import LocatedStyle
+from toonify.system.files import write_atomically
 from toonify.train.evaluation import Verdict
 from toonify.train.pictures import Folders, read_picture
 from toonify.train.samples import evaluating

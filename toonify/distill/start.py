@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from toonify.arrays import Floats, Pixels
 from toonify.distill.agreement import Agreement
 from toonify.distill.options import DistillOptions, parse_sizes
 from toonify.distill.targets import (
@@ -26,14 +25,17 @@ from toonify.distill.targets import (
 from toonify.distill.teacher import Teacher, choose_teacher, open_teacher
 from toonify.drawing import Look
 from toonify.errors import UsageError, display
-from toonify.export import export_onnx
-from toonify.generators import check_photo, load_module
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.player import Precision
 from toonify.models.contrast import frame_contrast
-from toonify.network import framed
-from toonify.styles import Card, Training, find_style
+from toonify.networks.check_photo import check_photo
+from toonify.networks.export import export_onnx
+from toonify.networks.load import load_module
+from toonify.pixels.arrays import Floats, Pixels
+from toonify.styles.card import Card, Training
+from toonify.styles.find import find_style
+from toonify.styles.frame import framed
 from toonify.train.begin import find_start, start_names
 from toonify.train.check import duration
 from toonify.train.folder import RunFolder, trained_variant

@@ -15,18 +15,19 @@ from typing import Any
 import msgspec
 from PIL import ExifTags, Image
 
-import toonify
-from toonify.arrays import Floats, Halves
-from toonify.batch import Outcome, guard, make_writable, making_note, open_source
-from toonify.discover import Found, Job, plan_jobs
 from toonify.distill.teacher import Teacher
 from toonify.drawing import Look, Sketch, Style
 from toonify.errors import ImageError, ToonifyError, display
-from toonify.files import write_atomically
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
-from toonify.pipeline import run_stages
-from toonify.styles import FileWeights
+from toonify.jobs.find import Found
+from toonify.jobs.outcome import Outcome, guard, make_writable, making_note, open_source
+from toonify.jobs.plan import Job, plan_jobs
+from toonify.pixels.arrays import Floats, Halves
+from toonify.styles.card import FileWeights
+from toonify.system.files import write_atomically
+from toonify.system.pipeline import run_stages
 from toonify.train.pictures import Folder, Folders
+from toonify.version import __version__
 
 PHOTO, DRAWING, MANIFEST = "photo", "drawing", "manifest.json"
 _RECIPE = 1  # of the steps from photo to pair
@@ -181,7 +182,7 @@ def write_manifest(
     if not made:
         raise ToonifyError(f"none of the photos can be drawn; the first: {next(iter(failed.values()))}")
     manifest = Manifest(
-        toonify=toonify.__version__,
+        toonify=__version__,
         teacher=teacher_name(look),
         weights=look.weights_digest,
         drawn_with=remark,

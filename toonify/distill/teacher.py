@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from toonify.arrays import Floats, psnr
 from toonify.drawing import Look, Style, choose_look
 from toonify.drawing.drawer import Drawer
-from toonify.drawing.engine import open_exact
-from toonify.engines.runtime import Device, Generator, TorchGenerator
-from toonify.generators import check_photo, load_module
+from toonify.drawing.open import open_exact
+from toonify.engines.engine import Device, Generator
+from toonify.engines.pytorch import TorchGenerator
 from toonify.methods.player import Precision
-from toonify.styles import FileWeights, find_style
+from toonify.networks.check_photo import check_photo
+from toonify.networks.load import load_module
+from toonify.pixels.arrays import Floats, psnr
+from toonify.styles.card import FileWeights
+from toonify.styles.find import find_style
 
 MIN_PSNR = 50.0  # dB, of a drawing in a shorter type against float32
 _ROUNDS = 2  # that each way is timed in, after one to warm up

@@ -1,6 +1,6 @@
 """From a photo to its picture: what it shall look like, what draws it, and what is done with the drawing.
 
-`look.py` says what is wanted, `engine.py` opens the network that draws it quickest here, `drawer.py` draws at once or
+`look.py` says what is wanted, `open.py` opens the network that draws it quickest here, `drawer.py` draws at once or
 in tiles as the memory allows, `finish.py` corrects colours and brings the drawing to its size; `style.py` is all of it.
 """
 

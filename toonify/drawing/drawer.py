@@ -4,16 +4,17 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from toonify import network
-from toonify.arrays import Floats, Halves, Pixels
+from toonify.drawing import run
 from toonify.engines.cuda_generator import CudaGenerator
-from toonify.engines.runtime import Engine, Generator
+from toonify.engines.engine import Engine, Generator
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
-from toonify.memory import available_memory, give_back_freed_memory
-from toonify.styles import Variant
+from toonify.pixels.arrays import Floats, Halves, Pixels
+from toonify.styles.card import Variant
+from toonify.styles.frame import taken_size
+from toonify.system.memory import available_memory, give_back_freed_memory
 
 if TYPE_CHECKING:
-    from toonify.tiles import TiledNetwork
+    from toonify.drawing.tiles import TiledNetwork
 
 Tile = Literal["auto", "off"] | int  # side of the tiles in pixels
 
@@ -90,10 +91,10 @@ class Drawer:
         try:
             if tile is None:
                 assert self._generator is not None  # noqa: S101 - only with a number for the tile
-                return network.draw(pixels, self._generator, self._variant, padding=self._padding)
+                return run.draw(pixels, self._generator, self._variant, padding=self._padding)
             with self._one_in_tiles:
                 side = tile + -tile % self._network().multiple
-                return network.draw_in_tiles(pixels, self._network(), self._variant, padding=self._padding, tile=side)
+                return run.draw_in_tiles(pixels, self._network(), self._variant, padding=self._padding, tile=side)
         except MemoryError:
             return None
 
@@ -108,7 +109,7 @@ class Drawer:
     def _first_tile(self, pixels: Pixels) -> int | None:
         if isinstance(self._tile, int):
             return self._tile
-        height, width = network.taken_size(*pixels.shape[:2], variant=self._variant, padding=self._padding)
+        height, width = taken_size(*pixels.shape[:2], variant=self._variant, padding=self._padding)
         if self.engine.device != "cpu":  # its memory is its own, and says itself when it is full
             return None if height * width <= _LARGEST_ON_GPU else self._tile_for_gpu(height, width)
         needed, free = height * width * (self._variant.bytes_per_pixel or _ASSUMED), available_memory()

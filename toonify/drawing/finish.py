@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toonify.arrays import Floats, Halves, Pixels, to_floats, to_pixels
-from toonify.color import ColorModel, color_model, saturate
 from toonify.errors import ImageError
-from toonify.resize import Enlarged, blend, fit_long_side, resize, upsample
+from toonify.pixels.arrays import Floats, Halves, Pixels, to_floats, to_pixels
+from toonify.pixels.color import ColorModel, color_model, saturate
+from toonify.pixels.resize import Enlarged, blend, fit_long_side, resize, upsample
 
 _MODEL_SIDE = 1024  # pixels: colours are compared at no more than that; what is compared are low frequencies
 _STRIP_PIXELS = 1 << 20  # of a picture that are worked on at once, which bounds the memory in float32

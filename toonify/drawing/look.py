@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from toonify.errors import UsageError
-from toonify.generators import variants_to_try, weights_digest
-from toonify.styles import LocatedStyle, Variant, find_style
+from toonify.networks.cache import variants_to_try, weights_digest
+from toonify.styles.card import Variant
+from toonify.styles.find import LocatedStyle, find_style
 
 OutputSize = Literal["same", "drawn"] | int
 

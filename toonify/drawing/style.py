@@ -7,15 +7,15 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
-from toonify.arrays import Floats, Halves, Pixels
 from toonify.drawing.drawer import Drawer, Tile, check_tile
-from toonify.drawing.engine import open_for_drawing, open_tiled
 from toonify.drawing.finish import Colors, finish
 from toonify.drawing.look import Look, choose_look
-from toonify.engines.runtime import Backend, Device, Engine, Precision, ran_on
+from toonify.drawing.open import open_for_drawing, open_tiled
+from toonify.engines.engine import Backend, Device, Engine, Precision, ran_on
 from toonify.errors import DownloadError, UsageError
 from toonify.images import photo_from_image
-from toonify.resize import fit_long_side, resize
+from toonify.pixels.arrays import Floats, Halves, Pixels
+from toonify.pixels.resize import fit_long_side, resize
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import threading
 
 import numpy as np
 
-from toonify.arrays import Halves, Pixels
-from toonify.engines.runtime import OnnxNetwork
+from toonify.engines.onnx_runtime import OnnxNetwork
 from toonify.errors import DeviceError
-from toonify.onnx_format import PICTURE, PIXELS
+from toonify.graphs.format import PICTURE, PIXELS
+from toonify.pixels.arrays import Halves, Pixels
 
 KEPT_PIXELS = 8_000_000  # of all sessions that wait for pictures: one keeps half a gigabyte for each megapixel
 _Size = tuple[int, ...]  # height and width

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from toonify.arrays import Floats
-from toonify.cores import network_threads
 from toonify.errors import StyleError, one_line
-from toonify.memory import give_back_freed_memory
+from toonify.pixels.arrays import Floats
+from toonify.system.cores import network_threads
+from toonify.system.memory import give_back_freed_memory
 
 Precision = Literal["bf16", "f32"]
 

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toonify.arrays import Pixels
-from toonify.cores import available_cores
-from toonify.discover import Found
-from toonify.embed import read_picture, same_shape
 from toonify.errors import ImageError, display
+from toonify.jobs.find import Found
 from toonify.metrics.content import edge_agreement, ssim, to_one_size
 from toonify.metrics.lpips import Lpips
-from toonify.pipeline import run_stages
+from toonify.pages.embed import read_picture, same_shape
+from toonify.pixels.arrays import Pixels
+from toonify.system.cores import available_cores
+from toonify.system.pipeline import run_stages
 
 
 @dataclass(frozen=True)

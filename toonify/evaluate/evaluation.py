@@ -14,12 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.arrays import Floats
-from toonify.candidates import Candidate, Drawn, draw_candidate
-from toonify.discover import Found
-from toonify.engines.runtime import Device
+from toonify.engines.engine import Device
 from toonify.errors import ToonifyError, UsageError, display
+from toonify.evaluate.candidates import Candidate, Drawn, draw_candidate
 from toonify.evaluate.contents import Content, Sample, compare_contents
+from toonify.jobs.find import Found
 from toonify.metrics.cache import FeatureCache
 from toonify.metrics.compare import Measured, compare, measure, protocol
 from toonify.metrics.content import EDGE_THRESHOLDS, EDGE_TOLERANCE, LONG_SIDE
@@ -29,6 +28,7 @@ from toonify.metrics.inception import Inception
 from toonify.metrics.lpips import Lpips
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
+from toonify.pixels.arrays import Floats
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # title, files to go; advanced by files
 _FEWEST_CARTOONS = 4  # of which half is a set

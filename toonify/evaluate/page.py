@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
-import toonify
-from toonify.cores import available_cores
-from toonify.embed import data_uri, page_jpeg, policy_hash, read_picture
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.evaluate.contents import Content, Sample
 from toonify.evaluate.evaluation import Evaluation
 from toonify.evaluate.report import Column, columns, counts, failures, notes, styles_named, summary
 from toonify.images import Photo
-from toonify.resize import fit_long_side
+from toonify.pages.embed import data_uri, page_jpeg, policy_hash, read_picture
+from toonify.pixels.resize import fit_long_side
+from toonify.system.cores import available_cores
+from toonify.version import __version__
 
 _FOLDER = Path(__file__).parent
 _LONG_SIDE = 960  # of pictures in the page: smaller ones leave nothing of lines in the large view
@@ -54,7 +54,7 @@ def render_page(evaluation: Evaluation, *, show: int, on_photo: Callable[[int], 
         policy=policy,
         style=style,
         script=script,
-        version=html.escape(toonify.__version__),
+        version=html.escape(__version__),
         title=html.escape(f"Evaluation of {styles_named(evaluation)}"),
         summary=html.escape(summary(evaluation)),
         table=_table(evaluation),

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import toonify
 from toonify.errors import ToonifyError, UsageError, describe, display
 from toonify.evaluate.evaluation import Evaluation, Row, Yardstick
-from toonify.files import write_atomically
 from toonify.metrics.content import LONG_SIDE
 from toonify.metrics.sets import PictureSet
-from toonify.tables import csv_text, markdown_table
+from toonify.pages.tables import csv_text, markdown_table
+from toonify.system.files import write_atomically
+from toonify.version import __version__
 
 RECORD, TABLE, SHEET, PAGE = "evaluation.json", "evaluation.md", "evaluation.csv", "index.html"
 PICTURES = "pictures"  # the folder of what was drawn
@@ -234,7 +234,7 @@ def sheet(evaluation: Evaluation) -> str:
 def record(evaluation: Evaluation, request: dict[str, Any]) -> dict[str, Any]:
     """All of it as plain values for JSON; what was not measured is null."""
     return {
-        "toonify": toonify.__version__,
+        "toonify": __version__,
         "request": request,
         "protocol": evaluation.protocol,
         "runs_on": evaluation.runs_on,

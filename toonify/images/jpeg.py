@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from toonify.arrays import Pixels
 from toonify.errors import ImageError, one_line
+from toonify.pixels.arrays import Pixels
 
 # What libjpeg says where part of the picture is lost; it says other things of harmless oddities. Of several remarks
 # simplejpeg passes on the last, which after a loss is often the one of extraneous bytes.

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from toonify.arrays import Pixels, to_floats, to_pixels
 from toonify.errors import ImageError
+from toonify.pixels.arrays import Pixels, to_floats, to_pixels
 
 
 def deepest_white(image: Image.Image) -> tuple[int, bool]:

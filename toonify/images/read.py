@@ -13,12 +13,12 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from toonify.arrays import Pixels
 from toonify.errors import ImageError, one_line
 from toonify.images.exif import descriptive_exif
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FORMAT_OF_DECODER
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
 from toonify.images.modes import deepest_white, on_white, pixels_to_srgb, to_srgb
+from toonify.pixels.arrays import Pixels
 
 
 @dataclass(frozen=True)

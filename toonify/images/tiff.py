@@ -6,8 +6,8 @@ import zlib
 
 from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
-from toonify.arrays import Pixels
 from toonify.images.exif import KEPT_IFDS
+from toonify.pixels.arrays import Pixels
 
 
 def encode_tiff(samples: Pixels, exif: Image.Exif | None) -> bytes:

@@ -5,12 +5,12 @@ import io
 import numpy as np
 from PIL import Image
 
-from toonify.arrays import Pixels
 from toonify.errors import ImageError, one_line
 from toonify.images.exif import fitted_exif
 from toonify.images.formats import DEFAULT_QUALITY
 from toonify.images.modes import on_white
 from toonify.images.tiff import encode_tiff
+from toonify.pixels.arrays import Pixels
 
 _MAX_EXIF = {"jpg": 65_000}  # bytes: one segment of 64 KiB
 _MAX_SIDE = {"jpg": 65_500, "webp": 16_383, "avif": 65_536}  # of the files, in pixels

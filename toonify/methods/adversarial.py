@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from toonify.losses import GRADIENT_PENALTY, OBJECTIVES, ObjectiveName, gradient_penalty
+from toonify.methods.losses import GRADIENT_PENALTY, OBJECTIVES, ObjectiveName, gradient_penalty
 from toonify.methods.method import GENERATOR, Method, Phase, Settings
 from toonify.methods.player import Learning, Player, Precision
 from toonify.models.discriminators import spectrally_normalise

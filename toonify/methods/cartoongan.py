@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from toonify.losses import ObjectiveName
 from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, Game, GameSettings
 from toonify.methods.batch import Batch
+from toonify.methods.losses import ObjectiveName
 from toonify.methods.method import GENERATOR, Schedule, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from toonify.losses import gradient_loss, lpips_loss, relative_content_loss
 from toonify.methods.batch import Batch
+from toonify.methods.losses import gradient_loss, lpips_loss, relative_content_loss
 from toonify.methods.method import Method, Phase, Schedule, Settings, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.metrics.lpips import lpips_files, read_lpips

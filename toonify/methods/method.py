@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.losses import content_loss
 from toonify.methods.batch import Batch
+from toonify.methods.losses import content_loss
 from toonify.methods.player import Learning, Player, Precision
 from toonify.models.features import load_features
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.losses import ObjectiveName
 from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, PATCH_MINIMUM, Game, GameSettings
 from toonify.methods.batch import Batch
+from toonify.methods.losses import ObjectiveName
 from toonify.methods.method import GENERATOR, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.discriminators import PatchDiscriminator

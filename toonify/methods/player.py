@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from toonify import distributed
 from toonify.methods.muon import Muon, hidden_kernels
+from toonify.system import distributed
 
 
 @dataclass(frozen=True)

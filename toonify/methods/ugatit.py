@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
 from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, Game, GameSettings
 from toonify.methods.batch import Batch
+from toonify.methods.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
 from toonify.methods.method import GENERATOR, Turn, check_size
 from toonify.methods.player import Precision
 from toonify.models.discriminators import UGATITDiscriminator

@@ -9,9 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from toonify import hub
-from toonify.arrays import Floats
+from toonify.checkpoints import hub
 from toonify.errors import ToonifyError, display
+from toonify.pixels.arrays import Floats
 
 
 class FeatureCache:

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-import toonify
-from toonify.arrays import Floats
 from toonify.errors import UsageError, display
 from toonify.metrics.cache import FeatureCache
 from toonify.metrics.distances import frechet_distance, inception_score, kernel_distance, precision_recall
@@ -17,6 +15,8 @@ from toonify.metrics.gaussian import Doubles, Gaussian, Moments, read_statistics
 from toonify.metrics.inception import DIMENSIONS, Inception
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
+from toonify.pixels.arrays import Floats
+from toonify.version import __version__
 
 Metric = Literal["fid", "kid", "is", "pr"]
 FEW = 2048  # pictures: with fewer, the covariance has no full rank and FID is too high by a set's size
@@ -62,7 +62,7 @@ def protocol(network: Inception, mode: Mode) -> dict[str, object]:
         "weights": network.weights.sha256,
         "features": "Inception-v3, last pool",
         "pictures": "RGB as stored, upright by EXIF",
-        "toonify": toonify.__version__,
+        "toonify": __version__,
     }
 
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.arrays import Pixels
 from toonify.errors import ImageError
-from toonify.resize import fit_long_side, resize
+from toonify.pixels.arrays import Pixels
+from toonify.pixels.resize import fit_long_side, resize
 
 LONG_SIDE = 512  # pixels at which pictures are compared
 SHORTEST_SIDE = 16  # pixels that are left of a shorter side at least: SSIM's window and LPIPS' layers need them

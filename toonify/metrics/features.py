@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from toonify.arrays import Floats
-from toonify.cores import available_cores
-from toonify.discover import Found
 from toonify.errors import ImageError
 from toonify.images import read_stored
+from toonify.jobs.find import Found
 from toonify.metrics.cache import FeatureCache
 from toonify.metrics.inception import DIMENSIONS, Inception
 from toonify.metrics.protocol import Mode, to_inception
-from toonify.pipeline import run_stages
+from toonify.pixels.arrays import Floats
+from toonify.system.cores import available_cores
+from toonify.system.pipeline import run_stages
 
 _VERSION = 1  # of how pictures are decoded for the network: raise it when that changes
 _BATCH = 32  # pictures in the network at a time: more is no quicker

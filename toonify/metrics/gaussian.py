@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.arrays import Floats
 from toonify.errors import UsageError, display, one_line
-from toonify.files import write_atomically
 from toonify.metrics.inception import DIMENSIONS
+from toonify.pixels.arrays import Floats
+from toonify.system.files import write_atomically
 
 Doubles = NDArray[np.float64]
 

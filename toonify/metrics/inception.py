@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.engines.runtime import Device
+from toonify.checkpoints.published import Published, fetch, file_digest
+from toonify.engines.engine import Device
 from toonify.errors import WeightsError, display
 from toonify.metrics.network import MeasuringNetwork, converted_file, write_converted
 from toonify.metrics.protocol import SIDE
-from toonify.published import Published, fetch, file_digest
 
 DIMENSIONS = 2048  # of a feature vector: the last average pool
 PUBLISHED = Published(
@@ -70,7 +70,7 @@ def classifier(weights: Weights) -> NDArray[np.float64]:
 
     Raises WeightsError if the file has none, as some copies for FID alone.
     """
-    from toonify.tensors import read_tensors
+    from toonify.checkpoints.tensors import read_tensors
 
     tensor = read_tensors(weights.path).get("fc.weight")
     if tensor is None or tuple(tensor.shape) != (1008, DIMENSIONS) or not tensor.any():
@@ -93,7 +93,7 @@ def convert_inception(weights: Path, target: Path) -> None:
     from torch.export import Dim
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    from toonify.tensors import read_tensors
+    from toonify.checkpoints.tensors import read_tensors
 
     # torch-fidelity would unpickle whatever the file holds; so it gets what was read as tensors and nothing else.
     trusted = io.BytesIO()

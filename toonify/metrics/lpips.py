@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toonify.arrays import Pixels, to_floats
-from toonify.engines.runtime import Device
+from toonify.checkpoints.published import VGG16, Published, fetch, file_digest
+from toonify.engines.engine import Device
 from toonify.errors import WeightsError, display
 from toonify.metrics.network import MeasuringNetwork, converted_file, write_converted
-from toonify.published import VGG16, Published, fetch, file_digest
+from toonify.pixels.arrays import Pixels, to_floats
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,8 +97,8 @@ def read_lpips(paths: Sequence[Path]) -> "LpipsNetwork":
 
     Raises WeightsError if they do not.
     """
+    from toonify.checkpoints.tensors import read_tensors
     from toonify.models.lpips import CHANNELS, LpipsNetwork
-    from toonify.tensors import read_tensors
 
     state: dict[str, Tensor] = {}
     for path in paths:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toonify import hub
-from toonify.arrays import Floats
-from toonify.engines.runtime import Device, OnnxGenerator, choose_device, leave_cuda_aside
+from toonify.checkpoints import hub
+from toonify.engines.choose import choose_device, leave_cuda_aside
+from toonify.engines.engine import Device
+from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.errors import DeviceError, ExportError, StyleError, display
-from toonify.files import write_atomically
-from toonify.onnx_format import EXPORTER, OPSET
+from toonify.graphs.format import EXPORTER, OPSET
+from toonify.pixels.arrays import Floats
+from toonify.system.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,7 +95,7 @@ def write_converted(
     """
     import torch
 
-    from toonify.export import to_onnx
+    from toonify.networks.export import to_onnx
 
     data = to_onnx(module, {"pictures": example}, {"pictures": shape}, output=output).SerializeToString()
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toonify.arrays import Floats, Pixels
+from toonify.pixels.arrays import Floats, Pixels
 
 Mode = Literal["legacy", "pytorch", "clean"]
 SIDE = 299  # of what Inception takes, in pixels

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from toonify.discover import Found, find_photos
 from toonify.errors import UsageError, display
+from toonify.jobs.find import Found, find_photos
 
 
 @dataclass(frozen=True)

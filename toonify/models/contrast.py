@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.arrays import Floats, Pixels
+from toonify.pixels.arrays import Floats, Pixels
 
 _SLOPE = 4.0  # of slopes to colours: so one least serves both
 _LEAST = 4e-4  # variance that is added: a photo of one colour stays calm, and of a grey level of noise 0.4 is left

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50, resnet101, vgg16, vgg19
 
+from toonify.checkpoints.published import VGG16, Published, fetch
+from toonify.checkpoints.tensors import read_tensors
 from toonify.errors import UsageError, WeightsError, display
-from toonify.published import VGG16, Published, fetch
-from toonify.tensors import read_tensors
 
 CONTENT = {"vgg19": "conv4_4", "vgg16": "conv4_3", "resnet50": "layer2", "resnet101": "layer2"}  # default layers
 

@@ -7,8 +7,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from toonify.arrays import Pixels
-from toonify.crops import Box
+from toonify.pixels.arrays import Pixels
+from toonify.pixels.crops import Box
 
 Blank = Literal["black", "white", "plain"]
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.arrays import Pixels
-from toonify.resize import resize
+from toonify.pixels.arrays import Pixels
+from toonify.pixels.resize import resize
 
 _LOOK = 256  # shorter side at which sharpness is told
 _ROWS, _COLUMNS = 32, 4096  # of the pairs looked at at once: they fit the processor's cache

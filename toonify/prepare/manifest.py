@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from toonify.crops import Box
 from toonify.errors import UsageError, display, one_line
+from toonify.pixels.crops import Box
 
 MANIFEST = "manifest.json"
 _STEPS = 1  # of the way from source to picture: raise it when it changes, and folders count as made otherwise

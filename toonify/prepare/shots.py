@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from toonify.arrays import Pixels
+from toonify.pixels.arrays import Pixels
 
 # Differences are means over a thumbnail's pixels and channels, of 255.
 _CUT = 8.0  # from one frame to the next, at least, and

@@ -9,19 +9,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from toonify.arrays import Pixels
-from toonify.batch import open_source
-from toonify.crops import Box, centre_box, cut, random_boxes
-from toonify.discover import Found
 from toonify.errors import ImageError, ToonifyError, describe, display, one_line
 from toonify.images import encode_picture, opaque, read_photo
-from toonify.pipeline import run_parallel
+from toonify.jobs.find import Found
+from toonify.jobs.outcome import open_source
+from toonify.pixels.arrays import Pixels
+from toonify.pixels.crops import Box, centre_box, cut, random_boxes
 from toonify.prepare.content import blank, find_bars, is_plain, looks_like_credits
 from toonify.prepare.hashing import perceptual_hash, sharpness
 from toonify.prepare.manifest import Cut, Picture, Reason, Source
 from toonify.prepare.shots import pick_every, pick_shots
 from toonify.prepare.video import VIDEO_SUFFIXES, Frame, Video
 from toonify.prepare.workspace import Workspace
+from toonify.system.pipeline import run_parallel
 
 _SAMPLES = 40  # frames of a video in which bars are looked for
 _FEWEST_SAMPLES = 12  # key frames; where there are less, other frames are looked at too

@@ -15,8 +15,8 @@ from av.container import InputContainer
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from toonify.arrays import Pixels
 from toonify.errors import ImageError, one_line
+from toonify.pixels.arrays import Pixels
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"

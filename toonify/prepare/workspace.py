@@ -16,9 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-import toonify
 from toonify.errors import ToonifyError, UsageError, describe, display, one_line
-from toonify.files import write_atomically
 from toonify.prepare.hashing import find_duplicates
 from toonify.prepare.manifest import (
     MANIFEST,
@@ -32,6 +30,8 @@ from toonify.prepare.manifest import (
     encode_manifest,
     read_manifest,
 )
+from toonify.system.files import write_atomically
+from toonify.version import __version__
 
 _WORK, _JOURNAL, _PLAN = ".toonify-prepare", "journal.jsonl", "plan.json"
 
@@ -106,7 +106,7 @@ class Workspace:
             return earlier
         replaced = earlier.files if earlier is not None and self.anew else set()
         sources, moves = self._decide(replaced)
-        manifest = Manifest(toonify.__version__, self.options, count(sources), sources)
+        manifest = Manifest(__version__, self.options, count(sources), sources)
         with _writing():
             plan = _Plan(manifest, moves, sorted(replaced - manifest.files))
             write_atomically(_make_work(self.folder) / _PLAN, msgspec.json.encode(plan), overwrite=True)

@@ -9,13 +9,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-import toonify
-from toonify.candidates import Drawn
-from toonify.discover import Found
-from toonify.embed import page_jpeg, read_picture, same_shape
 from toonify.errors import ImageError, ToonifyError, UsageError, describe, display
-from toonify.files import replacing, write_atomically
+from toonify.evaluate.candidates import Drawn
 from toonify.images import Photo
+from toonify.jobs.find import Found
+from toonify.pages.embed import page_jpeg, read_picture, same_shape
 from toonify.study.page import PAGE_NAME, render_page
 from toonify.study.plan import (
     DEFAULT_QUESTIONS,
@@ -31,6 +29,8 @@ from toonify.study.plan import (
     make_forms,
     most_repeats,
 )
+from toonify.system.files import replacing, write_atomically
+from toonify.version import __version__
 
 _LONG_SIDE = 640  # of pictures in the page
 _QUALITY = 85
@@ -177,7 +177,7 @@ def make_survey(
         digest.update(data)
     plan = msgspec.structs.replace(plan, survey=digest.hexdigest()[:16])
     key = Key(
-        toonify=toonify.__version__,
+        toonify=__version__,
         seed=seed,
         plan=plan,
         candidates=tuple(display(name) for name in drawings),

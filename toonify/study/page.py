@@ -9,8 +9,8 @@ from string import Template
 
 import msgspec
 
-from toonify.embed import policy_hash
 from toonify.errors import UsageError, display
+from toonify.pages.embed import policy_hash
 from toonify.study.plan import Plan
 
 PAGE_NAME = "index.html"

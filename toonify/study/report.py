@@ -7,10 +7,10 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from toonify.errors import ToonifyError, UsageError, describe, display
-from toonify.files import write_atomically
+from toonify.pages.tables import csv_text, markdown_table
 from toonify.study.answers import Collected
 from toonify.study.tally import Strength, Tally
-from toonify.tables import csv_text, markdown_table
+from toonify.system.files import write_atomically
 
 _FEW = 10  # people; bootstrap intervals of fewer are too narrow
 _NAMES = ("tally.md", "tally.json", "tally.csv", "questions.csv", "tally.svg")

@@ -15,10 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toonify.errors import AnswersError, UsageError, describe, display
-from toonify.files import write_atomically
 from toonify.study.answers import MAX_BYTES, parse_answers, read_answers
 from toonify.study.page import PAGE_NAME, collecting_page, read_plan
 from toonify.study.plan import Plan
+from toonify.system.files import write_atomically
 
 _REQUEST_SECONDS = 15  # in which a request must have come in, however slowly it drips
 _STALL_SECONDS = 30  # in which a client must take the next part of an answer

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from toonify.errors import UsageError, display
-from toonify.generators import load_module
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
-from toonify.styles import LocatedStyle, find_style
+from toonify.networks.load import load_module
+from toonify.styles.find import LocatedStyle, find_style
 from toonify.train.options import Options, flag
 
 _OPTIONS = frozenset(Options.__struct_fields__)

@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import torch
 
-from toonify.cores import available_cores
-from toonify.discover import Found
 from toonify.errors import ImageError, UsageError
 from toonify.images import picture_size
-from toonify.memory import ran_out
+from toonify.jobs.find import Found
 from toonify.methods.batch import Batch
 from toonify.methods.method import Method
+from toonify.system.cores import available_cores
+from toonify.system.memory import ran_out
 from toonify.train.pictures import Folder
 
 

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from toonify.arrays import Floats, Pixels
-from toonify.crops import cut, random_boxes
-from toonify.discover import Found
-from toonify.edges import smooth_edges
 from toonify.errors import ImageError, TrainingError, UsageError, display
-from toonify.memory import available_memory
+from toonify.jobs.find import Found
 from toonify.methods.batch import Batch
-from toonify.resize import resize
+from toonify.pixels.arrays import Floats, Pixels
+from toonify.pixels.crops import cut, random_boxes
+from toonify.pixels.edges import smooth_edges
+from toonify.pixels.resize import resize
+from toonify.system.memory import available_memory
 from toonify.train.options import RunOptions
 from toonify.train.pictures import Folder, Folders, Measure, read_picture
 

@@ -7,19 +7,20 @@ from typing import Protocol
 
 from torch import nn
 
-from toonify.discover import Found
 from toonify.drawing import Look, Style, draw_options
 from toonify.drawing.drawer import Drawer
-from toonify.engines.runtime import TorchGenerator
+from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import ImageError, UsageError, display
-from toonify.files import write_atomically
 from toonify.images import encode_picture
+from toonify.jobs.find import Found
 from toonify.metrics.compare import Measured, compare, measure
 from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
-from toonify.styles import Card, LocatedStyle
+from toonify.styles.card import Card
+from toonify.styles.find import LocatedStyle
+from toonify.system.files import write_atomically
 from toonify.train.options import Options
 from toonify.train.pictures import find_pictures, read_picture
 from toonify.train.samples import evaluating

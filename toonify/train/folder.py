@@ -13,16 +13,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
-import toonify
+from toonify.checkpoints.tensors import fingerprint
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
-from toonify.files import remove_parts, replacing, write_atomically
-from toonify.locks import only_process
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
-from toonify.styles import Card, FileWeights, Training, Variant, parse_card
-from toonify.tensors import fingerprint
+from toonify.styles.card import Card, FileWeights, Training, Variant, parse_card
+from toonify.system.files import remove_parts, replacing, write_atomically
+from toonify.system.locks import only_process
 from toonify.train.begin import licence_note
 from toonify.train.options import Options, RunOptions
+from toonify.version import __version__
 
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
 _WEIGHTS = ("safetensors", "pth")  # the latter of an older toonify
@@ -236,7 +236,7 @@ def trained_variant(method: Method, training: Training, **own: Any) -> Variant:
 
 def versions() -> dict[str, str]:
     """What a run is made with."""
-    return {"toonify": toonify.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
+    return {"toonify": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
 def plain(options: RunOptions) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toonify.arrays import Pixels
+from toonify.pixels.arrays import Pixels
 
 MAX_PAIRS = 8
 _MOST_ABREAST = 5  # of pairs; more stand in two rows, or phones would show them as stamps

@@ -7,13 +7,13 @@ from typing import Protocol
 
 import torch
 
-from toonify import distributed
 from toonify.errors import ToonifyError, TrainingError, describe, display, no_space, one_line
-from toonify.files import write_atomically
-from toonify.memory import give_back_freed_memory
 from toonify.methods.adversarial import GameSettings
 from toonify.methods.batch import Batch
-from toonify.styles import Card, Training
+from toonify.styles.card import Card, Training
+from toonify.system import distributed
+from toonify.system.files import write_atomically
+from toonify.system.memory import give_back_freed_memory
 from toonify.train.check import is_out_of_memory
 from toonify.train.data import batches, is_of_worker, reader_ended
 from toonify.train.folder import plain, versions

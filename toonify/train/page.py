@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-import toonify
-from toonify.cores import available_cores
-from toonify.embed import data_uri, page_jpeg, policy_hash, read_picture
 from toonify.errors import ImageError, display
-from toonify.resize import fit_long_side
+from toonify.pages.embed import data_uri, page_jpeg, policy_hash, read_picture
+from toonify.pixels.resize import fit_long_side
+from toonify.system.cores import available_cores
 from toonify.train.chart import Course
 from toonify.train.curves import course_of, loss_charts, pace_charts, score_charts
 from toonify.train.record import Entry, Losses, Note, Scores
+from toonify.version import __version__
 
 _FOLDER = Path(__file__).parent
 _SHEETS = 24  # in the page
@@ -53,7 +53,7 @@ def render_page(
     return Template((_FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
         policy=policy,
         style=style,
-        version=html.escape(toonify.__version__),
+        version=html.escape(__version__),
         title=_text(title),
         lede=_lede(losses),
         facts="\n".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts),

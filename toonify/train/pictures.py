@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from toonify import embed
-from toonify.arrays import Floats, Pixels
-from toonify.discover import Found, find_photos
 from toonify.errors import ImageError, UsageError, display
 from toonify.images import opaque
+from toonify.jobs.find import Found, find_photos
+from toonify.pages import embed
+from toonify.pixels.arrays import Floats, Pixels
 from toonify.train.options import Options
 
 Smoothing = Literal["no", "folder", "fly"]

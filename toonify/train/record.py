@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Self
 import msgspec
 
 from toonify.errors import ToonifyError, display
-from toonify.files import write_atomically
+from toonify.system.files import write_atomically
 
 EVENTS = "tensorboard"  # the folder beside the log that TensorBoard is pointed at
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from toonify import distributed
 from toonify.errors import UsageError
 from toonify.methods.method import Method
-from toonify.styles import Card, Training
+from toonify.styles.card import Card, Training
+from toonify.system import distributed
 from toonify.train.evaluation import Evaluation
 from toonify.train.folder import FORMAT, RunFolder, plain
 from toonify.train.options import RunOptions

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from toonify.arrays import Floats, Pixels
-from toonify.crops import centre_box, cut
-from toonify.discover import Found
 from toonify.errors import ImageError
-from toonify.files import write_atomically
 from toonify.images import encode_picture
-from toonify.resize import resize
+from toonify.jobs.find import Found
+from toonify.pixels.arrays import Floats, Pixels
+from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.resize import resize
+from toonify.system.files import write_atomically
 from toonify.train.grid import MAX_PAIRS, grid
 from toonify.train.pictures import Measure, read_picture
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from toonify.errors import UsageError, display
-from toonify.losses import OBJECTIVES
 from toonify.methods import METHODS
 from toonify.methods.adversarial import GameSettings
+from toonify.methods.losses import OBJECTIVES
 from toonify.methods.method import Settings
 from toonify.train.options import RunOptions, flag
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from toonify import distributed
-from toonify.cores import available_cores
-from toonify.engines.runtime import choose_device
+from toonify.checkpoints.tensors import fingerprint
+from toonify.engines.choose import choose_device
 from toonify.errors import DeviceError, UsageError, display
-from toonify.memory import keep_freed_memory
 from toonify.methods import METHODS
 from toonify.methods.adversarial import GameSettings
 from toonify.methods.method import Method, Settings
 from toonify.methods.player import Precision
-from toonify.styles import Card, Training
-from toonify.tensors import fingerprint
+from toonify.styles.card import Card, Training
+from toonify.system import distributed
+from toonify.system.cores import available_cores
+from toonify.system.memory import keep_freed_memory
 from toonify.train.begin import begin
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
 from toonify.train.data import batches, steps_per_epoch

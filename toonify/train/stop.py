@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from toonify import distributed
+from toonify.system import distributed
 
 
 class Stop:

@@ -1,0 +1,109 @@
+"""Weights from the Hugging Face hub, through its own client: its cache, tokens, resume, HF_HOME and HF_ENDPOINT."""
+
+import errno
+from pathlib import Path
+
+from toonify.errors import DownloadError, StyleError, no_space, one_line
+from toonify.styles.card import HubWeights
+
+
+def cache_folder() -> Path:
+    """Where toonify keeps what it makes of downloads: beside the hub's cache (HF_HOME moves both)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).parent / "toonify"
+
+
+def cached(weights: HubWeights) -> Path | None:
+    """The file in the hub's cache, without asking the network; None if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
+    except ValueError as error:  # the client's HFValidationError is one, too
+        raise StyleError(f"no hub has {weights.repository}/{weights.file}: {one_line(error)}; mend the card") from error
+    return Path(found) if isinstance(found, str) else None
+
+
+def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
+    """The file in the hub's cache, downloaded if need be, with the client's own progress bar unless `quiet`.
+
+    Raises DownloadError: one line for no network, no such file, no access, no space.
+    """
+    if (path := cached(weights)) is not None:
+        return path
+    from huggingface_hub import constants, errors, hf_hub_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    what = f"{weights.repository}/{weights.file}"
+    if not constants.HF_HUB_OFFLINE and (problem := reach()) is not None:  # the client would go on trying for 23 s
+        raise DownloadError(f"{_no_network(what)} ({problem})")
+    (disable_progress_bars if quiet else enable_progress_bars)()
+    try:
+        return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
+    except errors.GatedRepoError as error:
+        raise DownloadError(f"{what} asks for a login; type `hf auth login` and try again") from error
+    except errors.RepositoryNotFoundError as error:
+        raise DownloadError(f"there is no {weights.repository} on {_hub()}, or it is private") from error
+    except errors.RevisionNotFoundError as error:
+        raise DownloadError(f"{weights.repository} on {_hub()} has no revision {weights.revision}") from error
+    except errors.LocalEntryNotFoundError as error:
+        if constants.HF_HUB_OFFLINE:
+            raise DownloadError(
+                f"{what} is not in the cache and HF_HUB_OFFLINE is set; unset it, or copy a cache to HF_HOME"
+            ) from error
+        raise DownloadError(_no_network(what)) from error
+    except errors.EntryNotFoundError as error:
+        raise DownloadError(f"{what} is not on {_hub()} at revision {weights.revision}") from error
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "an error"
+        raise DownloadError(f"{_hub()} answered {status} for {what}; try again later") from error
+    except OSError as error:
+        if no_space(error):
+            raise DownloadError(
+                f"no space for {what} ({weights.megabytes:g} MB) in {cache_folder().parent}; free some or set HF_HOME"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise DownloadError(f"the cache {cache_folder().parent} cannot be written; set HF_HOME") from error
+        raise DownloadError(f"{what} did not arrive whole ({one_line(error)[:160]}); try again") from error
+    except Exception as error:  # the HTTP client's own errors (connections, timeouts) are no OSErrors
+        raise DownloadError(f"{_no_network(what)} ({one_line(error)[:160]})") from error
+
+
+def can_fetch() -> bool:
+    """Whether there is a hub to fetch from: it answers, and HF_HUB_OFFLINE does not forbid to ask."""
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and reach() is None
+
+
+def forget(path: Path) -> None:
+    """Take a file that turned out bad out of the hub's cache, so that the next try fetches it anew."""
+    blob = path.resolve()
+    path.unlink(missing_ok=True)
+    blob.unlink(missing_ok=True)
+
+
+def reach(url: str | None = None) -> str | None:
+    """None if the hub (or the server of `url`) answers; otherwise what went wrong."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    try:
+        get_session().head(url or constants.ENDPOINT, timeout=5)
+    except Exception as error:  # the HTTP client's errors have no common public base
+        return one_line(error)[:160]
+    return None
+
+
+def _hub() -> str:
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT.removeprefix("https://")
+
+
+def _no_network(what: str) -> str:
+    return (
+        f"{what} is not in the cache and {_hub()} cannot be reached; connect once and type `toonify styles pull`, "
+        f"or copy {cache_folder().parent} from a machine that has it"
+    )

@@ -1,0 +1,4 @@
+"""Photos to pictures.
+
+`local.py` draws them on this machine, `cluster.py` on a cluster, `report.py` writes down what happened.
+"""

@@ -1,0 +1,222 @@
+"""Many photos to many pictures: decode, draw and encode at the same time, lose nothing, say what happened."""
+
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import asdict, dataclass
+from io import BufferedIOBase, BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from PIL import ExifTags, Image
+
+from toonify.drawing import Look, Sketch, Style
+from toonify.drawing.open import DRAWERS_ON_CUDA
+from toonify.errors import ImageError
+from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
+from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is part of this module
+from toonify.jobs.outcome import examine as examine_job
+from toonify.jobs.outcome import guard, make_writable, making_note, open_source, write_output
+from toonify.jobs.plan import Job
+from toonify.pixels.arrays import Floats, Halves
+from toonify.pixels.resize import resize
+from toonify.styles.card import FileWeights
+from toonify.system.cores import network_threads
+from toonify.system.memory import Allowance, available_memory, give_back_freed_memory, ran_out
+from toonify.system.pipeline import Stage, run_stages
+
+_RECIPE = 2  # of the steps from photo to picture
+_MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
+_MEMORY_ADVICE = "make it smaller with --size or --output-size"
+_BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of either while it is decoded or encoded
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """How drawings are written."""
+
+    quality: int | None = None  # 1..100; None: what suits the format
+    strip_metadata: bool = False
+    overwrite: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS  # of a photo; larger ones are refused
+
+
+@dataclass
+class _Work:
+    """A photo on its way through the stages."""
+
+    job: Job
+    photo: Photo
+    sketch: Sketch
+    note: str
+    seconds: float
+    drawing: Floats | Halves | None = None
+    network_seconds: float = 0.0
+
+
+def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[Outcome]:
+    """Draw every job and yield what became of it, in order.
+
+    Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way
+    take too much memory. A photo that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest,
+    and then what is half done leaves no trace.
+    """
+    cores = network_threads()
+    memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style)
+    steps: list[Stage] = [
+        lambda job: _read(job, style, save, memory),
+        lambda work: _draw(work, style),
+        lambda work: _finish_and_write(work, style, save),
+    ]
+    stages = [memory.released_by(guard(step, memory_advice=_MEMORY_ADVICE)) for step in steps]
+
+    def stop() -> None:
+        memory.close()
+        style.cancel()
+
+    # A network uses all cores, but beyond some it gains little, and beside a small one it is the finishing that takes
+    # most of the time: more than one core, or others are idle.
+    drawers = DRAWERS_ON_CUDA if style.engine.device == "cuda" else max(1, cores // 16)
+    workers = [max(1, cores // 4), drawers, cores // 2 + 1]
+    return run_stages(jobs, stages, workers=workers, on_stop=stop)
+
+
+class _PhotoMemory:
+    """Memory for the photos under way: taken before a photo is decoded, given back when its outcome is known."""
+
+    def __init__(self, total: int, style: Style) -> None:
+        self._allowance = Allowance(total)
+        self._style = style
+        self._taken: dict[Job, int] = {}
+
+    def take(self, job: Job, file: BinaryIO) -> None:
+        """Wait until there is enough for the photo in an open file. Raises ImageError if that is no picture."""
+        width, height = picture_size(file)
+        file.seek(0)
+        _, (result_height, result_width) = self._style.sizes(height, width)
+        needed = _BYTES_PER_PIXEL * max(width * height, result_width * result_height)
+        self._allowance.take(needed)
+        self._taken[job] = needed
+
+    def released_by(self, step: Stage) -> Stage:
+        """The step, after which a job that has got its outcome gives back what it took."""
+
+        def releasing(item: Any) -> Any:
+            result = step(item)
+            if isinstance(result, Outcome) and not isinstance(item, Outcome):
+                job = item if isinstance(item, Job) else item.job
+                self._allowance.give_back(self._taken.pop(job, 0))
+            return result
+
+        return releasing
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self._allowance.close()
+
+
+def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
+    """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
+    return examine_job(job, lambda file: processing_note(file, job, look, save), overwrite=save.overwrite)
+
+
+def processing_note(file: BufferedIOBase, job: Job, look: Look, save: SaveOptions) -> str:
+    """What a drawing says of its making: photo, look and format.
+
+    Device and backend are left out: they give the same picture up to rounding.
+    """
+    options = [
+        look.style.card.id,
+        look.weights_digest,
+        repr(msgspec.structs.replace(look.variant, weights=FileWeights(""))),
+        asdict(look.options),
+        job.format,
+        save.quality if job.format in DEFAULT_QUALITY else None,
+        save.strip_metadata,
+    ]
+    return making_note(file, f"{look.style.card.id}/{look.variant_name}", _RECIPE, options)
+
+
+def draw_stream(
+    data: BytesIO,
+    style: Style,
+    save: SaveOptions,
+    format: str,  # noqa: A002
+) -> tuple[bytes, tuple[str, ...]]:
+    """Draw one encoded photo to one encoded picture, and what the user should know of the photo.
+
+    `format` "same" takes the photo's. Raises ImageError.
+    """
+    try:
+        photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
+        job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
+        note = processing_note(data, job, style.look, save)
+        sketch = style.prepare(photo.pixels)
+        work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
+        return _encode(work, style, save), _notes(work)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise ImageError(f"not enough memory; {_MEMORY_ADVICE}") from error
+
+
+def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _Work | Outcome:
+    started = time.perf_counter()
+    if (outcome := examine(job, style.look, save)) is not None:
+        return outcome
+    make_writable(job.target.parent)
+    with open_source(job.source) as file:
+        memory.take(job, file)
+        photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
+        note = processing_note(file, job, style.look, save)
+    sketch = style.prepare(photo.pixels)
+    give_back_freed_memory()
+    return _Work(job, photo, sketch, note, time.perf_counter() - started)
+
+
+def _draw(work: _Work, style: Style) -> _Work:
+    started = time.perf_counter()
+    work.drawing = style.draw(work.sketch)
+    work.network_seconds = time.perf_counter() - started
+    work.seconds += work.network_seconds
+    return work
+
+
+def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
+    started = time.perf_counter()
+    data = _encode(work, style, save)
+    if (outcome := write_output(work.job, data, overwrite=save.overwrite)) is not None:
+        return outcome
+    height, width = work.photo.stored_size
+    return Outcome(
+        work.job.source,
+        work.job.target,
+        "drawn",
+        notes=_notes(work),
+        width=width,
+        height=height,
+        seconds=work.seconds + time.perf_counter() - started,
+        network_seconds=work.network_seconds,
+    )
+
+
+def _notes(work: _Work) -> tuple[str, ...]:
+    """What the user should know of a photo that was drawn."""
+    if work.photo.alpha is not None and work.job.format == "jpg":
+        return (*work.photo.notes, "its transparency was laid on white")
+    return work.photo.notes
+
+
+def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
+    assert work.drawing is not None  # noqa: S101 - the stage before has drawn it
+    pixels = style.finish(work.sketch, work.drawing)
+    alpha = work.photo.alpha
+    exif = Image.Exif() if save.strip_metadata else work.photo.exif
+    exif[ExifTags.Base.ProcessingSoftware] = work.note
+    return encode_picture(
+        pixels,
+        format=work.job.format,
+        quality=save.quality,
+        alpha=None if alpha is None else resize(alpha, pixels.shape[:2]),
+        exif=exif,
+    )

@@ -1,0 +1,57 @@
+"""The report of a run of `convert`, as JSON."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from toonify.drawing import Look
+from toonify.engines.engine import RanOn
+from toonify.errors import ToonifyError, UsageError, display
+from toonify.jobs.outcome import Outcome
+from toonify.system.files import write_atomically
+from toonify.version import __version__
+
+
+def write_report(path: Path, look: Look, ran_on: Sequence[RanOn], outcomes: list[Outcome]) -> None:
+    """Write what happened as JSON: the look and what it ran on, and a record for each file.
+
+    Raises UsageError if something other than an earlier report is in the place.
+    """
+    check_report(path)
+    report = {
+        "toonify": __version__,
+        "style": look.style.card.id,
+        "variant": look.variant_name,
+        # None where there was nothing to draw; several in a cluster of unlike machines
+        **{
+            key: ", ".join(sorted({vars(each)[key] for each in ran_on})) or None
+            for key in ("device", "engine", "provider")
+        },
+        "options": asdict(look.options),
+        "files": [outcome.record() for outcome in outcomes],
+    }
+    try:
+        write_atomically(path, (json.dumps(report, indent=1) + "\n").encode(), overwrite=True)
+    except OSError as error:
+        raise ToonifyError(f"--report {display(path)} cannot be written: {error.strerror}") from error
+
+
+def check_report(path: Path) -> None:
+    """Raise UsageError unless a report can be written to `path`: a free name, or that of an earlier report.
+
+    It ends in .json, so that it can lie neither in the place of a picture nor, later, among the photos.
+    """
+    if path.suffix.lower() != ".json":
+        raise UsageError(f"--report {display(path)}: give a name that ends in .json")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--report {display(path)}: its folder is not there or cannot be written; give another")
+    if not os.path.lexists(path):
+        return
+    try:
+        earlier = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError):
+        earlier = None
+    if not (isinstance(earlier, dict) and {"toonify", "files"} <= earlier.keys()):
+        raise UsageError(f"--report {display(path)}: something else is in that place; give another name")

@@ -1,0 +1,177 @@
+"""What takes part in a comparison: styles that draw the photos, and folders of pictures that are finished already."""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from toonify.convert.local import Outcome, SaveOptions, convert, examine
+from toonify.drawing import Look, Style, choose_look, load_look
+from toonify.engines.engine import Device, ran_on
+from toonify.errors import UsageError, display
+from toonify.images import read_photo, read_processing_note
+from toonify.jobs.find import Found, find_photos
+from toonify.jobs.plan import Job, plan_jobs
+from toonify.styles.find import cards_in, find_style, shipped_styles
+
+_TIMED_PHOTOS = 5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of those that are compared: a look that toonify draws, or a folder of finished pictures."""
+
+    name: str  # what tables call it
+    look: Look | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A candidate's pictures."""
+
+    pictures: dict[Path, Path]  # by photo
+    failed: list[tuple[Path, str]]  # photos without a picture, and why
+    megapixels_per_second: float | None = None  # of photos, drawn one after the other; None: not measured
+    runs_on: str | None = None  # device, engine and provider; None: the pictures were there
+
+
+def find_candidates(names: Sequence[str]) -> list[Candidate]:
+    """The candidates that a user names: styles as for `convert --style`, or folders of pictures.
+
+    A style is drawn by the variant that its card puts first; "shinkai:original" names another. A folder with a style
+    card in it is a style (a run), any other a folder of pictures, which are matched to the photos by their names.
+    Raises UsageError for what is neither, and if two would be called the same; StyleError.
+    """
+    candidates = [_find_candidate(name) for name in names]
+    called = [candidate.name for candidate in candidates]
+    for name in called:
+        if called.count(name) > 1:
+            raise UsageError(f"two candidates are called {name}; rename a folder, or the id on a card")
+    return candidates
+
+
+def _find_candidate(name: str) -> Candidate:
+    path = Path(name)
+    if name not in shipped_styles() and path.is_dir() and not cards_in(path):
+        return Candidate(display(path.resolve().name), folder=path)
+    style, _, variant = name.rpartition(":")
+    if style and (style in shipped_styles() or os.path.lexists(style)) and not os.path.lexists(name):
+        look = choose_look(style, variant=variant)
+        return Candidate(f"{look.style.card.id}-{variant}", look=look)
+    # Not "auto", which may be another variant tomorrow: a comparison is of what it says.
+    look = choose_look(name, variant=find_style(name).variant()[0])
+    return Candidate(look.style.card.id, look=look)
+
+
+def draw_candidate(
+    candidate: Candidate,
+    photos: Sequence[Found],
+    folder: Path,
+    *,
+    among: Sequence[Found] | None = None,
+    device: Device = "auto",
+    quiet: bool = False,
+    measure_speed: bool = False,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> Drawn:
+    """Have the candidate's picture of every photo: drawn into `folder`/NAME as PNG, or found in its own folder.
+
+    `among`: all photos that the candidate's folder may have pictures of, if `photos` are a choice of them.
+    What `folder` has already from an earlier run is not drawn again. A drawing of toonify's in there that was made in
+    another way (from other weights, say) is replaced; anything else is left alone, and its photo fails. Raises
+    StyleError, DownloadError, DeviceError.
+    """
+    if candidate.look is None:
+        assert candidate.folder is not None  # noqa: S101 - one without a look is a folder
+        return _match(candidate.folder, photos, photos if among is None else among)
+    style = load_look(candidate.look, device=device, quiet=quiet)
+    # PNG: an encoder's losses are not the style's.
+    jobs = plan_jobs(list(photos), output=folder / candidate.name, style=candidate.name, format="png")
+    outdated = [job for job in jobs if _is_outdated(job, style.look)]
+    current = [job for job in jobs if job not in outdated]
+    pictures, failed = {}, []
+    for outcome in chain(convert(current, style, SaveOptions()), convert(outdated, style, SaveOptions(overwrite=True))):
+        on_outcome(outcome)
+        if outcome.result in ("drawn", "skipped"):
+            pictures[outcome.source] = outcome.target
+        else:
+            failed.append((outcome.source, outcome.reason))
+    speed = _speed(style, list(pictures)[:_TIMED_PHOTOS]) if measure_speed and pictures else None
+    return Drawn(pictures, failed, speed, str(ran_on(style.engine)))
+
+
+def _is_outdated(job: Job, look: Look) -> bool:
+    """Whether a drawing of toonify's is in the job's place that was made from another photo or in another way."""
+    outcome = examine(job, look, SaveOptions())
+    is_ours = (read_processing_note(job.target) or "").startswith("toonify ")
+    return outcome is not None and outcome.result == "kept" and is_ours
+
+
+def _speed(style: Style, photos: list[Path]) -> float:
+    """Megapixels per second from decoded photo to finished picture, after one drawing to warm up."""
+    pixels = []
+    for path in photos:
+        with path.open("rb") as file:
+            pixels.append(read_photo(file).pixels)
+    style(pixels[0])
+    started = time.perf_counter()
+    for photo in pixels:
+        style(photo)
+    megapixels = sum(photo.shape[0] * photo.shape[1] for photo in pixels) / 1e6
+    return float(megapixels / (time.perf_counter() - started))
+
+
+def _match(folder: Path, photos: Sequence[Found], among: Sequence[Found]) -> Drawn:
+    """Find a finished picture for every photo: the same path below the folder, but for the suffix.
+
+    Of photos that share such a path (`a.jpg`, `a.heic`) it is `a_heic` for those that `convert` calls so, and `a` for
+    the one that is left; two that are left cannot be told apart.
+    """
+    pictures_of: dict[Path, list[Path]] = defaultdict(list)
+    for found in find_photos([folder], drawings=True):
+        pictures_of[_name_below(found.path, folder)].append(found.path)
+    sharing: dict[Path, list[Found]] = defaultdict(list)
+    for photo in among:
+        sharing[_name_of(photo)].append(photo)
+
+    def has_its_own(photo: Found) -> bool:
+        name = _name_with_suffix(photo)
+        return name in pictures_of and name not in sharing
+
+    pictures, failed = {}, []
+    for photo in photos:
+        name = _name_of(photo)
+        rivals = sharing[name]
+        if len(rivals) > 1 and has_its_own(photo):
+            name, rivals = _name_with_suffix(photo), [photo]
+        elif len(rivals) > 1:
+            rivals = [rival for rival in rivals if not has_its_own(rival)]
+        matches = pictures_of.get(name, [])
+        if len(matches) == len(rivals) == 1:
+            pictures[photo.path] = matches[0]
+        elif len(matches) == 1:
+            others = f"{len(rivals)} photos have the name of its picture"
+            failed.append((photo.path, f"{others} in {display(folder)}; rename one of them"))
+        else:
+            count = f"{len(matches)} pictures" if matches else "no picture"
+            failed.append((photo.path, f"{count} of that name in {display(folder)}"))
+    return Drawn(pictures, failed)
+
+
+def _name_below(path: Path, folder: Path) -> Path:
+    """Where a picture lies below a folder, without its suffix. (One that cannot be listed stands for itself.)"""
+    return path.relative_to(folder).parent / path.stem
+
+
+def _name_of(photo: Found) -> Path:
+    return _name_below(photo.path, photo.root or photo.path.parent)
+
+
+def _name_with_suffix(photo: Found) -> Path:
+    """What `convert` calls the second drawing of a name (`plan_jobs`)."""
+    name = _name_of(photo)
+    return name.with_name(f"{name.name}_{photo.path.suffix[1:].lower()}")

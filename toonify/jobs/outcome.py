@@ -1,0 +1,135 @@
+"""What every batch of files has in common: what became of each, how a rerun knows what is done, what may go wrong."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+from typing import Any, Literal
+
+from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, no_space, one_line
+from toonify.images import read_processing_note
+from toonify.jobs.plan import Job
+from toonify.system.files import write_atomically
+from toonify.system.memory import ran_out
+from toonify.version import __version__
+
+Result = Literal["drawn", "smoothed", "skipped", "kept", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file."""
+
+    source: Path
+    target: Path
+    result: Result  # drawn or smoothed; skipped: there already, made the same way; kept: another is there; failed
+    reason: str = ""  # of skipped, kept and failed
+    notes: tuple[str, ...] = ()  # what the user should know of the source
+    width: int | None = None  # of the source as it stands upright, in pixels
+    height: int | None = None
+    seconds: float = 0.0  # of work on it; stages overlap, so the sum is more than the time that passed
+    network_seconds: float = 0.0  # of these, in the network
+    error: Exception | None = field(default=None, compare=False)  # for --debug, where it was not expected
+
+    def record(self) -> dict[str, Any]:
+        """The outcome for `--report`: plain values, paths as text."""
+        record = {key: value for key, value in vars(self).items() if key != "error"}
+        return {
+            "input": os.fspath(record.pop("source")),
+            "output": os.fspath(record.pop("target")),
+            "outcome": record.pop("result"),
+            **{key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()},
+        }
+
+
+def making_note(file: BufferedIOBase, maker: str, version: int, options: list[Any]) -> str:
+    """What a picture says of its making (EXIF ProcessingSoftware), with a digest of source, steps and options.
+
+    It makes a rerun know what is done, whatever the dates of the files. `version` is that of the steps: raise it when
+    they change, and pictures count as made otherwise. Reads the file, and leaves it at its beginning.
+    """
+    file.seek(0)
+    source = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    digest = hashlib.sha256(json.dumps([version, source, *options]).encode()).hexdigest()[:16]
+    return f"toonify {__version__} {maker} recipe:{digest}"
+
+
+def examine(job: Job, note: Callable[[BufferedReader], str], *, overwrite: bool) -> Outcome | None:
+    """What is known of a job without doing it (failed, skipped, kept); None if it is to be done.
+
+    `note` gives the `making_note` that the picture would get from the opened source.
+    """
+    if job.problem is not None:
+        return Outcome(job.source, job.target, "failed", job.problem)
+    if os.path.isdir(job.target):  # noqa: PTH112 - it bears names that are too long
+        return Outcome(job.source, job.target, "failed", "a folder is in the place of its picture; give another output")
+    if not os.path.lexists(job.target) or overwrite:
+        return None
+    try:
+        with open_source(job.source) as file:
+            expected = note(file)
+    except ImageError as error:
+        return Outcome(job.source, job.target, "failed", str(error))
+    if read_processing_note(job.target) == expected:
+        return Outcome(job.source, job.target, "skipped", "already made in this way")
+    return Outcome(job.source, job.target, "kept", "another picture is in its place; --overwrite replaces it")
+
+
+def open_source(path: Path) -> BufferedReader:
+    """Open an input for reading. Raises ImageError."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
+
+
+def make_writable(folder: Path) -> None:
+    """Make the folder and try to write there, before a minute of work is lost on one that cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def write_output(job: Job, data: bytes, *, overwrite: bool) -> Outcome | None:
+    """Write a picture; the outcome where another one has appeared in its place meanwhile, else None."""
+    try:
+        write_atomically(job.target, data, overwrite=overwrite)
+    except FileExistsError:
+        reason = "another picture appeared in its place; --overwrite replaces it"
+        return Outcome(job.source, job.target, "kept", reason)
+    return None
+
+
+def guard(function: Callable[[Any], Any], *, memory_advice: str) -> Callable[[Any], Any]:
+    """A step that turns what goes wrong with one file into its outcome and lets finished ones pass.
+
+    Takes a Job, an Outcome, or work under way, which has its job as `job`. Raises DiskFullError, which ends the run.
+    """
+
+    def guarded(item: Any) -> Any:
+        if isinstance(item, Outcome):
+            return item
+        job = item if isinstance(item, Job) else item.job
+        unexpected = None
+        try:
+            return function(item)
+        except ToonifyError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = describe(error)
+            if no_space(error):  # to draw all the others would be work for nothing
+                raise DiskFullError(f"{display(job.target)} cannot be written: {reason}") from error
+        except Exception as error:
+            if ran_out(error):
+                reason = f"not enough memory; {memory_advice}"
+            else:
+                unexpected = error
+                reason = f"unexpected {type(error).__name__}: {one_line(error)}; --debug shows where"
+        return Outcome(job.source, job.target, "failed", reason, error=unexpected)
+
+    return guarded

@@ -1,0 +1,71 @@
+"""One of N parts of a list of jobs: every machine finds the same list and takes its own part."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from toonify.errors import UsageError, display
+from toonify.jobs.plan import Job
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` of `count`, from 1 on."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def parse_shard(text: str) -> Shard:
+    """Read I/N. Raises UsageError unless 1 <= I <= N."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text}: give I/N with I from 1 to N, such as 1/8")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def take_shard(jobs: Iterable[Job], shard: Shard) -> list[Job]:
+    """Every N-th job in the order of the photos' paths, whatever the order in which the inputs were named.
+
+    Each job is in one shard, and shards differ by one job at most.
+    """
+    in_order = sorted(jobs, key=lambda job: os.fsencode(job.source))
+    return in_order[shard.index - 1 :: shard.count]
+
+
+def check_shardable(jobs: Iterable[Job], inputs: Iterable[Path], *, output: Path | None) -> None:
+    """Raise UsageError if a picture would lie where a shard that starts later takes it for a photo.
+
+    The shards' lists would not be the same. Pictures may lie outside of all input folders, in a folder `output` inside
+    one (it is left out of the search), or beside their photo under its name and more (they are recognised).
+    """
+
+    @cache
+    def real(folder: Path) -> Path:
+        return Path(os.path.realpath(folder))
+
+    # Path.is_dir raises for a name that is too long
+    roots = [real(path) for path in inputs if os.path.isdir(path)]  # noqa: PTH112
+    left_out = real(output) if output is not None else Path()
+
+    @cache
+    def is_searched(folder: Path) -> bool:
+        above = {folder, *folder.parents}
+        # The search leaves out a folder that it comes upon, but not one with which it begins.
+        return any(root in above and not (left_out in above and root in left_out.parents) for root in roots)
+
+    for job in jobs:
+        folder, beside = real(job.target.parent), real(job.source.parent)
+        if folder == beside and job.target.stem.startswith(f"{job.source.stem}_"):
+            continue
+        if is_searched(folder):
+            raise UsageError(
+                f"--shard: {display(job.target)} would lie among the photos, and later shards would draw it too; "
+                "give an --output folder of its own"
+            )

@@ -1,0 +1,48 @@
+"""From a file of tensors to the generator that a card says it is."""
+
+from pathlib import Path
+
+from torch import nn
+
+from toonify.checkpoints.tensors import PRECISIONS, fingerprint, read_tensors
+from toonify.errors import StyleError, WeightsError
+from toonify.models import ARCHITECTURES
+from toonify.styles.card import FileWeights, Variant
+
+
+def load_generator(path: Path, variant: Variant) -> nn.Module:
+    """The generator of `variant` with the weights in `path`: float32, on the CPU, in evaluation mode.
+
+    An ONNX network serves if it has all of them by the names that they have in PyTorch, as a student's has (the
+    exporter may merge equal ones, or rename them); that it is the file that the card pins is for the caller to see to.
+    Raises WeightsError if the file cannot be trusted, is not the one that the card pins, or does not fit the network;
+    StyleError if there is no such network.
+    """
+    state = read_tensors(path)
+    is_onnx = path.suffix.lower() == ".onnx"
+    pinned = variant.weights.fingerprint
+    if pinned is not None and not (isinstance(variant.weights, FileWeights) and variant.weights.is_onnx):
+        precision = pinned.partition(":")[0]
+        if precision not in PRECISIONS:
+            raise StyleError(f"the card pins {pinned[:20]}...; a checkpoint is pinned by {' or '.join(PRECISIONS)}:...")
+        found = fingerprint(state, precision)
+        if found != pinned:
+            raise WeightsError(
+                f"{path} holds other weights than the card says (found {found[:20]}..., expected {pinned[:20]}...)"
+            )
+    architecture = ARCHITECTURES.get(variant.architecture)
+    if architecture is None:
+        raise StyleError(
+            f"architecture {variant.architecture!r} is unknown; this toonify knows {', '.join(ARCHITECTURES)}"
+        )
+    try:
+        generator = architecture.build(variant.config)
+    except TypeError as error:
+        raise StyleError(f"config of architecture {variant.architecture}: {error}") from error
+    if is_onnx:  # it has constants of its own beside the weights
+        state = {name: state[name] for name in generator.state_dict() if name in state}
+    try:
+        generator.load_state_dict(architecture.rename(state))
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit the architecture {variant.architecture}") from error
+    return generator.float().eval()

@@ -1,0 +1,82 @@
+"""The ONNX network of a style: its own file, or one converted from its checkpoint, once."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock
+
+from toonify.errors import StyleError, TilingError
+from toonify.networks.cache import cached_onnx, own_onnx
+from toonify.networks.check_photo import check_photo
+from toonify.networks.load import load_module
+from toonify.styles.card import FileWeights
+from toonify.styles.find import LocatedStyle
+
+_Made = TypeVar("_Made")
+
+
+def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
+    """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
+    name, chosen = style.variant(variant)
+    if isinstance(chosen.weights, FileWeights) and chosen.weights.is_onnx:
+        return own_onnx(style, chosen.weights)
+    path = cached_onnx(style, variant, device)
+    if not path.exists():
+        with _one_at_a_time(path):
+            if not path.exists():  # another process was first
+                _convert(style, name, device, path, quiet=quiet)
+    return path
+
+
+def from_onnx_file(
+    style: LocatedStyle, variant: str, device: str, use: Callable[[Path], _Made], *, quiet: bool = False
+) -> _Made:
+    """What `use` makes of the same file. It raises StyleError if it cannot read it, but TilingError if it can.
+
+    What had been made here and the disk spoilt is made anew, once.
+    """
+    path = onnx_file(style, variant, device, quiet=quiet)
+    try:
+        return use(path)
+    except TilingError:
+        raise
+    except StyleError:
+        if path != cached_onnx(style, variant, device):
+            raise
+    path.unlink(missing_ok=True)
+    return use(onnx_file(style, variant, device, quiet=quiet))
+
+
+def _convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
+    from toonify.networks.export import export_onnx
+
+    chosen = style.card.variants[name]
+    module = load_module(style, name, quiet=quiet)
+    if not quiet:
+        print(f"preparing {style.card.id} ({name}) for this machine, once: about 20 s", file=sys.stderr)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        export_onnx(module, style.card, name, path, photo=check_photo(chosen), for_cpu=device == "cpu")
+    except FileExistsError:
+        pass  # another process was first, where there are no locks
+    except OSError as error:
+        raise StyleError(f"cannot keep the converted network {path}: {error.strerror}; set HF_HOME") from error
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one process make `path` while others wait: each would take all cores and a gigabyte.
+
+    Where the file system has no locks they all make it, and the first one's stays.
+    """
+    lock = FileLock(path.with_suffix(".lock"))
+    with contextlib.suppress(OSError, NotImplementedError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,42 @@
+"""What is on this machine of a style, checked against its card."""
+
+from toonify.checkpoints import hub
+from toonify.engines.onnx_runtime import OnnxGenerator
+from toonify.engines.pytorch import TorchGenerator
+from toonify.errors import StyleError
+from toonify.networks.cache import beside_card, converted, own_onnx
+from toonify.networks.check_photo import check_photo
+from toonify.pixels.arrays import psnr
+from toonify.styles.card import FileWeights, HubWeights
+from toonify.styles.find import LocatedStyle
+
+
+def verify_weights(style: LocatedStyle, variant: str) -> str:
+    """Check what is on this machine of a variant against its card, and say what was found good.
+
+    Raises WeightsError if a checkpoint is not what the card pins, StyleError if a network cannot be opened or does not
+    draw what its checkpoint draws. Nothing is fetched and nothing deleted.
+    """
+    from toonify.networks.checkpoint import load_generator
+    from toonify.networks.export import MIN_PSNR
+
+    name, chosen = style.variant(variant)
+    weights = chosen.weights
+    photo = check_photo(chosen)
+    if isinstance(weights, FileWeights) and weights.is_onnx:
+        OnnxGenerator(own_onnx(style, weights), "cpu")(photo)
+        return "the network opens and draws"
+    networks = converted(style, name)
+    drawings = {path: OnnxGenerator(path, "cpu")(photo) for path in networks}
+    checkpoint = hub.cached(weights) if isinstance(weights, HubWeights) else beside_card(style, weights)
+    if checkpoint is None:
+        return "the converted network opens and draws; its checkpoint is not here to compare with"
+    expected = TorchGenerator(load_generator(checkpoint, chosen), "cpu")(photo)
+    low, high = chosen.value_range
+    for path, drawing in drawings.items():
+        agreement = psnr(drawing, expected, peak=high - low)
+        if agreement < MIN_PSNR[False]:
+            raise StyleError(f"{path} agrees with its checkpoint to {agreement:.0f} dB only; delete it")
+    return "the checkpoint is the one that the card pins" + (
+        ", the converted network agrees with it" if networks else ""
+    )

@@ -1,0 +1,1 @@
+"""Pictures as arrays: kinds and conversions, boxes and crops, colors, edges, sizes."""

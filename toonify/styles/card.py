@@ -1,0 +1,96 @@
+"""Style cards: all that a style needs to know, as data.
+
+A card is a JSON file. It says what the style is called, who made it and under which licence, and for each of its
+variants where the weights are, which network they fit, and how the style likes to be drawn. No code branches on a
+style's name: a new style is a new card.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from toonify.errors import StyleError
+
+Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class HubWeights(msgspec.Struct, tag_field="from", tag="hub", frozen=True, forbid_unknown_fields=True):
+    """A checkpoint in a repository of the Hugging Face hub."""
+
+    repository: str  # owner/name
+    file: str
+    fingerprint: str  # of the tensors: see `tensors.fingerprint`
+    megabytes: float  # of the file, about
+    revision: str = "main"
+
+
+class FileWeights(msgspec.Struct, tag_field="from", tag="file", frozen=True, forbid_unknown_fields=True):
+    """A file beside the card: tensors (.safetensors, .pth) or a network (.onnx)."""
+
+    file: str  # relative to the card's folder
+    fingerprint: str | None = None  # of a checkpoint's tensors; "sha256:..." of an ONNX file
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the file is a network that runs as it is, not a checkpoint."""
+        return self.file.lower().endswith(".onnx")
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How weights came about: what it takes to train them again."""
+
+    method: str  # `train --arch`
+    options: dict[str, Any]  # that differ from the defaults
+    steps: int
+    epochs: int
+    seed: int
+    pictures: dict[str, int]  # in each folder: photos, cartoons, smooth
+    versions: dict[str, str]  # of toonify, PyTorch and Python
+    hours: float  # of training
+    scores: dict[str, float] = {}  # measured after `steps`, if it was
+    teacher: str | None = None  # id and variant of the style that was distilled
+
+
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One network that draws the style, and the defaults that suit it."""
+
+    weights: HubWeights | FileWeights
+    architecture: str  # a name in `models.ARCHITECTURES`
+    config: dict[str, int | float | str | bool] = {}  # what the architecture's config differs in from its defaults
+    channels: Literal["rgb", "bgr"] = "rgb"
+    value_range: tuple[float, float] = (-1.0, 1.0)  # of the network's input and output
+    multiple: Positive = 1  # of which height and width must be
+    minimum: Positive = 1  # that height and width must reach
+    padding: Annotated[int, msgspec.Meta(ge=0)] = 0  # pixels of reflected border that the network needs, cropped after
+    size: Positive | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
+    bytes_per_pixel: Positive | None = None  # of memory on a CPU while drawing, measured
+    keep_color: Unit = 0.0
+    saturation: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    training: Training | None = None  # of weights that toonify has trained
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A style: its name, its makers, its licence and its variants (the preferred one first)."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    title: str
+    licence: str  # SPDX identifier
+    attribution: str
+    source: str
+    variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
+    licence_note: str = ""
+
+
+def parse_card(text: str | bytes, where: str) -> Card:
+    """Read a card from JSON; `where` names it in the StyleError that a wrong one raises."""
+    try:
+        return msgspec.json.decode(text, type=Card)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StyleError(f"{where} is no style card: {error}; compare `toonify styles show shinkai --json`") from error
+
+
+def embedded_card(card: Card, variant: str, file: str) -> Card:
+    """The card as it stands inside an ONNX file: one variant, whose weights are the file itself."""
+    alone = msgspec.structs.replace(card.variants[variant], weights=FileWeights(file=file))
+    return msgspec.structs.replace(card, variants={variant: alone})

@@ -1,0 +1,113 @@
+"""From the name of a style to its card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from toonify.errors import StyleError, UsageError, display
+from toonify.styles.card import Card, Variant, embedded_card, parse_card
+
+
+@dataclass(frozen=True)
+class LocatedStyle:
+    """A card and where it was found: file names in the card are relative to `folder`."""
+
+    card: Card
+    folder: Path
+
+    def variant(self, name: str = "auto") -> tuple[str, Variant]:
+        """Name and content of the variant `name`; "auto" is the card's first.
+
+        Raises UsageError if the style has no such variant.
+        """
+        if name == "auto":
+            name = next(iter(self.card.variants))
+        if name not in self.card.variants:
+            raise UsageError(
+                f"style {self.card.id} has no variant {name!r}; choose --variant {' or '.join(self.card.variants)}"
+            )
+        return name, self.card.variants[name]
+
+
+def shipped_folder() -> Path:
+    """The folder of the cards that come with toonify: in the wheel inside the package, in a checkout beside it."""
+    inside = Path(__file__).parents[1] / "weights"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "weights"
+
+
+def shipped_styles() -> dict[str, LocatedStyle]:
+    """The styles that come with toonify, by id."""
+    folder = shipped_folder()
+    cards = (parse_card(path.read_bytes(), str(path)) for path in sorted(folder.glob("*.json")))
+    return {card.id: LocatedStyle(card, folder) for card in cards}
+
+
+def find_style(name: str) -> LocatedStyle:
+    """The style that `--style name` means: a shipped id, a card, an ONNX file or the folder of a run.
+
+    A path must exist; a bare word is an id first. An ONNX file carries its card in its metadata, or has one beside it
+    with the same name. A folder has one card in it.
+
+    Raises UsageError if there is no such style, StyleError if it is there but cannot be used.
+    """
+    styles = shipped_styles()
+    if name in styles:
+        return styles[name]
+    path = Path(name)
+    try:
+        return _style_at(path)
+    except OSError as error:
+        raise UsageError(
+            f"style {display(name)}: {error.strerror}; `toonify styles` lists the styles by name"
+        ) from error
+
+
+def _style_at(path: Path) -> LocatedStyle:
+    if path.is_dir():
+        return _card_in_folder(path)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return _card_of_onnx(path)
+    if path.is_file():
+        return LocatedStyle(parse_card(path.read_bytes(), str(path)), path.parent)
+    if len(path.parts) > 1 or path.suffix:
+        raise UsageError(f"style {display(path)}: no such file or folder; `toonify styles` lists the styles by name")
+    names = ", ".join(shipped_styles())
+    raise UsageError(f"style {display(path)}: no such style; choose one of {names}, or give a path")
+
+
+def cards_in(folder: Path) -> list[Path]:
+    """The style cards in a folder; reports and manifests, which may lie there, too, are none."""
+    return [path for path in sorted(folder.glob("*.json")) if _may_be_card(path)]
+
+
+def _may_be_card(path: Path) -> bool:
+    """Whether a file is to be taken for a card. What cannot be read as JSON at all may be one that is damaged."""
+    try:
+        data = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return path.is_file()
+    return isinstance(data, dict) and "variants" in data
+
+
+def _card_in_folder(folder: Path) -> LocatedStyle:
+    cards = cards_in(folder)
+    if len(cards) != 1:
+        raise UsageError(f"style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
+    return LocatedStyle(parse_card(cards[0].read_bytes(), str(cards[0])), folder)
+
+
+def _card_of_onnx(path: Path) -> LocatedStyle:
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        return LocatedStyle(parse_card(beside.read_bytes(), str(beside)), path.parent)
+    from toonify.graphs.format import CARD_KEY, read_onnx_metadata
+
+    text = read_onnx_metadata(path).get(CARD_KEY)
+    if text is None:
+        raise StyleError(
+            f"{path} carries no style card, so its channel order and value range are unknown; "
+            f"write one as {beside} (`toonify styles show shinkai --json` is an example)"
+        )
+    card = parse_card(text, str(path))
+    return LocatedStyle(embedded_card(card, next(iter(card.variants)), path.name), path.parent)

@@ -1,0 +1,1 @@
+"""The machine: files, locks, memory, cores, threads and processes."""
