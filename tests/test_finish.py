@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify.drawing import finish as module
 from toonify.drawing.finish import Colors, finish
+from toonify.drawing.finish import correct as module
 from toonify.errors import ImageError
 from toonify.pixels.arrays import to_floats, to_pixels
 from toonify.pixels.color import keep_color, saturate

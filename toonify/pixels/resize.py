@@ -7,6 +7,7 @@ import numpy as np
 
 from toonify.pixels.arrays import Floats, Pixels, to_floats, to_pixels
 from toonify.pixels.color import grey, guided_coefficients
+from toonify.pixels.ink import Ink
 
 # Rows and columns of the full-size picture worked on at once: so few that all that belongs to them stays in the cache.
 _ROWS, _COLUMNS = 64, 512
@@ -30,10 +31,13 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
 
 
-def upsample(drawing: Floats, small: Pixels, full: Pixels, *, detail: float = 0.0, strength: float = 1.0) -> Pixels:
+def upsample(
+    drawing: Floats, small: Pixels, full: Pixels, *, ink: Ink | None = None, detail: float = 0.0, strength: float = 1.0
+) -> Pixels:
     """Bring a drawing up to the size of the full photo, with edges as sharp as the photo's and crisp lines.
 
     drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; returns H x W x 3 uint8.
+    `ink` are lines over the drawing, of its size: they come up by themselves, so that they are crisp and of even width.
     `detail` (0..1) is how much comes back of the photo's fine texture that the drawing has not; it shows only where
     the drawing is enlarged. `strength` blends the result with the photo: 0 is the photo.
 
@@ -51,10 +55,12 @@ def upsample(drawing: Floats, small: Pixels, full: Pixels, *, detail: float = 0.
     height, width = full.shape[:2]
     h, w = drawing.shape[:2]
     if height * width <= h * w:
+        if ink is not None:
+            drawing = np.asarray(cv2.merge(ink.over(list(np.moveaxis(drawing, 2, 0)), ink.opacity)), np.float32)
         if (h, w) != (height, width):
             drawing = np.asarray(cv2.resize(drawing, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         return to_pixels(blend(drawing, full, strength))
-    model = _Model(np.clip(drawing, 0, 1), grey(to_floats(small)), max(height, width) / max(h, w))
+    model = _Model(np.clip(drawing, 0, 1), ink, grey(to_floats(small)), max(height, width) / max(h, w))
     out = np.empty_like(full)
     for top in range(0, height, _ROWS):
         rows = slice(top, min(top + _ROWS, height))
@@ -73,17 +79,20 @@ class _Model:
     Pictures are planes (C x h x w) here: numpy is several times as quick with them.
     """
 
-    def __init__(self, drawing: Floats, photo: Floats, scale: float) -> None:
+    def __init__(self, drawing: Floats, ink: Ink | None, photo: Floats, scale: float) -> None:
         gain, _ = guided_coefficients(photo, grey(drawing)[..., None], radius=1, eps=4e-3)
-        planes = [*cv2.split(drawing), photo]
+        drawn = [*cv2.split(drawing), *([] if ink is None else [ink.opacity])]
+        planes = [*drawn, photo]
         lows, highs = ([extreme(plane, _NEIGHBOURS) for plane in planes] for extreme in (cv2.erode, cv2.dilate))
-        reaches = [(high - low) / 2 for low, high in zip(lows[:3], highs, strict=False)]
+        reaches = [(high - low) / 2 for low, high in zip(lows[:-1], highs, strict=False)]
         middles = [low + reach for low, reach in zip(lows, reaches, strict=False)]
         # Faint differences are noise or shading, and are not to become contours.
         contrast = np.square(np.maximum(np.maximum(reaches[0], reaches[1]), reaches[2]))
-        crispness = np.float32(min(scale - 1, 1)) * contrast / (contrast + np.float32(_FAINT**2))
+        self.most_crisp = np.float32(min(scale - 1, 1))
+        crispness = self.most_crisp * contrast / (contrast + np.float32(_FAINT**2))
         # The slope at the middle of an edge that was one pixel wide and is `scale` wide now.
         self.slope = np.float32(max(1, (1 + scale) / 3))
+        self.ink = ink
         # From 2 times on the pixel grid of the drawing would show as steps along edges: it is smoothed, and step 3
         # takes back the softness.
         side = 0.11 * min(max(scale - 2, 0), 1)
@@ -92,7 +101,7 @@ class _Model:
             planes = [cv2.sepFilter2D(one, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE) for one in planes]
         self.smooth = np.array(planes, np.float32)
         self.linear = np.array(
-            [*middles, *reaches, np.clip(gain[..., 0], 0, 1), crispness, lows[3], highs[3]], np.float32
+            [np.clip(gain[..., 0], 0, 1), crispness, lows[-1], highs[-1], *middles, *reaches], np.float32
         )
 
     def strip(self, rows: slice, height: int, width: int) -> "_Strip":
@@ -101,6 +110,8 @@ class _Model:
             Enlarged(self.smooth, rows, height, width, cv2.INTER_CUBIC),
             Enlarged(self.linear, rows, height, width, cv2.INTER_LINEAR),
             self.slope,
+            self.most_crisp,
+            self.ink,
         )
 
 
@@ -111,35 +122,41 @@ class _Strip:
     smooth: "Enlarged"
     linear: "Enlarged"
     slope: np.float32
+    most_crisp: np.float32
+    ink: Ink | None
 
     def tile(self, columns: slice, photo: Pixels, detail: np.float32) -> Floats:
         """The columns `columns` of these rows; `photo` is that part of the full photo."""
         smooth, linear = self.smooth.columns(columns), self.linear.columns(columns)
-        colors, small = smooth[:3], smooth[3]
-        middle, reach, (gain, crispness, darkest, brightest) = linear[:3], linear[3:6], linear[6:]
+        drawn, small = smooth[:-1], smooth[-1]  # red, green, blue and, if there are lines, their opacity
+        gain, crispness, darkest, brightest = linear[:4]
+        middle, reach = linear[4 : 4 + len(drawn)], linear[4 + len(drawn) :]
         luma = grey(to_floats(photo))
         within = np.minimum(np.maximum(luma, darkest), brightest)
         rest = gain * (luma - within)
         if detail:
             rest += detail * (1 - gain) * (luma - small)
 
-        colors -= middle
-        colors += gain * (within - small)
+        drawn -= middle
+        drawn[:3] += gain * (within - small)
         lowest = -reach
-        np.minimum(np.maximum(colors, lowest, out=colors), reach, out=colors)
-        pushed = colors * self.slope
+        np.minimum(np.maximum(drawn, lowest, out=drawn), reach, out=drawn)
+        pushed = drawn * self.slope
         np.minimum(np.maximum(pushed, lowest, out=pushed), reach, out=pushed)
         ratio = np.divide(pushed, np.maximum(reach, np.float32(1e-6), out=reach), out=lowest)
         ratio *= ratio
         ratio *= np.float32(-0.5)
         ratio += np.float32(1.5)
         pushed *= ratio  # smoothstep, from -reach to reach
-        pushed -= colors
-        pushed *= crispness
-        colors += pushed
-        colors += middle
-        colors += rest
-        return np.asarray(cv2.merge(list(colors)), np.float32)
+        pushed -= drawn
+        pushed[:3] *= crispness
+        pushed[3:] *= self.most_crisp
+        drawn += pushed
+        drawn += middle
+        colors = list(drawn[:3] + rest)
+        if self.ink is not None:
+            colors = self.ink.over(colors, drawn[3])
+        return np.asarray(cv2.merge(colors), np.float32)
 
 
 class Enlarged:

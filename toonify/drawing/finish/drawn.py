@@ -1,0 +1,68 @@
+"""A drawing in the drawn look: flat tones, contours and grade, tile by tile in bounded memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from toonify.drawing.finish.contours import contours
+from toonify.drawing.finish.flatten import flatten, plain_areas, step_tones
+from toonify.drawing.finish.grade import Frame, add_glow, apply_grade, measure_frame
+from toonify.drawing.finish.lab import to_planes, to_rgb
+from toonify.pixels.arrays import Floats, Pixels
+from toonify.pixels.boxes import Box
+from toonify.pixels.resize import Enlarged
+from toonify.styles.look import Grade, Lines, Tones
+
+_TILE = 1024  # pixels: the side of what is worked on at once, where a picture is larger than that
+_WHOLE = 1 << 20  # pixels of a picture that is worked on as a whole
+_REACH = 96  # pixels around a tile that its result depends on: the filters' radii in a row, and the length of a line
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What a look does to a drawing; None leaves a step out."""
+
+    lines: Lines | None
+    tones: Tones | None
+    grade: Grade | None
+
+
+def finish_drawn(
+    drawing: Callable[[Box], Floats], small: Pixels, finish: Finish
+) -> Iterator[tuple[Box, Floats, Floats]]:
+    """Finish a drawing of the photo `small`, h x w x 3: yield boxes, their colors, and the opacity of their lines.
+
+    `drawing` gives any part of the drawing, h x w x 3 RGB in 0..1, colors corrected. Colors come as h x w x 3 in 0..1,
+    opacities as h x w in 0..1; the boxes cover the picture. The result does not depend on where they lie.
+    """
+    frame = None if finish.grade is None else measure_frame(small, finish.grade)
+    height, width = small.shape[:2]
+    whole = Box(0, 0, height, width)
+    for box in [whole] if height * width <= _WHOLE else whole.tiles(_TILE):
+        around = box.widened(_REACH).common(whole)
+        colors, opacity = _finish(drawing(around), small[around.slices], finish, frame)
+        inside = box.relative_to(around).slices
+        colors, opacity = colors[inside], opacity[inside]
+        if frame is not None and frame.glow is not None and finish.grade is not None:
+            glow = Enlarged(frame.glow, box.slices[0], height, width, cv2.INTER_LINEAR).columns(box.slices[1])
+            colors = add_glow(colors, np.asarray(cv2.merge(list(glow)), np.float32), finish.grade.glow)
+        yield box, colors, opacity
+
+
+def _finish(drawing: Floats, photo: Pixels, finish: Finish, frame: Frame | None) -> tuple[Floats, Floats]:
+    """Colors and lines of a part of a picture; a tile's margin comes out wrong."""
+    planes = to_planes(plain_areas(drawing, photo))
+    opacity = np.zeros(photo.shape[:2], np.float32)
+    if finish.lines is not None or finish.tones is not None:
+        flat = flatten(planes, finish.tones or Tones())
+        if finish.lines is not None:
+            opacity = contours(planes[0], flat.edges, flat.tensor, finish.lines)
+        if finish.tones is not None:
+            amount = finish.tones.flat
+            stepped = step_tones(flat.planes, finish.tones)
+            planes = [soft + amount * (hard - soft) for soft, hard in zip(planes, stepped, strict=True)]
+    if finish.grade is not None and frame is not None:
+        planes = apply_grade(planes, finish.grade, frame.lightness)
+    return to_rgb(planes), opacity
