@@ -207,6 +207,20 @@ def lpips_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [made / "vgg16.pth", made / "heads.pth"]
 
 
+@pytest.fixture(scope="session")
+def yunet_file() -> Path:
+    """The network that finds faces, where TOONIFY_TEST_NETS names a folder that has it; else the test is skipped."""
+    from toonify.drawing.yunet import WEIGHTS
+
+    folder = os.environ.get("TOONIFY_TEST_NETS")
+    if not folder:
+        pytest.skip("needs real networks: set TOONIFY_TEST_NETS")
+    path = Path(folder, WEIGHTS.file)
+    if not path.exists():
+        pytest.skip("needs the network that finds faces: python tests/fetch_yunet.py $TOONIFY_TEST_NETS")
+    return path
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """PyTorch and OpenCV on one core: more do not help tiny networks, and a process that forks must have no others."""

@@ -25,10 +25,13 @@ def cached(weights: HubWeights) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
+def fetch(
+    weights: HubWeights, *, quiet: bool = False, way_out: str = "connect once and type `toonify styles pull`"
+) -> Path:
     """The file in the hub's cache, downloaded if need be, with the client's own progress bar unless `quiet`.
 
-    Raises DownloadError: one line for no network, no such file, no access, no space.
+    `way_out` is what to do where there is no network. Raises DownloadError: one line for no network, no such file, no
+    access, no space.
     """
     if (path := cached(weights)) is not None:
         return path
@@ -37,7 +40,7 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
 
     what = f"{weights.repository}/{weights.file}"
     if not constants.HF_HUB_OFFLINE and (problem := reach()) is not None:  # the client would go on trying for 23 s
-        raise DownloadError(f"{_no_network(what)} ({problem})")
+        raise DownloadError(f"{_no_network(what, way_out)} ({problem})")
     (disable_progress_bars if quiet else enable_progress_bars)()
     try:
         return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
@@ -52,7 +55,7 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
             raise DownloadError(
                 f"{what} is not in the cache and HF_HUB_OFFLINE is set; unset it, or copy a cache to HF_HOME"
             ) from error
-        raise DownloadError(_no_network(what)) from error
+        raise DownloadError(_no_network(what, way_out)) from error
     except errors.EntryNotFoundError as error:
         raise DownloadError(f"{what} is not on {_hub()} at revision {weights.revision}") from error
     except errors.HfHubHTTPError as error:
@@ -67,7 +70,7 @@ def fetch(weights: HubWeights, *, quiet: bool = False) -> Path:
             raise DownloadError(f"the cache {cache_folder().parent} cannot be written; set HF_HOME") from error
         raise DownloadError(f"{what} did not arrive whole ({one_line(error)[:160]}); try again") from error
     except Exception as error:  # the HTTP client's own errors (connections, timeouts) are no OSErrors
-        raise DownloadError(f"{_no_network(what)} ({one_line(error)[:160]})") from error
+        raise DownloadError(f"{_no_network(what, way_out)} ({one_line(error)[:160]})") from error
 
 
 def can_fetch() -> bool:
@@ -102,8 +105,8 @@ def _hub() -> str:
     return constants.ENDPOINT.removeprefix("https://")
 
 
-def _no_network(what: str) -> str:
+def _no_network(what: str, way_out: str) -> str:
     return (
-        f"{what} is not in the cache and {_hub()} cannot be reached; connect once and type `toonify styles pull`, "
+        f"{what} is not in the cache and {_hub()} cannot be reached; {way_out}, "
         f"or copy {cache_folder().parent} from a machine that has it"
     )
