@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify.drawing.finish import Colors, finish
+from toonify.drawing.finish import Colors, finish_soft
 from toonify.drawing.finish import correct as module
 from toonify.errors import ImageError
 from toonify.pixels.arrays import to_floats, to_pixels
@@ -31,14 +31,15 @@ def test_strips_are_what_the_whole_is(
     strip: int, colors: Colors, strength: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_STRIP_PIXELS", strip)
-    result = finish(DRAWING, PHOTO, PHOTO, colors, detail=0, strength=strength)
+    result = finish_soft(DRAWING, PHOTO, PHOTO, colors, detail=0, strength=strength)
     assert np.abs(result.astype(int) - literal(DRAWING, PHOTO, colors, strength)).max() <= 1
 
 
 def test_a_drawing_in_half_precision_comes_out_the_same() -> None:
     colors = Colors(1, 1.25)
     whole, half = (
-        finish(drawing, PHOTO, PHOTO, colors, detail=0, strength=1) for drawing in (DRAWING, DRAWING.astype(np.float16))
+        finish_soft(drawing, PHOTO, PHOTO, colors, detail=0, strength=1)
+        for drawing in (DRAWING, DRAWING.astype(np.float16))
     )
     assert np.abs(whole.astype(int) - half).max() <= 1
 
@@ -50,9 +51,9 @@ def test_colours_that_were_compared_at_a_smaller_size_are_the_same_to_the_eye(mo
     ]
     photo, drawing = big[0], to_floats(big[1])
     colors = Colors(1, 1)
-    exact = finish(drawing, photo, photo, colors, detail=0, strength=1)
+    exact = finish_soft(drawing, photo, photo, colors, detail=0, strength=1)
     monkeypatch.setattr(module, "_MODEL_SIDE", 240)
-    quick = finish(drawing, photo, photo, colors, detail=0, strength=1)
+    quick = finish_soft(drawing, photo, photo, colors, detail=0, strength=1)
     difference = np.abs(exact.astype(int) - quick)
     assert 0 < difference.mean() < 0.7  # of 255
     uncorrected = np.abs(exact.astype(int) - to_pixels(drawing)).mean()
@@ -62,7 +63,7 @@ def test_colours_that_were_compared_at_a_smaller_size_are_the_same_to_the_eye(mo
 @pytest.mark.parametrize("size", [(240, 360), (60, 90), (1, 1), (121, 181)])
 def test_other_sizes_than_the_drawings(size: tuple[int, int]) -> None:
     full = np.asarray(Image.fromarray(PHOTO).resize(size[::-1]))
-    result = finish(DRAWING.astype(np.float16), PHOTO, full, Colors(1, 1.25), detail=0, strength=1)
+    result = finish_soft(DRAWING.astype(np.float16), PHOTO, full, Colors(1, 1.25), detail=0, strength=1)
     assert result.shape == (*size, 3) and result.dtype == np.uint8
     expected = literal(DRAWING, PHOTO, Colors(1, 1.25), 1)
     shrunk = np.asarray(Image.fromarray(result).resize((18, 12), Image.Resampling.BOX), int)
@@ -79,4 +80,4 @@ def test_what_are_no_numbers_is_refused(number: float, kind: type, full: np.ndar
     drawing = DRAWING.astype(kind)
     drawing[-1, -1, -1] = number
     with pytest.raises(ImageError, match="not of finite numbers"):
-        finish(drawing, PHOTO, full, Colors(1, 1.25), detail=0, strength=1)
+        finish_soft(drawing, PHOTO, full, Colors(1, 1.25), detail=0, strength=1)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.drawing.drawer import Drawer, Tile, check_tile
-from toonify.drawing.finish import Colors, finish
+from toonify.drawing.finish import Colors, finish_soft
 from toonify.drawing.look import Look, choose_look
 from toonify.drawing.open import open_for_drawing, open_tiled
 from toonify.engines.engine import Backend, Device, Engine, Precision, ran_on
@@ -95,7 +95,7 @@ class Style:
         """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
         options = self.look.options
         colors = Colors(options.keep_color, options.saturation)
-        return finish(drawing, sketch.small, sketch.full, colors, detail=options.detail, strength=options.strength)
+        return finish_soft(drawing, sketch.small, sketch.full, colors, detail=options.detail, strength=options.strength)
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""

@@ -1,16 +1,44 @@
 """From the network's drawing to the picture: colors, flat tones, contours, grade and size. Arrays in, arrays out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from toonify.drawing.faces import Face
 from toonify.drawing.finish.correct import Colors, Correction, strips
 from toonify.drawing.finish.drawn import Finish, finish_drawn
+from toonify.drawing.finish.grade import Frame, measure_frame
 from toonify.errors import ImageError
 from toonify.pixels.arrays import Floats, Halves, Pixels, to_pixels
 from toonify.pixels.boxes import Box
 from toonify.pixels.ink import Ink
 from toonify.pixels.resize import blend, upsample
 
-__all__ = ["Colors", "Finish", "finish"]
+__all__ = ["Colors", "Finish", "finish", "finish_soft"]
+
+
+def finish_soft(
+    drawing: Floats | Halves, small: Pixels, full: Pixels, colors: Colors, *, detail: float, strength: float
+) -> Pixels:
+    """Correct the colors of a drawing and bring it to the size of the full photo: H x W x 3 uint8.
+
+    drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; `detail` and `strength` are
+    those of `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes differ.
+    Raises ImageError if the drawing is not one of finite numbers, which would come out black.
+    """
+    height, width = drawing.shape[:2]
+    _check_finite(drawing)
+    correction = Correction(drawing, small, colors)
+    boxes = (Box(rows.start, 0, rows.stop, width) for rows in strips(height, width))
+    if drawing.shape == full.shape:
+        out = np.empty_like(full)
+        for box in boxes:
+            out[box.slices] = to_pixels(blend(correction(box), full[box.slices], strength))
+        return out
+    corrected = np.empty(drawing.shape, np.float32)
+    for box in boxes:
+        corrected[box.slices] = correction(box)
+    return upsample(corrected, small, full, detail=detail, strength=strength)
 
 
 def finish(
@@ -18,38 +46,31 @@ def finish(
     small: Pixels,
     full: Pixels,
     colors: Colors,
-    look: Finish | None = None,
+    look: Finish,
     *,
     detail: float,
     strength: float,
+    faces: Sequence[Face] = (),
+    frame: Frame | None = None,
 ) -> Pixels:
-    """Correct the colors of a drawing, give it its look, and bring it to the size of the full photo: H x W x 3 uint8.
+    """The same in a drawn look, with its flat tones, contours and grade: H x W x 3 uint8.
 
-    drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; `detail` and `strength` are
-    those of `upsample`. Without a `look` only colors and size change. Beside these arrays it takes memory for the
-    drawing in float32 only where sizes differ or it has a look. Raises ImageError if the drawing is not one of finite
-    numbers, which would come out black.
+    `faces` are those of the photo, in pixels of `small`; `frame` is what the grade measures, by default `small`. It
+    takes memory for the drawing in float32. Raises ImageError as `finish_soft` does.
     """
-    height, width = drawing.shape[:2]
-    if not all(np.isfinite(drawing[rows]).all() for rows in strips(height, width)):
+    _check_finite(drawing)
+    finished = np.empty(drawing.shape, np.float32)
+    opacity = np.empty(drawing.shape[:2], np.float32)
+    frame = frame or measure_frame(small, look.grade)
+    for box, part, lines in finish_drawn(Correction(drawing, small, colors), small, look, frame, faces):
+        finished[box.slices], opacity[box.slices] = part, lines
+    ink = None if look.lines is None else Ink(opacity, look.lines.keep, look.lines.ink)
+    return upsample(finished, small, full, ink=ink, detail=detail, strength=strength)
+
+
+def _check_finite(drawing: Floats | Halves) -> None:
+    if not all(np.isfinite(drawing[rows]).all() for rows in strips(*drawing.shape[:2])):
         raise ImageError(
             "what the network draws is not of finite numbers: float16 is too small for it (type --precision fp32 and "
             "--tile off), or its weights are spoilt"
         )
-    correction = Correction(drawing, small, colors)
-    if look is None and drawing.shape == full.shape:
-        out = np.empty_like(full)
-        for rows in strips(height, width):
-            part = correction(Box(rows.start, 0, rows.stop, width))
-            out[rows] = to_pixels(blend(part, full[rows], strength))
-        return out
-    finished = np.empty(drawing.shape, np.float32)
-    if look is None:
-        for rows in strips(height, width):
-            finished[rows] = correction(Box(rows.start, 0, rows.stop, width))
-        return upsample(finished, small, full, detail=detail, strength=strength)
-    opacity = np.empty((height, width), np.float32)
-    for box, part, lines in finish_drawn(correction, small, look):
-        finished[box.slices], opacity[box.slices] = part, lines
-    ink = None if look.lines is None else Ink(opacity, look.lines.keep, look.lines.ink)
-    return upsample(finished, small, full, ink=ink, detail=detail, strength=strength)

@@ -1,15 +1,17 @@
 """A drawing in the drawn look: flat tones, contours and grade, tile by tile in bounded memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from toonify.drawing.faces import Face
 from toonify.drawing.finish.contours import contours
 from toonify.drawing.finish.flatten import flatten, plain_areas, step_tones
-from toonify.drawing.finish.grade import Frame, add_glow, apply_grade, measure_frame
+from toonify.drawing.finish.grade import Frame, add_glow, apply_grade
 from toonify.drawing.finish.lab import to_planes, to_rgb
+from toonify.drawing.finish.portrait import Portrait, find_portrait
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.pixels.boxes import Box
 from toonify.pixels.resize import Enlarged
@@ -30,28 +32,31 @@ class Finish:
 
 
 def finish_drawn(
-    drawing: Callable[[Box], Floats], small: Pixels, finish: Finish
+    drawing: Callable[[Box], Floats], small: Pixels, finish: Finish, frame: Frame, faces: Sequence[Face] = ()
 ) -> Iterator[tuple[Box, Floats, Floats]]:
     """Finish a drawing of the photo `small`, h x w x 3: yield boxes, their colors, and the opacity of their lines.
 
-    `drawing` gives any part of the drawing, h x w x 3 RGB in 0..1, colors corrected. Colors come as h x w x 3 in 0..1,
-    opacities as h x w in 0..1; the boxes cover the picture. The result does not depend on where they lie.
+    `drawing` gives any part of the drawing, h x w x 3 RGB in 0..1, colors corrected; `frame` is the photo that the
+    grade measures; `faces` are in pixels of `small`. Colors come as h x w x 3 in 0..1, opacities as h x w in 0..1; the
+    boxes cover the picture. The result does not depend on where they lie.
     """
-    frame = None if finish.grade is None else measure_frame(small, finish.grade)
     height, width = small.shape[:2]
     whole = Box(0, 0, height, width)
     for box in [whole] if height * width <= _WHOLE else whole.tiles(_TILE):
         around = box.widened(_REACH).common(whole)
-        colors, opacity = _finish(drawing(around), small[around.slices], finish, frame)
+        portrait = find_portrait(faces, around)
+        colors, opacity = _finish(drawing(around), small[around.slices], finish, frame, portrait)
         inside = box.relative_to(around).slices
         colors, opacity = colors[inside], opacity[inside]
-        if frame is not None and frame.glow is not None and finish.grade is not None:
+        if finish.grade is not None and frame.glow is not None:
             glow = Enlarged(frame.glow, box.slices[0], height, width, cv2.INTER_LINEAR).columns(box.slices[1])
             colors = add_glow(colors, np.asarray(cv2.merge(list(glow)), np.float32), finish.grade.glow)
         yield box, colors, opacity
 
 
-def _finish(drawing: Floats, photo: Pixels, finish: Finish, frame: Frame | None) -> tuple[Floats, Floats]:
+def _finish(
+    drawing: Floats, photo: Pixels, finish: Finish, frame: Frame, portrait: Portrait | None
+) -> tuple[Floats, Floats]:
     """Colors and lines of a part of a picture; a tile's margin comes out wrong."""
     planes = to_planes(plain_areas(drawing, photo))
     opacity = np.zeros(photo.shape[:2], np.float32)
@@ -59,10 +64,14 @@ def _finish(drawing: Floats, photo: Pixels, finish: Finish, frame: Frame | None)
         flat = flatten(planes, finish.tones or Tones())
         if finish.lines is not None:
             opacity = contours(planes[0], flat.edges, flat.tensor, finish.lines)
+            if portrait is not None:
+                opacity = portrait.clear_lines(opacity)
         if finish.tones is not None:
             amount = finish.tones.flat
             stepped = step_tones(flat.planes, finish.tones)
+            if portrait is not None:
+                stepped = portrait.keep_features(stepped, flat.planes, planes)
             planes = [soft + amount * (hard - soft) for soft, hard in zip(planes, stepped, strict=True)]
-    if finish.grade is not None and frame is not None:
+    if finish.grade is not None:
         planes = apply_grade(planes, finish.grade, frame.lightness)
     return to_rgb(planes), opacity

@@ -22,14 +22,14 @@ class Frame:
     glow: Floats | None  # light that spreads, 3 x h x w sRGB at a small size; None: none does
 
 
-def measure_frame(photo: Pixels, grade: Grade) -> Frame:
-    """Measure a photo of any size."""
+def measure_frame(photo: Pixels, grade: Grade | None) -> Frame:
+    """Measure a photo of any size, H x W x 3."""
     height, width = photo.shape[:2]
     side = min(_FRAME_SIDE, max(height, width))
     small = to_floats(resize(photo, fit_long_side(height, width, side)))
     planes = to_planes(small)
     lightness = float(planes[0].mean())
-    if not grade.glow:
+    if grade is None or not grade.glow:
         return Frame(lightness, None)
     bright = smoothstep(planes[0], 0.75, 1.0)[..., None]
     shining = gaussian(bright * to_rgb(apply_grade(planes, grade, lightness)), _GLOW * side)
