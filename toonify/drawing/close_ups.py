@@ -74,7 +74,11 @@ def scaled_face(face: Face, corner: Box, scale: tuple[float, float]) -> Face:
     low = moved(Point(face.box.left, face.box.top))
     high = moved(Point(face.box.right, face.box.bottom))
     return Face(
-        Box(round(low.y), round(low.x), round(high.y), round(high.x)),
-        *(moved(point) for point in (face.right_eye, face.left_eye, face.nose, face.right_mouth, face.left_mouth)),
+        box=Box(round(low.y), round(low.x), round(high.y), round(high.x)),
+        right_eye=moved(face.right_eye),
+        left_eye=moved(face.left_eye),
+        nose=moved(face.nose),
+        right_mouth=moved(face.right_mouth),
+        left_mouth=moved(face.left_mouth),
         score=face.score,
     )
