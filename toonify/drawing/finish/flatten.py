@@ -13,6 +13,8 @@ from toonify.styles.look import Tones
 
 _SECTORS = 8
 _RADIUS = 3  # pixels: of a brush stroke
+_STRUCTURED = 13  # pixels: the square in which edges have one direction
+_BUILT = 21  # pixels: the square in which they have two
 _PLAIN = 33  # pixels: the square over which colors of plain areas are averaged
 
 
@@ -57,7 +59,7 @@ def flatten(planes: Planes, tones: Tones) -> Flattened:
         tensor = structure_tensor([edges], 1.6)
     lightness, *colors = (crispen(plane) for plane in smooth_along(kuwahara(planes), tensor, sigma=2.0, reach=2))
     built = _rectilinear(planes[0])
-    structured = np.maximum(smoothstep(tensor.smoothed(3.7).coherence, *tones.structure), built)
+    structured = np.maximum(smoothstep(tensor.averaged(_STRUCTURED).coherence, *tones.structure), built)
     lightness += structured * (edges - lightness)
     thin = _thin(planes[0], built)
     flat = [hard + thin * (soft - hard) for soft, hard in zip(planes, [lightness, *colors], strict=True)]
@@ -119,10 +121,9 @@ def _rectilinear(lightness: Floats) -> Floats:
     x, y = gradients(lightness)
     real, imaginary, length = x * x - y * y, 2.0 * x * y, x * x + y * y
     scale = 1 / (length + 1e-6)
-    agreeing = cv2.magnitude(
-        gaussian((real * real - imaginary * imaginary) * scale, 6), gaussian(2.0 * real * imaginary * scale, 6)
-    )
-    return smoothstep(np.asarray(agreeing, np.float32) / (gaussian(length, 6) + 1e-4), 0.4, 0.65)
+    fourth = (real * real - imaginary * imaginary) * scale, 2.0 * real * imaginary * scale
+    agreeing = cv2.magnitude(*(mean(part, _BUILT) for part in fourth))
+    return smoothstep(np.asarray(agreeing, np.float32) / (mean(length, _BUILT) + 1e-4), 0.4, 0.65)
 
 
 def _thin(lightness: Floats, built: Floats) -> Floats:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toonify.drawing.finish.filters import gaussian, gradients
+from toonify.drawing.finish.filters import gaussian, gradients, mean
 from toonify.drawing.finish.lab import Planes
 from toonify.pixels.arrays import Floats
 
@@ -18,9 +18,9 @@ class Tensor:
     xy: Floats
     yy: Floats
 
-    def smoothed(self, sigma: float) -> "Tensor":
-        """Smoothed with a Gaussian of that standard deviation in pixels."""
-        return Tensor(*(gaussian(part, sigma) for part in (self.xx, self.xy, self.yy)))
+    def averaged(self, side: int) -> "Tensor":
+        """Averaged over squares of `side` pixels."""
+        return Tensor(*(mean(part, side) for part in (self.xx, self.xy, self.yy)))
 
     @property
     def coherence(self) -> Floats:
@@ -52,7 +52,7 @@ def structure_tensor(planes: Planes, sigma: float) -> Tensor:
     for plane in planes:
         x, y = gradients(plane)
         xx, xy, yy = xx + x * x, xy + x * y, yy + y * y
-    return Tensor(xx, xy, yy).smoothed(sigma)
+    return Tensor(gaussian(xx, sigma), gaussian(xy, sigma), gaussian(yy, sigma))
 
 
 def smooth_along(planes: Planes, tensor: Tensor, *, sigma: float, reach: int) -> Planes:

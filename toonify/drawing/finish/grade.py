@@ -54,6 +54,7 @@ def apply_grade(planes: Planes, grade: Grade, mean: float) -> Planes:
     lifted = np.clip((light + 0.05) / (before + 0.05), 0.8, 1.35)
     factor = grade.saturation * (1 + grade.vibrance * dull)
     factor *= np.power(lifted, 0.45)
+    factor = 1 + (1 - smoothstep(chroma, 0.45, 0.8)) * (factor - 1)  # the strongest are at the border of sRGB
     if grade.greens:
         green = grade.greens * smoothstep(-a, 0.02, 0.15) * smoothstep(b, -0.02, 0.12)
         a, b = a * (1 - 0.5 * green), b * (1 + 0.15 * green)
