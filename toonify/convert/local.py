@@ -2,30 +2,30 @@
 
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
 from PIL import ExifTags, Image
 
 from toonify.drawing import Look, Sketch, Style
+from toonify.drawing.identity import former_identity, identity
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
 from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
 from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is part of this module
+from toonify.jobs.outcome import Recipe, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.outcome import examine as examine_job
-from toonify.jobs.outcome import guard, make_writable, making_note, open_source, write_output
 from toonify.jobs.plan import Job
 from toonify.pixels.arrays import Floats, Halves
 from toonify.pixels.resize import resize
-from toonify.styles.card import FileWeights
 from toonify.system.cores import network_threads
 from toonify.system.memory import Allowance, available_memory, give_back_freed_memory, ran_out
 from toonify.system.pipeline import Stage, run_stages
 
-_RECIPE = 2  # of the steps from photo to picture
+_RECIPE = 3  # of the steps from photo to picture
+_FORMER_RECIPE = 2  # the same steps, as toonify 0.1.0 told what they were taken with
 _MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
 _MEMORY_ADVICE = "make it smaller with --size or --output-size"
 _BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of either while it is decoded or encoded
@@ -117,24 +117,20 @@ class _PhotoMemory:
 
 def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
-    return examine_job(job, lambda file: processing_note(file, job, look, save), overwrite=save.overwrite)
+    return examine_job(job, lambda file: processing_notes(file, job, look, save), overwrite=save.overwrite)
 
 
-def processing_note(file: BufferedIOBase, job: Job, look: Look, save: SaveOptions) -> str:
-    """What a drawing says of its making: photo, look and format.
+def processing_notes(file: BufferedIOBase, job: Job, look: Look, save: SaveOptions) -> list[str]:
+    """What a drawing says of its making (photo, look and format), and what it says if an earlier version made it.
 
     Device and backend are left out: they give the same picture up to rounding.
     """
-    options = [
-        look.style.card.id,
-        look.weights_digest,
-        repr(msgspec.structs.replace(look.variant, weights=FileWeights(""))),
-        asdict(look.options),
-        job.format,
-        save.quality if job.format in DEFAULT_QUALITY else None,
-        save.strip_metadata,
-    ]
-    return making_note(file, f"{look.style.card.id}/{look.variant_name}", _RECIPE, options)
+    maker = f"{look.style.card.id}/{look.variant_name}"
+    saved = [job.format, save.quality if job.format in DEFAULT_QUALITY else None, save.strip_metadata]
+    recipes = [Recipe(maker, _RECIPE, [identity(look), *saved])]
+    if (former := former_identity(look)) is not None:
+        recipes.append(Recipe(maker, _FORMER_RECIPE, [look.style.card.id, *former, *saved]))
+    return making_notes(file, *recipes)
 
 
 def draw_stream(
@@ -150,7 +146,7 @@ def draw_stream(
     try:
         photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
         job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
-        note = processing_note(data, job, style.look, save)
+        note = processing_notes(data, job, style.look, save)[0]
         sketch = style.prepare(photo.pixels)
         work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
         return _encode(work, style, save), _notes(work)
@@ -168,7 +164,7 @@ def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _W
     with open_source(job.source) as file:
         memory.take(job, file)
         photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
-        note = processing_note(file, job, style.look, save)
+        note = processing_notes(file, job, style.look, save)[0]
     sketch = style.prepare(photo.pixels)
     give_back_freed_memory()
     return _Work(job, photo, sketch, note, time.perf_counter() - started)

@@ -7,30 +7,30 @@ again, so that an interrupted run goes on; manifest.json, written last, lists th
 
 import os
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from PIL import ExifTags, Image
 
 from toonify.distill.teacher import Teacher
 from toonify.drawing import Look, Sketch, Style
+from toonify.drawing.identity import former_identity, identity
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
 from toonify.jobs.find import Found
-from toonify.jobs.outcome import Outcome, guard, make_writable, making_note, open_source
+from toonify.jobs.outcome import Outcome, Recipe, guard, is_made_by, make_writable, making_notes, open_source
 from toonify.jobs.plan import Job, plan_jobs
 from toonify.pixels.arrays import Floats, Halves
-from toonify.styles.card import FileWeights
 from toonify.system.files import write_atomically
 from toonify.system.pipeline import run_stages
 from toonify.train.pictures import Folder, Folders
 from toonify.version import __version__
 
 PHOTO, DRAWING, MANIFEST = "photo", "drawing", "manifest.json"
-_RECIPE = 1  # of the steps from photo to pair
+_RECIPE = 2  # of the steps from photo to pair
+_FORMER_RECIPE = 1  # the same steps, as toonify 0.1.0 told what they were taken with
 _MAKER = "distill"
 
 
@@ -118,7 +118,7 @@ def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Ge
         if teacher is None:
             raise ImageError("its drawing has gone meanwhile; type the same command again")
         with open_source(task.job.source) as file:
-            note = _note(file, task, look)
+            note = _notes(file, task, look)[0]
             pixels = opaque(read_photo(file))
         style = teacher.style(task.pair.size)
         return _Work(task, style.prepare(pixels), note, style)
@@ -140,9 +140,9 @@ def _read(task: Task, look: Look) -> Outcome | None:
     if not there:
         return None
     with open_source(job.source) as file:
-        expected = _note(file, task, look)
+        expected = _notes(file, task, look)
     notes = [read_processing_note(path) or "" for path in there]
-    if notes == [expected, expected]:
+    if len(notes) == 2 and all(is_made_by(note, expected) for note in notes):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
     if all(note.startswith("toonify ") and f" {_MAKER} " in note for note in notes):
         return None  # of another teacher, or half of a pair: ours to replace
@@ -162,15 +162,12 @@ def _write(work: _Work) -> Outcome:
     return Outcome(task.job.source, task.job.target, "drawn", width=width, height=height)
 
 
-def _note(file: BufferedReader, task: Task, look: Look) -> str:
-    """What both pictures of a pair say of their making."""
-    options: list[Any] = [
-        look.weights_digest,
-        repr(msgspec.structs.replace(look.variant, weights=FileWeights(""))),
-        asdict(look.options),
-        task.pair.size,
-    ]
-    return making_note(file, _MAKER, _RECIPE, options)
+def _notes(file: BufferedReader, task: Task, look: Look) -> list[str]:
+    """What both pictures of a pair say of their making, and what they say if an earlier version made them."""
+    recipes = [Recipe(_MAKER, _RECIPE, [identity(look), task.pair.size])]
+    if (former := former_identity(look)) is not None:
+        recipes.append(Recipe(_MAKER, _FORMER_RECIPE, [*former, task.pair.size]))
+    return making_notes(file, *recipes)
 
 
 def write_manifest(

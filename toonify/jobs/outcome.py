@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
@@ -46,23 +46,45 @@ class Outcome:
         }
 
 
-def making_note(file: BufferedIOBase, maker: str, version: int, options: list[Any]) -> str:
-    """What a picture says of its making (EXIF ProcessingSoftware), with a digest of source, steps and options.
+@dataclass(frozen=True)
+class Recipe:
+    """How a picture is made, apart from its source. It makes a rerun know what is done, whatever the files' dates."""
 
-    It makes a rerun know what is done, whatever the dates of the files. `version` is that of the steps: raise it when
-    they change, and pictures count as made otherwise. Reads the file, and leaves it at its beginning.
+    maker: str  # for the reader
+    version: int  # of the steps: raise it when they change, and pictures count as made otherwise
+    options: list[Any]  # JSON; the same options must give the same text in later versions of toonify, too
+
+
+def making_notes(file: BufferedIOBase, *recipes: Recipe) -> list[str]:
+    """What a picture would say of its making (EXIF ProcessingSoftware) by each recipe.
+
+    The first is the one to write; the others are what earlier versions of toonify wrote for the same picture. Each has
+    a digest of source, steps and options. Reads the file, and leaves it at its beginning.
     """
     file.seek(0)
     source = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
-    digest = hashlib.sha256(json.dumps([version, source, *options]).encode()).hexdigest()[:16]
-    return f"toonify {__version__} {maker} recipe:{digest}"
+    notes = []
+    for recipe in recipes:
+        digest = hashlib.sha256(json.dumps([recipe.version, source, *recipe.options]).encode()).hexdigest()[:16]
+        notes.append(f"toonify {__version__} {recipe.maker} recipe:{digest}")
+    return notes
 
 
-def examine(job: Job, note: Callable[[BufferedReader], str], *, overwrite: bool) -> Outcome | None:
+def is_made_by(note: str | None, notes: Sequence[str]) -> bool:
+    """Whether the note of a picture is one of `making_notes`, by whichever version of toonify."""
+
+    def without_version(note: str) -> str:
+        program, _, rest = note.partition(" ")
+        return f"{program} {rest.partition(' ')[2]}"
+
+    return note is not None and without_version(note) in map(without_version, notes)
+
+
+def examine(job: Job, notes: Callable[[BufferedReader], Sequence[str]], *, overwrite: bool) -> Outcome | None:
     """What is known of a job without doing it (failed, skipped, kept); None if it is to be done.
 
-    `note` gives the `making_note` that the picture would get from the opened source.
+    `notes` gives the `making_notes` that the picture may have from the opened source.
     """
     if job.problem is not None:
         return Outcome(job.source, job.target, "failed", job.problem)
@@ -72,10 +94,10 @@ def examine(job: Job, note: Callable[[BufferedReader], str], *, overwrite: bool)
         return None
     try:
         with open_source(job.source) as file:
-            expected = note(file)
+            expected = notes(file)
     except ImageError as error:
         return Outcome(job.source, job.target, "failed", str(error))
-    if read_processing_note(job.target) == expected:
+    if is_made_by(read_processing_note(job.target), expected):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
     return Outcome(job.source, job.target, "kept", "another picture is in its place; --overwrite replaces it")
 

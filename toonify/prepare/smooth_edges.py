@@ -2,12 +2,11 @@
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from io import BufferedReader
 
 from PIL import ExifTags, Image
 
 from toonify.images import DEFAULT_MAX_PIXELS, encode_picture, opaque, read_photo
-from toonify.jobs.outcome import Outcome, examine, guard, make_writable, making_note, open_source, write_output
+from toonify.jobs.outcome import Outcome, Recipe, examine, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.plan import Job
 from toonify.pixels.crops import centre_box, cut
 from toonify.pixels.edges import CANNY, KERNEL, smooth_edges
@@ -38,16 +37,14 @@ def smooth(jobs: Iterable[Job], options: SmoothOptions, *, workers: int) -> Gene
 
 
 def _smooth(job: Job, options: SmoothOptions) -> Outcome:
-    def note(file: BufferedReader) -> str:
-        return making_note(file, "smooth-edges", _RECIPE, [options.kernel, options.canny, options.size])
-
-    if (outcome := examine(job, note, overwrite=options.overwrite)) is not None:
+    recipe = Recipe("smooth-edges", _RECIPE, [options.kernel, options.canny, options.size])
+    if (outcome := examine(job, lambda file: making_notes(file, recipe), overwrite=options.overwrite)) is not None:
         return outcome
     make_writable(job.target.parent)
     with open_source(job.source) as file:
         cartoon = read_photo(file, max_pixels=options.max_pixels)
         exif = Image.Exif()
-        exif[ExifTags.Base.ProcessingSoftware] = note(file)
+        exif[ExifTags.Base.ProcessingSoftware] = making_notes(file, recipe)[0]
     pixels = opaque(cartoon)
     notes = [*cartoon.notes]
     if cartoon.alpha is not None:

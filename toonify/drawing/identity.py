@@ -1,0 +1,98 @@
+"""What a picture was drawn with, as text: two pictures of one photo are the same if their texts are.
+
+`convert` and `distill` keep a digest of it in each picture, so that a rerun knows what is done. The text must not
+change when code is renamed, and must change whenever the picture does. These are the rules:
+
+- It is JSON with sorted keys. Keys and values are written out here; no name of a class or a module is in it.
+- A field is left out if its value is neutral, which leaves the picture as it would be without the field. A new field
+  of `DrawOptions` or `Variant` gets a line in one of the tables below, and all earlier pictures stay known.
+- What changes speed or memory alone (device, engine, tiles) is not in it: the picture is the same but for rounding.
+
+`former_identity` is what toonify 0.1.0 wrote in its place. It is frozen, so that pictures that carry it stay known.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from toonify.drawing.look import DrawOptions, Look
+from toonify.styles.card import Training, Variant
+
+ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
+
+# Value of each field of DrawOptions with which a picture is as it was before the field existed.
+NEUTRAL_OPTIONS: Mapping[str, Any] = {
+    "size": None,
+    "output_size": "same",
+    "keep_color": 0.0,
+    "saturation": 1.0,
+    "strength": 1.0,
+    "detail": 0.0,
+    "padding": 0,
+}
+# The same of the fields of Variant that say what the network is and takes.
+NEUTRAL_NETWORK: Mapping[str, Any] = {
+    "architecture": None,
+    "config": {},
+    "channels": "rgb",
+    "value_range": (-1.0, 1.0),
+    "multiple": 1,
+    "minimum": 1,
+}
+# Fields of Variant that are told otherwise (the digest of the weights, the options that they are defaults of) or do not
+# show in a picture.
+NOT_ENCODED = frozenset({"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training"})
+
+
+def identity(look: Look) -> str:
+    """Style, network and options of a look as JSON, by the rules above."""
+    told = {
+        "encoding": ENCODING,
+        "style": look.style.card.id,
+        "weights": look.weights_digest,
+        "network": _without_neutral(look.variant, NEUTRAL_NETWORK),
+        "options": _without_neutral(look.options, NEUTRAL_OPTIONS),
+    }
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def _without_neutral(fields: Variant | DrawOptions, neutral: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not neutral; 1 and 1.0 are the same number, and are written alike."""
+    values = {name: getattr(fields, name) for name in neutral}
+    return {
+        name: float(value) if isinstance(neutral[name], float) else value
+        for name, value in values.items()
+        if value != neutral[name]
+    }
+
+
+def former_identity(look: Look) -> list[Any] | None:
+    """Weights, variant and options as toonify 0.1.0 told them; None for a picture that it could not have drawn."""
+    former = ("size", "output_size", "keep_color", "saturation", "strength", "detail", "padding")
+    later = {name: value for name, value in NEUTRAL_OPTIONS.items() if name not in former}
+    if any(getattr(look.options, name) != value for name, value in later.items()):
+        return None
+    options = {name: getattr(look.options, name) for name in former}
+    return [look.weights_digest, _former_variant(look.variant), options]
+
+
+def _former_variant(variant: Variant) -> str:
+    """What `repr` gave of a variant without its weights in toonify 0.1.0, with the names that it had then."""
+    return (
+        f"Variant(weights=FileWeights(file='', fingerprint=None), architecture={variant.architecture!r}, "
+        f"config={variant.config!r}, channels={variant.channels!r}, value_range={variant.value_range!r}, "
+        f"multiple={variant.multiple!r}, minimum={variant.minimum!r}, padding={variant.padding!r}, "
+        f"size={variant.size!r}, bytes_per_pixel={variant.bytes_per_pixel!r}, keep_color={variant.keep_color!r}, "
+        f"saturation={variant.saturation!r}, training={_former_training(variant.training)})"
+    )
+
+
+def _former_training(training: Training | None) -> str:
+    if training is None:
+        return "None"
+    return (
+        f"Training(method={training.method!r}, options={training.options!r}, steps={training.steps!r}, "
+        f"epochs={training.epochs!r}, seed={training.seed!r}, pictures={training.pictures!r}, "
+        f"versions={training.versions!r}, hours={training.hours!r}, scores={training.scores!r}, "
+        f"teacher={training.teacher!r})"
+    )
