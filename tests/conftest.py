@@ -171,7 +171,7 @@ def tiny_onnx(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
     style = find_style(str(tiny_run))
     photo = check_photo(style.card.variants["original"])
-    export_onnx(load_module(style, "original"), style.card, "original", path, photo=photo)
+    export_onnx(load_module(style.variant("original")), style.variant("original"), path, photo=photo)
     return path
 
 

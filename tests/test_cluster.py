@@ -18,7 +18,7 @@ from PIL import Image
 
 from toonify.cli import main
 from toonify.convert.local import SaveOptions
-from toonify.drawing import choose_look
+from toonify.drawing import choose_plan
 from toonify.errors import ClusterError, StyleError
 from toonify.jobs.find import find_photos
 from toonify.jobs.plan import Job, plan_jobs
@@ -83,8 +83,8 @@ def workers() -> list[psutil.Process]:
 
 def plan(photos: Path, style: Path, output: Path) -> tuple[list[Job], cluster.ClusterRun]:
     jobs = plan_jobs(find_photos([photos]), output=output, style="tiny")
-    look = choose_look(str(style))
-    return jobs, cluster.ClusterRun(jobs, look, SaveOptions(), device="cpu", backend="onnx")
+    plan = choose_plan(str(style))
+    return jobs, cluster.ClusterRun(jobs, plan, SaveOptions(), device="cpu", backend="onnx")
 
 
 def test_a_cluster_gives_what_a_local_run_gives(
@@ -190,8 +190,8 @@ class FakeLedger:
 
 @pytest.fixture
 def work(photos: Path, tiny_onnx: Path, tmp_path: Path) -> cluster.Work:
-    look, precision, tile = choose_look(str(tiny_onnx)), "auto", "auto"
-    return cluster.Work(look, SaveOptions(), "cpu", "onnx", precision, tile, 1, tmp_path, (photos,))
+    plan, precision, tile = choose_plan(str(tiny_onnx)), "auto", "auto"
+    return cluster.Work(plan, SaveOptions(), "cpu", "onnx", precision, tile, 1, tmp_path, (photos,))
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from toonify.errors import DeviceError, StyleError, UsageError
 from toonify.graphs.pixel_graph import take_pixels
 from toonify.networks.cache import cached_onnx
 from toonify.pixels.arrays import Floats, Halves, Pixels, psnr
-from toonify.styles.card import FileWeights, Variant
-from toonify.styles.find import LocatedStyle, find_style
+from toonify.styles.card import FileWeights, StyleVariant, Variant
+from toonify.styles.find import find_style
 
 
 def photo(height: int = 48, width: int = 64, seed: int = 0) -> Pixels:
@@ -341,18 +341,17 @@ def test_a_network_that_the_disk_has_spoilt_is_made_anew(
 ) -> None:
     made: list[Path] = []
 
-    def convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
+    def convert(style: StyleVariant, device: str, path: Path, *, quiet: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tiny_onnx, path)  # the same network, exported once for all tests
         made.append(path)
 
     monkeypatch.setattr("toonify.networks.ready._convert", convert)
-    style = find_style(str(tiny_run))
-    name, _ = style.variant()
+    style = find_style(str(tiny_run)).variant()
     expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
     for kind in ("cpu", "cuda"):
-        path = cached_onnx(style, name, kind)
-        convert(style, name, kind, path, quiet=True)
+        path = cached_onnx(style, kind)
+        convert(style, kind, path, quiet=True)
         path.write_bytes(path.read_bytes()[:-1000])
     made.clear()
     drawn = load_style(str(tiny_run), device=device, tile=tile, quiet=True)(photo())
@@ -368,22 +367,21 @@ def test_a_teacher_on_cuda_draws_as_the_cpu_does_or_is_left_aside(
         def __call__(self, batch: Floats) -> Floats:
             return super().__call__(batch) * np.float32(factor)
 
-    def opening(style: LocatedStyle, variant: str, *, device: Device, quiet: bool) -> OnnxGenerator:
+    def opening(style: StyleVariant, *, device: Device, quiet: bool) -> OnnxGenerator:
         opened = OnnxGenerator(tiny_onnx, "cpu") if device == "cpu" else OnGpu(tiny_onnx, "cpu")
         opened.device = "cpu" if device == "cpu" else "cuda"
         return opened
 
     monkeypatch.setattr("toonify.drawing.open.open_generator", opening)
-    style = find_style(str(tiny_onnx))
-    name, _ = style.variant()
-    assert open_exact(style, name).device == ("cuda" if factor == 1 else "cpu")
+    style = find_style(str(tiny_onnx)).variant()
+    assert open_exact(style).device == ("cuda" if factor == 1 else "cpu")
     said = capsys.readouterr().err
     if factor == 1:
         assert said == ""
         return
     assert said.startswith("CUDA left aside: it draws the check photo") and said.count("\n") == 1
     with pytest.raises(DeviceError, match=r"CUDA: it draws .* dB from the CPU's drawing; type --device cpu"):
-        open_exact(style, name, device="cuda")
+        open_exact(style, device="cuda")
 
 
 @pytest.mark.usefixtures("as_if_cuda")

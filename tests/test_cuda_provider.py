@@ -101,9 +101,9 @@ def place(title, model, channels_last):
     copies = sum(node.op_type.startswith("Memcpy") for node in onnx.load(sys.argv[1]).graph.node)
     placed[title] = [sorted(counts), copies]
 for name, kind in (("shinkai", "lite"), (sys.argv[2], "original")):
-    style = find_style(name)
-    _, variant = style.variant(kind)
-    model = read_model(onnx_file(style, kind, "cuda", quiet=True))
+    style = find_style(name).variant(kind)
+    variant = style.variant
+    model = read_model(onnx_file(style, "cuda", quiet=True))
     for halves in (False, True):
         taking = take_pixels(model, channels=variant.channels, value_range=variant.value_range, halves=halves)
         place(f"{kind}, halves {halves}", taking, True)
@@ -155,7 +155,7 @@ from toonify.errors import DeviceError
 from toonify.networks.ready import onnx_file
 from toonify.engines.onnx_runtime import OnnxNetwork
 from toonify.styles.find import find_style
-path = onnx_file(find_style("shinkai"), "lite", "cuda", quiet=True)
+path = onnx_file(find_style("shinkai").variant("lite"), "cuda", quiet=True)
 cuda.stubLimit(100_000)
 try:
     OnnxNetwork(path, "cuda")

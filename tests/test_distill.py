@@ -225,12 +225,12 @@ def test_pairs_of_another_teacher_are_drawn_anew_and_other_files_are_left_alone(
 
 
 def test_the_teacher_is_run_in_the_faster_way_that_agrees(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = choose_teacher(str(tiny_run))
+    plan = choose_teacher(str(tiny_run))
     bf16 = Precision("cpu", torch.bfloat16)
-    teacher = open_teacher(look, bf16, device="cpu", quiet=True)
+    teacher = open_teacher(plan, bf16, device="cpu", quiet=True)
     assert "dB between them" in teacher.remark and "bf16" in teacher.remark
     monkeypatch.setattr("toonify.distill.teacher.MIN_PSNR", 1e9)
-    teacher = open_teacher(look, bf16, device="cpu", quiet=True)
+    teacher = open_teacher(plan, bf16, device="cpu", quiet=True)
     assert teacher.generator.engine.startswith("ONNX Runtime") and teacher.remark.endswith("the first draws")
 
 
@@ -239,7 +239,7 @@ def test_a_teacher_is_no_student_if_it_has_another_variant(tmp_path: Path) -> No
     lite = msgspec.structs.replace(shinkai.variants["original"], architecture="lite")
     card = msgspec.structs.replace(shinkai, variants={"lite": lite, **shinkai.variants})
     (tmp_path / "two.json").write_bytes(msgspec.json.encode(card))
-    assert choose_teacher(str(tmp_path / "two.json")).variant_name == "original"
+    assert choose_teacher(str(tmp_path / "two.json")).style.name == "original"
 
 
 # Runs

@@ -172,7 +172,7 @@ def test_other_engines_take_the_plain_network(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "toonify.networks.ready.onnx_file", lambda style, variant, device, quiet: asked.append(device) or tiny_onnx
+        "toonify.networks.ready.onnx_file", lambda style, device, quiet: asked.append(device) or tiny_onnx
     )
     load_style("shinkai", backend=backend)
     assert asked == ["cuda"]

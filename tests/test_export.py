@@ -16,8 +16,8 @@ from toonify.networks.check_photo import check_photo
 from toonify.networks.export import _to_onnx, export_onnx
 from toonify.networks.load import load_module
 from toonify.pixels.arrays import psnr
-from toonify.styles.card import parse_card
-from toonify.styles.find import LocatedStyle, find_style
+from toonify.styles.card import LocatedStyle
+from toonify.styles.find import find_style, parse_card
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_psnr_has_its_closed_form() -> None:
 def test_batch_height_and_width_are_free(shape: tuple[int, int, int], tiny_onnx: Path, style: LocatedStyle) -> None:
     n, height, width = shape
     batch = np.random.default_rng(1).uniform(-1, 1, (n, 3, height, width)).astype(np.float32)
-    expected = TorchGenerator(load_module(style, "original"), "cpu")(batch)
+    expected = TorchGenerator(load_module(style.variant("original")), "cpu")(batch)
     assert psnr(OnnxGenerator(tiny_onnx, "cpu")(batch), expected, peak=2) > 80
 
 
@@ -48,7 +48,11 @@ def test_instance_norms_stay_native_and_the_card_is_inside(tiny_onnx: Path) -> N
 def test_fp16_halves_the_weights_and_still_draws(style: LocatedStyle, tmp_path: Path, tiny_onnx: Path) -> None:
     photo = check_photo(style.card.variants["original"])
     agreement = export_onnx(
-        load_module(style, "original"), style.card, "original", tmp_path / "half.onnx", photo=photo, fp16=True
+        load_module(style.variant("original")),
+        style.variant("original"),
+        tmp_path / "half.onnx",
+        photo=photo,
+        fp16=True,
     )
     assert 40 <= agreement < 100
     types = {tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer if len(tensor.dims) > 1}
@@ -75,7 +79,7 @@ class Unfaithful(nn.Module):
 def test_a_network_that_draws_something_else_is_not_written(style: LocatedStyle, tmp_path: Path) -> None:
     target = tmp_path / "x.onnx"
     with pytest.raises(ExportError, match="agrees with PyTorch to"):
-        export_onnx(Unfaithful(), style.card, "original", target, photo=check_photo(style.card.variants["original"]))
+        export_onnx(Unfaithful(), style.variant("original"), target, photo=check_photo(style.card.variants["original"]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,5 +88,5 @@ def test_an_existing_file_is_not_replaced_unasked(style: LocatedStyle, tmp_path:
     target.write_text("mine")
     photo = check_photo(style.card.variants["original"])
     with pytest.raises(FileExistsError):
-        export_onnx(load_module(style, "original"), style.card, "original", target, photo=photo)
+        export_onnx(load_module(style.variant("original")), style.variant("original"), target, photo=photo)
     assert target.read_text() == "mine"

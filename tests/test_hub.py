@@ -11,13 +11,13 @@ from PIL import Image
 
 from toonify.checkpoints import hub
 from toonify.cli import main
-from toonify.drawing import choose_look, load_look
+from toonify.drawing import choose_plan, load_plan
 from toonify.errors import DownloadError, StyleError, UsageError, WeightsError
 from toonify.evaluate.candidates import find_candidates
 from toonify.networks.cache import is_cached
 from toonify.networks.load import load_module
-from toonify.styles.card import Card, FileWeights, HubWeights, parse_card
-from toonify.styles.find import LocatedStyle, find_style
+from toonify.styles.card import Card, FileWeights, HubWeights, LocatedStyle, StyleVariant
+from toonify.styles.find import find_style, parse_card
 
 WEIGHTS = HubWeights("tests/tiny", "tiny.pth", fingerprint="", megabytes=0.1, revision="a" * 40)
 
@@ -62,9 +62,9 @@ def test_a_file_is_fetched_once(server: type[HubHandler]) -> None:
 
 
 def test_a_style_on_the_hub_is_loaded_and_verified(server: type[HubHandler], style: LocatedStyle) -> None:
-    assert not is_cached(style, "original")
-    assert sum(p.numel() for p in load_module(style, "original", quiet=True).parameters()) > 0
-    assert is_cached(style, "original")
+    assert not is_cached(style.variant("original"))
+    assert sum(p.numel() for p in load_module(style.variant("original"), quiet=True).parameters()) > 0
+    assert is_cached(style.variant("original"))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_truncated_file_leaves_the_cache_clean(server: type[HubHandler], style: LocatedStyle) -> None:
     server.truncate = True
     with pytest.raises(WeightsError, match="try again"):
-        load_module(style, "original", quiet=True)
-    assert not is_cached(style, "original")
+        load_module(style.variant("original"), quiet=True)
+    assert not is_cached(style.variant("original"))
     server.truncate = False
-    load_module(style, "original", quiet=True)
+    load_module(style.variant("original"), quiet=True)
 
 
 def test_a_swapped_file_leaves_the_cache_clean(server: type[HubHandler], style: LocatedStyle, tiny_run: Path) -> None:
@@ -114,9 +114,9 @@ def test_a_swapped_file_leaves_the_cache_clean(server: type[HubHandler], style: 
     good = (server.folder / "tests" / "tiny" / "tiny.pth").read_bytes()
     torch.save({key: value + 1 for key, value in state.items()}, server.folder / "tests" / "tiny" / "tiny.pth")
     with pytest.raises(WeightsError, match="other weights than the card says"):
-        load_module(style, "original", quiet=True)
+        load_module(style.variant("original"), quiet=True)
     (server.folder / "tests" / "tiny" / "tiny.pth").write_bytes(good)
-    load_module(style, "original", quiet=True)
+    load_module(style.variant("original"), quiet=True)
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(
@@ -139,8 +139,8 @@ def both(style: LocatedStyle, tiny_onnx: Path, tmp_path: Path, monkeypatch: pyte
     """The path of a card with two variants: "original" on the hub, "lite" beside the card."""
     import msgspec
 
-    def converting(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
-        load_module(style, name, quiet=quiet)
+    def converting(style: StyleVariant, device: str, path: Path, *, quiet: bool) -> None:
+        load_module(style, quiet=quiet)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(tiny_onnx, path)  # the same network, converted once for all tests
 
@@ -168,8 +168,8 @@ def preferring_lite(both: str) -> str:
 
 def drawn_with(name: str, capsys: pytest.CaptureFixture[str], **options: object) -> tuple[str, str]:
     """The variant that draws, and what was said."""
-    look = load_look(choose_look(name, **options), device="cpu", quiet=True).look
-    return look.variant_name, capsys.readouterr().err
+    plan = load_plan(choose_plan(name, **options), device="cpu", quiet=True).plan
+    return plan.style.name, capsys.readouterr().err
 
 
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +241,9 @@ def test_a_comparison_is_of_one_variant_whatever_can_be_fetched(
 ) -> None:
     unreachable(monkeypatch)
     preferred, lite = find_candidates([both, f"{both}:lite"])
-    assert preferred.look is not None and lite.look is not None
-    assert (preferred.name, preferred.look.variant_name, preferred.look.instead) == ("tiny", "original", None)
-    assert (lite.name, lite.look.variant_name) == ("tiny-lite", "lite")
+    assert preferred.plan is not None and lite.plan is not None
+    assert (preferred.name, preferred.plan.style.name, preferred.plan.instead) == ("tiny", "original", None)
+    assert (lite.name, lite.plan.style.name) == ("tiny-lite", "lite")
     with pytest.raises(UsageError, match="no variant 'huge'"):
         find_candidates([f"{both}:huge"])
 

@@ -14,12 +14,11 @@ from PIL import ExifTags, Image
 from toonify import load_style
 from toonify.convert.local import SaveOptions, convert, processing_notes
 from toonify.distill.targets import Pair, Task, _notes
-from toonify.drawing import DrawOptions, Look, draw_options
+from toonify.drawing import DrawingPlan, DrawOptions, draw_options
 from toonify.drawing.identity import NEUTRAL_NETWORK, NEUTRAL_OPTIONS, NOT_ENCODED, former_identity, identity
 from toonify.jobs.outcome import is_made_by
 from toonify.jobs.plan import Job
-from toonify.styles.card import Card, FileWeights, HubWeights, Training, Variant
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import Card, FileWeights, HubWeights, LocatedStyle, Training, Variant
 
 ANY = Path("-")
 TRAINING = Training(
@@ -37,7 +36,7 @@ TRAINING = Training(
 
 
 def on_file(digit: str, **others: object) -> Variant:
-    return Variant(weights=FileWeights("x.onnx", "sha256:" + digit * 64), **others)  # type: ignore[arg-type]
+    return Variant(weights=FileWeights("x.pth", "sha256:" + digit * 64), **others)  # type: ignore[arg-type]
 
 
 EVERYTHING = on_file(
@@ -91,28 +90,27 @@ FORMER = {
 }
 
 
-def look_of(variant: Variant, **options: object) -> Look:
+def plan_of(variant: Variant, **options: object) -> DrawingPlan:
     card = Card(id="cat", title="", licence="MIT", attribution="", source="", variants={"original": variant})
-    assert variant.weights.fingerprint is not None
     drawn = draw_options(variant, **options)  # type: ignore[arg-type]
-    return Look(LocatedStyle(card, ANY), "original", variant, variant.weights.fingerprint, drawn)
+    return DrawingPlan(LocatedStyle(card, ANY).variant(), drawn)
 
 
 @pytest.mark.parametrize("case", FORMER)
 def test_pictures_of_the_first_version_are_known(case: str) -> None:
     variant, options, (suffix, save), (by_convert, by_distill) = FORMER[case]
-    look = look_of(variant, **options)
+    plan = plan_of(variant, **options)
     file = io.BytesIO(b"a photo")
-    drawn = processing_notes(file, Job(ANY, ANY, suffix), look, save)
+    drawn = processing_notes(file, Job(ANY, ANY, suffix), plan, save)
     assert is_made_by(f"toonify 0.1.0 cat/original recipe:{by_convert}", drawn)
     assert not drawn[0].endswith(by_convert), "the new encoding is the one to write"
-    pair = _notes(file, Task(Job(ANY, ANY, "png"), ANY, Pair("a", "b", 400)), look)
+    pair = _notes(file, Task(Job(ANY, ANY, "png"), ANY, Pair("a", "b", 400)), plan)
     assert is_made_by(f"toonify 0.1.0 distill recipe:{by_distill}", pair)
     assert not is_made_by(f"toonify 0.1.0 distill recipe:{by_convert}", pair)
 
 
 def test_the_encoding_is_what_it_was_when_it_was_introduced() -> None:
-    assert identity(look_of(EVERYTHING, output_size="drawn", strength=0.5)) == (
+    assert identity(plan_of(EVERYTHING, output_size="drawn", strength=0.5)) == (
         '{"encoding":1,"network":{"architecture":"lite","channels":"bgr",'
         '"config":{"contrast":true,"eps":1e-05,"pad":"reflect","width":64},"minimum":16,"multiple":8,'
         '"value_range":[0.0,255.0]},"options":{"keep_color":0.25,"output_size":"drawn","padding":16,"saturation":1.2,'
@@ -121,7 +119,7 @@ def test_the_encoding_is_what_it_was_when_it_was_introduced() -> None:
 
 
 def test_what_is_neutral_is_left_out_so_that_a_new_field_changes_nothing() -> None:
-    told = json.loads(identity(look_of(Variant(weights=ON_HUB, architecture="cartoongan"))))
+    told = json.loads(identity(plan_of(Variant(weights=ON_HUB, architecture="cartoongan"))))
     assert told["network"] == {"architecture": "cartoongan"} and told["options"] == {}
 
 
@@ -142,20 +140,20 @@ def test_pictures_that_differ_are_told_apart() -> None:
         "detail": 0.1,
         "padding": 3,
     }
-    look = look_of(SMALL)
-    looks = [look, *(replace(look, options=replace(look.options, **{name: value})) for name, value in changes.items())]
+    plan = plan_of(SMALL)
+    plans = [plan, *(replace(plan, options=replace(plan.options, **{name: value})) for name, value in changes.items())]
     networks = [{"channels": "bgr"}, {"value_range": (0.0, 1.0)}, {"multiple": 4}, {"minimum": 4}, {"config": {"a": 1}}]
-    looks += [look_of(msgspec.structs.replace(SMALL, **change), size=512) for change in networks]
-    looks.append(look_of(on_file("e", architecture="lite", size=512)))
-    for one, other in itertools.combinations(looks, 2):
+    plans += [plan_of(msgspec.structs.replace(SMALL, **change), size=512) for change in networks]
+    plans.append(plan_of(on_file("e", architecture="lite", size=512)))
+    for one, other in itertools.combinations(plans, 2):
         assert identity(one) != identity(other)
         assert former_identity(one) != former_identity(other)
 
 
 def test_what_does_not_show_in_a_picture_is_not_told() -> None:
     untold = msgspec.structs.replace(SMALL, training=None, bytes_per_pixel=99)
-    assert identity(look_of(untold)) == identity(look_of(SMALL))
-    assert identity(look_of(SMALL, keep_color=1)) == identity(look_of(SMALL, keep_color=1.0))
+    assert identity(plan_of(untold)) == identity(plan_of(SMALL))
+    assert identity(plan_of(SMALL, keep_color=1)) == identity(plan_of(SMALL, keep_color=1.0))
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "12.0.1"])
@@ -169,7 +167,7 @@ def test_a_finished_picture_is_known_whatever_version_made_it(
     (outcome,) = convert([job], style, SaveOptions())
     assert outcome.result == "drawn"
     with photo.open("rb") as file:
-        new, former = processing_notes(file, job, style.look, SaveOptions())
+        new, former = processing_notes(file, job, style.plan, SaveOptions())
     for note in (new, former):
         picture = Image.open(job.target)
         exif = picture.getexif()

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from toonify.checkpoints.published import file_digest
 from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.errors import DownloadError, TilingError, UsageError, WeightsError
 from toonify.models import ARCHITECTURES
@@ -42,7 +41,8 @@ from toonify.models.ugatit import (
 )
 from toonify.networks.export import export_onnx
 from toonify.pixels.arrays import psnr
-from toonify.styles.card import Card, FileWeights, Variant
+from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
+from toonify.system.files import file_digest
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -510,7 +510,7 @@ def test_an_architecture_is_exported_with_free_sizes(name: str, tmp_path: Path) 
     network = build(name).eval()
     target = tmp_path / "tiny.onnx"
     photo = noise(1, 3, 5 * multiple, 3 * multiple).numpy()
-    assert export_onnx(network, card, "original", target, photo=photo) > 80
+    assert export_onnx(network, LocatedStyle(card, tmp_path).variant(), target, photo=photo) > 80
     batch = noise(3, 3, 2 * multiple, 20 * multiple)
     with torch.inference_mode():
         difference = OnnxGenerator(target, "cpu")(batch.numpy()) - network(batch).numpy()

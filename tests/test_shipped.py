@@ -16,8 +16,8 @@ from toonify.networks.load import load_module
 from toonify.networks.verify import verify_weights
 from toonify.pixels.arrays import psnr
 from toonify.pixels.resize import resize
-from toonify.styles.card import FileWeights, parse_card
-from toonify.styles.find import shipped_folder, shipped_styles
+from toonify.styles.card import FileWeights
+from toonify.styles.find import parse_card, shipped_folder, shipped_styles
 
 PHOTOS = Path(__file__).parent / "data" / "photos"
 DRAWN = Path(__file__).parent / "data" / "drawn"  # the middles of what the originals draw of photos, by style
@@ -49,7 +49,7 @@ def test_a_students_card_is_in_its_file_and_says_how_it_came_about(name: str) ->
     assert isinstance(lite.weights, FileWeights) and lite.weights.is_onnx
     path = style.folder / lite.weights.file
     assert path.stat().st_size <= 4_000_000
-    assert verify_weights(style, "lite") == "the network opens and draws"
+    assert verify_weights(style.variant("lite")) == "the network opens and draws"
     inside = parse_card(read_onnx_metadata(path)[CARD_KEY], str(path))
     assert msgspec.structs.replace(inside.variants["lite"], weights=lite.weights) == lite
     training = lite.training
@@ -84,7 +84,7 @@ def test_pytorch_draws_what_the_file_draws() -> None:
 
 @pytest.mark.parametrize("name", PHOTO_OF)
 def test_every_student_is_smaller_than_what_others_published(name: str) -> None:
-    network = load_module(shipped_styles()[name], "lite")
+    network = load_module(shipped_styles()[name].variant("lite"))
     assert sum(each.numel() for each in network.parameters()) < 850_000  # AnimeGANv3 has 1.02 million
 
 

@@ -6,10 +6,17 @@ import pytest
 
 from toonify.errors import StyleError, UsageError
 from toonify.models import ARCHITECTURES
-from toonify.styles.card import Card, FileWeights, HubWeights, parse_card
-from toonify.styles.find import LocatedStyle, find_style, shipped_styles
+from toonify.styles.card import Card, FileWeights, HubWeights, LocatedStyle
+from toonify.styles.find import find_style, parse_card, shipped_folder, shipped_styles
 
 CARDS = sorted(shipped_styles())
+
+
+def test_a_shipped_card_is_found_by_its_id() -> None:
+    """Its file bears the id, so that one need not read all cards to find it."""
+    for name, style in shipped_styles().items():
+        assert find_style(name) == style
+        assert (shipped_folder() / f"{name}.json").is_file()
 
 
 def test_the_four_released_styles_ship() -> None:
@@ -132,7 +139,10 @@ def test_a_pinned_onnx_file_is_checked(tmp_path: Path, tiny_onnx: Path) -> None:
         return LocatedStyle(msgspec.structs.replace(style.card, variants={"original": changed}), tmp_path)
 
     good = pinned(hashlib.sha256(tiny_onnx.read_bytes()).hexdigest())
-    assert open_generator(good, "original", device="cpu").device == "cpu"
-    for function in (lambda s: open_generator(s, "original", device="cpu"), lambda s: verify_weights(s, "original")):
+    assert open_generator(good.variant("original"), device="cpu").device == "cpu"
+    for function in (
+        lambda s: open_generator(s.variant("original"), device="cpu"),
+        lambda s: verify_weights(s.variant("original")),
+    ):
         with pytest.raises(WeightsError, match="not the file that the card"):
             function(pinned("0" * 64))

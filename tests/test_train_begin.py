@@ -54,7 +54,7 @@ def test_a_run_begins_with_what_a_style_draws(
     assert str(tmp_path) not in msgspec.json.encode(card).decode()
     assert "adversarial" in losses(RUN)[1]  # no initialization, unless it is asked for
     photo = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, 3, 32, 48)).astype(np.float32))
-    trained = load_module(find_style(str(RUN)), "auto")
+    trained = load_module(find_style(str(RUN)).variant("auto"))
     with torch.inference_mode():
         drawn = trained(photo)
         expected = begun(photo.flip(1)).flip(1) if channels == "bgr" else begun(photo)
@@ -71,7 +71,7 @@ def test_a_run_begins_with_the_mean_of_several(
     assert train(*flags(training_data, start_from=both, output=RUN, **options)) == 0
     assert "begins with the mean of the weights of one (first) and two (first)" in capsys.readouterr().err
     assert "It began with the weights of one and two, whose licence counts" in find_style(str(RUN)).card.licence_note
-    kept = load_module(find_style(str(RUN)), "auto").state_dict()
+    kept = load_module(find_style(str(RUN)).variant("auto")).state_dict()
     one, two = (network.state_dict() for network in begun)
     for key in one:
         assert torch.allclose(kept[key], (one[key] + two[key]) / 2, atol=1e-6), key
@@ -122,5 +122,5 @@ def test_a_run_that_goes_on_keeps_its_own_weights(training_data: Path, tmp_path:
     assert train(*flags(training_data, output="runs/whole", steps=4, **options)) == 0
     assert train(*flags(training_data, output=RUN, steps=2, **options)) == 0
     assert train("--resume", "last", "--output", RUN, "--steps", 4) == 0
-    whole, parts = (load_module(find_style(str(run)), "auto").state_dict() for run in (Path("runs/whole"), RUN))
+    whole, parts = (load_module(find_style(str(run)).variant("auto")).state_dict() for run in (Path("runs/whole"), RUN))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)

@@ -136,9 +136,9 @@ def _styles() -> Iterator[Finding]:
     from toonify.styles.find import shipped_styles
 
     names = [
-        f"{style.card.id} ({variant}): {'ready' if is_cached(style, variant) else 'not fetched'}"
+        f"{variant.label}: {'ready' if is_cached(variant) else 'not fetched'}"
         for style in shipped_styles().values()
-        for variant in style.card.variants
+        for variant in style.variants()
     ]
     yield Finding("styles", ", ".join(names))
 

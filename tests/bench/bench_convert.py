@@ -46,9 +46,9 @@ def network_against_eager(style: str, variant: str) -> list[tuple[str, str]]:
 
     located = find_style(style)
     batch = np.random.default_rng(0).uniform(-1, 1, (1, 3, 512, 512)).astype(np.float32)
-    fast = open_generator(located, variant, device="cpu")
-    plain = OnnxGenerator(onnx_file(located, variant, "cuda"), "cpu")
-    eager = TorchGenerator(load_module(located, variant), "cpu")
+    fast = open_generator(located.variant(variant), device="cpu")
+    plain = OnnxGenerator(onnx_file(located.variant(variant), "cuda"), "cpu")
+    eager = TorchGenerator(load_module(located.variant(variant)), "cpu")
     seconds = interleaved(5, *(lambda g=g: g(batch) for g in (fast, plain, eager)))
     return [
         ("512 x 512, convert's network", f"{seconds[0]:.2f} s"),
@@ -72,8 +72,8 @@ def network_against_openvino(style: str, name: str) -> list[tuple[str, str]]:
     _, variant = located.variant(name)
     with Image.open(SAMPLES / "colosseum.jpg") as image:
         batch = to_batch(np.asarray(image.convert("RGB").crop((0, 0, 512, 512))), variant)
-    fast = open_generator(located, name, device="cpu")
-    path = onnx_file(located, name, "cuda")
+    fast = open_generator(located.variant(name), device="cpu")
+    path = onnx_file(located.variant(name), "cuda")
     others = [OpenVinoGenerator(path, precision) for precision in dict.fromkeys((native_precision(), "f32"))]
     seconds = interleaved(3, *(lambda g=g: g(batch) for g in (fast, *others)))
     low, high = variant.value_range

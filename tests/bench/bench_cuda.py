@@ -90,23 +90,22 @@ def main() -> None:
     parser.add_argument("--size", default="1024x768")
     parser.add_argument("--seconds", type=float, default=2)
     options = parser.parse_args()
-    style = find_style(options.style)
-    _, variant = style.variant(options.variant)
+    style = find_style(options.style).variant(options.variant)
     width, height = map(int, options.size.split("x"))
-    pixels = np.asarray(Image.fromarray(check_pixels(variant)).resize((width, height), Image.Resampling.BICUBIC))
+    pixels = np.asarray(Image.fromarray(check_pixels(style.variant)).resize((width, height), Image.Resampling.BICUBIC))
 
     def on_onnx(precision: Any) -> CudaGenerator:
-        opened = open_for_drawing(style, options.variant, device="cuda", precision=precision)
+        opened = open_for_drawing(style, device="cuda", precision=precision)
         assert isinstance(opened, CudaGenerator)
         return opened
 
     exact, halves = on_onnx("fp32"), on_onnx("fp16")
-    floats = open_generator(style, options.variant, device="cuda")
+    floats = open_generator(style, device="cuda")
     name = torch.cuda.get_device_name()
     print(f"{style.card.id} ({options.variant}), {options.size}, {name}; {exact.engine}, PyTorch {torch.__version__}\n")
 
     def from_floats(photo: np.ndarray) -> np.ndarray:
-        return draw_at_once(photo, floats, variant, padding=0)
+        return draw_at_once(photo, floats, style.variant, padding=0)
 
     ways: list[tuple[str, Callable[[], Draw]]] = [
         ("ONNX Runtime, float32, floats travel", lambda: from_floats),
@@ -114,12 +113,12 @@ def main() -> None:
         ("ONNX Runtime, float16 (convert)", lambda: halves.draw),
     ]
     try:
-        module = load_module(style, options.variant)
+        module = load_module(style)
     except Exception as error:  # an ONNX file without a module
         print(f"PyTorch is left out: {error}")
     else:
         ways += [
-            (title, lambda kinds=kinds: in_pytorch(module, variant, **kinds))
+            (title, lambda kinds=kinds: in_pytorch(module, style.variant, **kinds))
             for title, kinds in {
                 "PyTorch eager, float32": {"half": False, "tf32": False, "compiled": False},
                 "PyTorch eager, TF32": {"half": False, "tf32": True, "compiled": False},

@@ -68,7 +68,7 @@ def measure(title: str, photos: Path, options: argparse.Namespace) -> str:
         timed("encode", encode_picture, result, format="jpg")
         pixels += photo.stored_size[0] * photo.stored_size[1]
     with tempfile.TemporaryDirectory() as out:
-        jobs = plan_jobs(find_photos([photos]), output=Path(out), style=loaded.look.style.card.id)
+        jobs = plan_jobs(find_photos([photos]), output=Path(out), style=loaded.plan.style.card.id)
         started, used = time.perf_counter(), time.process_time()
         outcomes = list(convert(jobs, loaded, SaveOptions()))
         wall, used = time.perf_counter() - started, time.process_time() - used

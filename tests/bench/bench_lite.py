@@ -24,7 +24,7 @@ from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.methods.distill import DistillSettings
 from toonify.models import ARCHITECTURES
 from toonify.networks.export import export_onnx
-from toonify.styles.card import Card, FileWeights, Variant
+from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
 
 PUBLISHED = {"AnimeGANv3": 1.02, "White-box Cartoonization": 1.46, "AnimeGANv2": 2.14}  # million parameters
 CONFIGS = {"lite": asdict(DistillSettings().config), "cartoongan": {}}
@@ -55,10 +55,11 @@ def open_network(architecture: str, folder: Path) -> tuple[OnnxGenerator, int]:
     card = Card(
         id="random", title="-", licence="-", attribution="-", source="-", variants={"x": variant_of(architecture)}
     )
+    style = LocatedStyle(card, folder).variant()
     photo = np.random.default_rng(0).uniform(-1, 1, (1, 3, 64, 96)).astype(np.float32)
     plain, quick = folder / f"{architecture}.onnx", folder / f"{architecture}-cpu.onnx"
-    export_onnx(network, card, "x", plain, photo=photo)
-    export_onnx(network, card, "x", quick, photo=photo, for_cpu=True)
+    export_onnx(network, style, plain, photo=photo)
+    export_onnx(network, style, quick, photo=photo, for_cpu=True)
     return OnnxGenerator(quick, "cpu"), plain.stat().st_size
 
 

@@ -44,7 +44,7 @@ def make_style(folder: Path) -> Path:
     from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
     from toonify.networks.check_photo import check_photo
     from toonify.networks.export import export_onnx
-    from toonify.styles.card import Card, FileWeights, Variant
+    from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
 
     torch.manual_seed(0)
     variant = Variant(
@@ -59,7 +59,8 @@ def make_style(folder: Path) -> Path:
     card = Card("small", "A small network", "MIT", "the benchmark", "bench_memory.py", {"original": variant})
     network = CartoonGANGenerator(CartoonGANConfig(width=4, blocks=1)).eval()
     path = folder / "small.onnx"
-    export_onnx(network, card, "original", path, photo=check_photo(variant), for_cpu=True)
+    style = LocatedStyle(card, folder).variant()
+    export_onnx(network, style, path, photo=check_photo(variant), for_cpu=True)
     (folder / "small.json").write_bytes(msgspec.json.encode(card))
     return path
 

@@ -95,7 +95,7 @@ class Case:
 
 def drawn(style: Style, photo: Pixels, long_side: int) -> tuple[Floats, Pixels]:
     """A drawing with its colours corrected, as `convert` enlarges it, and the photo at its size."""
-    options = style.look.options
+    options = style.plan.options
     height, width = photo.shape[:2]
     small = resize(photo, fit_long_side(height, width, long_side))
     drawing = np.asarray(style.draw(Sketch(full=small, small=small)), np.float32)

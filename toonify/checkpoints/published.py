@@ -1,12 +1,12 @@
 """Published networks that metrics and content losses need: in PyTorch's folder, fetched once, checked each time."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.checkpoints.hub import reach
 from toonify.errors import DownloadError, WeightsError, display, one_line
+from toonify.system.files import file_digest
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,3 @@ def fetch(weights: Published, *, flag: str, quiet: bool = False) -> Path:
             f"or put {weights.url} there as {display(path)}"
         ) from error
     return path
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits. Raises WeightsError if it cannot be read."""
-    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
-        raise WeightsError(f"{display(path)} is no file; give the file of weights")
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{display(path)} cannot be read: {error.strerror}") from error

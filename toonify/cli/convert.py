@@ -22,7 +22,7 @@ from toonify.cli.options import (
 
 if TYPE_CHECKING:
     from toonify.convert.local import SaveOptions
-    from toonify.drawing import Look, Style
+    from toonify.drawing import DrawingPlan, Style
     from toonify.drawing.drawer import Tile
     from toonify.engines.engine import RanOn
     from toonify.jobs.outcome import Outcome
@@ -124,7 +124,7 @@ def convert(
     from toonify.convert.local import SaveOptions
     from toonify.convert.local import convert as draw_jobs
     from toonify.convert.report import check_report
-    from toonify.drawing import choose_look, load_look
+    from toonify.drawing import choose_plan, load_plan
     from toonify.drawing.drawer import check_tile
     from toonify.engines.engine import ran_on
     from toonify.errors import UsageError
@@ -146,7 +146,7 @@ def convert(
             print(line, file=sys.stderr)
 
     save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
-    look = choose_look(
+    plan = choose_plan(
         style,
         variant=variant,
         size=None if size is None else _pixels("--size", size, "full", example=1024),
@@ -157,10 +157,10 @@ def convert(
         detail=detail,
         raw=raw,
     )
-    preferred, _ = look.style.variant()
-    if variant == "auto" and look.variant_name != preferred:
-        name = look.style.card.id
-        tell(f"{name} ({preferred}) is not here and cannot be fetched now, so {name} ({look.variant_name}) draws")
+    preferred = next(iter(plan.style.card.variants))
+    if variant == "auto" and plan.style.name != preferred:
+        name = plan.style.card.id
+        tell(f"{name} ({preferred}) is not here and cannot be fetched now, so {plan.style.label} draws")
     part = None if shard is None else parse_shard(shard)
     streaming = Path("-") in inputs
     jobs: list[Job] = []
@@ -168,18 +168,18 @@ def convert(
         _check_streaming(inputs, bool(output or report or dry_run or overwrite or shard or ray))
     else:
         found = find_photos(inputs, recursive=recursive, leave_out=output)
-        jobs = plan_jobs(found, output=output, style=look.style.card.id, format=format)
+        jobs = plan_jobs(found, output=output, style=plan.style.card.id, format=format)
         if part is not None:
             check_shardable(jobs, inputs, output=output)
             jobs = take_shard(jobs, part)
             tell(f"shard {part}: {len(jobs)} of {len(found)} photos")
 
     if dry_run:
-        return _print_plan(jobs, look, save)
+        return _print_plan(jobs, plan, save)
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, jobs, report=report, quiet=quiet, debug=debug)
     if not jobs and not streaming:  # a shard may be empty
-        return finish(look, _no_outcomes, [])
+        return finish(plan, _no_outcomes, [])
     runs_on: dict[str, Any] = {
         "device": device.value,
         "backend": backend.value,
@@ -190,14 +190,14 @@ def convert(
         from toonify.convert.cluster import ClusterRun, connected
 
         with connected(ray, hush=not debug):
-            run = ClusterRun(jobs, look, save, **runs_on, tell=tell)
-            tell(f"{look} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
-            return finish(look, run.outcomes, run.ran_on)
-    loaded = load_look(look, **runs_on, quiet=quiet)
+            run = ClusterRun(jobs, plan, save, **runs_on, tell=tell)
+            tell(f"{plan} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
+            return finish(plan, run.outcomes, run.ran_on)
+    loaded = load_plan(plan, **runs_on, quiet=quiet)
     tell(str(loaded))
     if streaming:
         return _convert_stream(loaded, save, format, quiet=quiet)
-    return finish(loaded.look, lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
+    return finish(loaded.plan, lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
 
 
 def _no_outcomes() -> "Generator[Outcome]":
@@ -248,12 +248,12 @@ def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName, *, 
     return 0
 
 
-def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
+def _print_plan(jobs: "list[Job]", plan: "DrawingPlan", save: "SaveOptions") -> int:
     from toonify.convert.local import examine
     from toonify.errors import display
     from toonify.jobs.outcome import guard
 
-    look_at = guard(lambda job: examine(job, look, save), memory_advice="look at fewer at a time")
+    look_at = guard(lambda job: examine(job, plan, save), memory_advice="look at fewer at a time")
     for job in jobs:
         outcome = look_at(job)
         if outcome is None:
@@ -266,7 +266,7 @@ def _print_plan(jobs: "list[Job]", look: "Look", save: "SaveOptions") -> int:
 
 def _convert_files(
     jobs: "list[Job]",
-    look: "Look",
+    plan: "DrawingPlan",
     draw: "Callable[[], Generator[Outcome]]",
     ran_on: "Sequence[RanOn]",
     *,
@@ -283,5 +283,5 @@ def _convert_files(
     outcomes.sort(key=lambda outcome: order[outcome.source])
     progress.summarise(outcomes)
     if report is not None:
-        write_report(report, look, ran_on, outcomes)
+        write_report(report, plan, ran_on, outcomes)
     return progress.exit_code()

@@ -33,14 +33,13 @@ def export(
         raise UsageError(f"{display(target)} is there already; give another name, or --overwrite")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {display(target.parent)}; make it first")
-    located = find_style(style)
-    name, chosen = located.variant(variant)
-    module = load_module(located, name)
+    chosen = find_style(style).variant(variant)
+    module = load_module(chosen)
     from toonify.networks.export import export_onnx
 
     try:
         agreement = export_onnx(
-            module, located.card, name, target, photo=check_photo(chosen), fp16=fp16, overwrite=overwrite
+            module, chosen, target, photo=check_photo(chosen.variant), fp16=fp16, overwrite=overwrite
         )
     except OSError as error:
         raise ExportError(f"{display(target)} cannot be written: {describe(error)}") from error

@@ -113,7 +113,7 @@ def _draw(
     from toonify.cli.progress import Progress
     from toonify.evaluate.candidates import draw_candidate
 
-    to_draw = sum(candidate.look is not None for candidate in candidates) * len(photos)
+    to_draw = sum(candidate.plan is not None for candidate in candidates) * len(photos)
     with Progress(to_draw, quiet=quiet, debug=False) as progress:
 
         def show(outcome: "Outcome") -> None:

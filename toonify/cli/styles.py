@@ -8,7 +8,7 @@ import typer
 from toonify.cli.options import QuietOption
 
 if TYPE_CHECKING:
-    from toonify.styles.find import LocatedStyle
+    from toonify.styles.card import LocatedStyle, StyleVariant
 
 app = typer.Typer(help="List, show, fetch and verify the styles.", no_args_is_help=False)
 
@@ -29,9 +29,9 @@ def list_styles(context: typer.Context) -> None:
 
     table = Table("name", "variant", "size", "licence", "cached", "title", box=None, pad_edge=False)
     for style in shipped_styles().values():
-        for name in style.card.variants:
-            cached = "yes" if is_cached(style, name) else "no"
-            table.add_row(style.card.id, name, _megabytes(style, name), style.card.licence, cached, style.card.title)
+        for variant in style.variants():
+            cached, card = "yes" if is_cached(variant) else "no", variant.card
+            table.add_row(card.id, variant.name, _megabytes(variant), card.licence, cached, card.title)
     # Into a pipe or a file, lines are whole whatever their length.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -53,10 +53,10 @@ def show(
         print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
         return
     print(f"{card.id}: {card.title}\nby {card.attribution}\nlicence {card.licence}, source {card.source}")
-    for variant_name, variant in card.variants.items():
-        weights = msgspec.to_builtins(variant.weights)
-        print(f"\nvariant {variant_name} ({'cached' if is_cached(style, variant_name) else 'not fetched yet'})")
-        settings = {**weights, **msgspec.to_builtins(variant)}
+    for each in style.variants():
+        weights = msgspec.to_builtins(each.variant.weights)
+        print(f"\nvariant {each.name} ({'cached' if is_cached(each) else 'not fetched yet'})")
+        settings = {**weights, **msgspec.to_builtins(each.variant)}
         del settings["weights"]
         for key, value in settings.items():
             print(f"  {key.replace('_', ' ')}: {value}")
@@ -76,10 +76,10 @@ def pull(
     if bool(names) == every:
         raise UsageError("name the styles to pull, or give --all")
     for style in _chosen(names):
-        for variant in style.card.variants:
-            path = onnx_file(style, variant, choose_device("auto", "onnx"), quiet=quiet)
+        for variant in style.variants():
+            path = onnx_file(variant, choose_device("auto", "onnx"), quiet=quiet)
             if not quiet:
-                print(f"{style.card.id} ({variant}): {path}")
+                print(f"{variant.label}: {path}")
 
 
 @app.command("verify")
@@ -91,16 +91,15 @@ def verify(names: NamesArgument = None) -> int:
 
     wrong = 0
     for style in _chosen(names):
-        for variant in style.card.variants:
-            label = f"{style.card.id} ({variant})"
-            if not is_cached(style, variant):
-                print(f"{label}: not fetched yet")
+        for variant in style.variants():
+            if not is_cached(variant):
+                print(f"{variant.label}: not fetched yet")
                 continue
             try:
-                print(f"{label}: good, {verify_weights(style, variant)}")
+                print(f"{variant.label}: good, {verify_weights(variant)}")
             except StyleError as error:
                 wrong += 1
-                print(f"{label}: WRONG: {error}", file=sys.stderr)
+                print(f"{variant.label}: WRONG: {error}", file=sys.stderr)
     return 1 if wrong else 0
 
 
@@ -120,10 +119,10 @@ def _chosen(names: list[str] | None) -> "list[LocatedStyle]":
     return [find_style(name) for name in names] if names else list(shipped_styles().values())
 
 
-def _megabytes(style: "LocatedStyle", variant: str) -> str:
+def _megabytes(style: "StyleVariant") -> str:
     from toonify.styles.card import HubWeights
 
-    weights = style.card.variants[variant].weights
+    weights = style.variant.weights
     if isinstance(weights, HubWeights):
         return f"{weights.megabytes:.1f} MB"
     return f"{(style.folder / weights.file).stat().st_size / 1e6:.1f} MB"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from toonify.convert.local import Outcome, SaveOptions, convert
-from toonify.drawing import Look, load_look
+from toonify.drawing import DrawingPlan, load_plan
 from toonify.drawing.drawer import Tile
 from toonify.engines.engine import Backend, Device, Precision, RanOn, ran_on
 from toonify.errors import ClusterError, ToonifyError, UsageError, display, one_line
@@ -38,7 +38,7 @@ _MAX_LOST = 2  # workers that one photo may cost
 class Work:
     """All that a worker needs to know, the same for each of them."""
 
-    look: Look
+    plan: DrawingPlan
     save: SaveOptions
     device: Device
     backend: Backend
@@ -119,7 +119,7 @@ class ClusterRun:
     def __init__(
         self,
         jobs: list[Job],
-        look: Look,
+        plan: DrawingPlan,
         save: SaveOptions,
         *,
         device: Device,
@@ -145,7 +145,7 @@ class ClusterRun:
                 + (", or type --device cpu" if self._gpus else "")
             )
         must_exist = (jobs[0].source, _nearest_folder(jobs[0].target))
-        drawn = replace(look, instead=None)
+        drawn = replace(plan, instead=None)
         cpus = _cpus_beside_a_gpu(ray.nodes()) if self._gpus else 1
         self._work = Work(drawn, save, device, backend, precision, tile, cpus, Path.cwd(), must_exist)
         self._tell = tell
@@ -224,8 +224,8 @@ class Worker:
         os.environ["OMP_NUM_THREADS"] = str(work.cpus)
         cv2.setNumThreads(work.cpus)
         warnings.simplefilter("ignore")
-        style = load_look(
-            work.look,
+        style = load_plan(
+            work.plan,
             device=work.device,
             backend=work.backend,
             precision=work.precision,

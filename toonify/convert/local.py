@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
-from toonify.drawing import Look, Sketch, Style
+from toonify.drawing import DrawingPlan, Sketch, Style
 from toonify.drawing.identity import former_identity, identity
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
@@ -115,21 +115,21 @@ class _PhotoMemory:
         self._allowance.close()
 
 
-def examine(job: Job, look: Look, save: SaveOptions) -> Outcome | None:
+def examine(job: Job, plan: DrawingPlan, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
-    return examine_job(job, lambda file: processing_notes(file, job, look, save), overwrite=save.overwrite)
+    return examine_job(job, lambda file: processing_notes(file, job, plan, save), overwrite=save.overwrite)
 
 
-def processing_notes(file: BufferedIOBase, job: Job, look: Look, save: SaveOptions) -> list[str]:
-    """What a drawing says of its making (photo, look and format), and what it says if an earlier version made it.
+def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: SaveOptions) -> list[str]:
+    """What a drawing says of its making (photo, plan and format), and what it says if an earlier version made it.
 
     Device and backend are left out: they give the same picture up to rounding.
     """
-    maker = f"{look.style.card.id}/{look.variant_name}"
+    maker = f"{plan.style.card.id}/{plan.style.name}"
     saved = [job.format, save.quality if job.format in DEFAULT_QUALITY else None, save.strip_metadata]
-    recipes = [Recipe(maker, _RECIPE, [identity(look), *saved])]
-    if (former := former_identity(look)) is not None:
-        recipes.append(Recipe(maker, _FORMER_RECIPE, [look.style.card.id, *former, *saved]))
+    recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved])]
+    if (former := former_identity(plan)) is not None:
+        recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
     return making_notes(file, *recipes)
 
 
@@ -146,7 +146,7 @@ def draw_stream(
     try:
         photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
         job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
-        note = processing_notes(data, job, style.look, save)[0]
+        note = processing_notes(data, job, style.plan, save)[0]
         sketch = style.prepare(photo.pixels)
         work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
         return _encode(work, style, save), _notes(work)
@@ -158,13 +158,13 @@ def draw_stream(
 
 def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _Work | Outcome:
     started = time.perf_counter()
-    if (outcome := examine(job, style.look, save)) is not None:
+    if (outcome := examine(job, style.plan, save)) is not None:
         return outcome
     make_writable(job.target.parent)
     with open_source(job.source) as file:
         memory.take(job, file)
         photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
-        note = processing_notes(file, job, style.look, save)[0]
+        note = processing_notes(file, job, style.plan, save)[0]
     sketch = style.prepare(photo.pixels)
     give_back_freed_memory()
     return _Work(job, photo, sketch, note, time.perf_counter() - started)

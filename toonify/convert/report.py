@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from toonify.drawing import Look
+from toonify.drawing import DrawingPlan
 from toonify.engines.engine import RanOn
 from toonify.errors import ToonifyError, UsageError, display
 from toonify.jobs.outcome import Outcome
@@ -14,22 +14,22 @@ from toonify.system.files import write_atomically
 from toonify.version import __version__
 
 
-def write_report(path: Path, look: Look, ran_on: Sequence[RanOn], outcomes: list[Outcome]) -> None:
-    """Write what happened as JSON: the look and what it ran on, and a record for each file.
+def write_report(path: Path, plan: DrawingPlan, ran_on: Sequence[RanOn], outcomes: list[Outcome]) -> None:
+    """Write what happened as JSON: what pictures were drawn with and on, and a record for each file.
 
     Raises UsageError if something other than an earlier report is in the place.
     """
     check_report(path)
     report = {
         "toonify": __version__,
-        "style": look.style.card.id,
-        "variant": look.variant_name,
+        "style": plan.style.card.id,
+        "variant": plan.style.name,
         # None where there was nothing to draw; several in a cluster of unlike machines
         **{
             key: ", ".join(sorted({vars(each)[key] for each in ran_on})) or None
             for key in ("device", "engine", "provider")
         },
-        "options": asdict(look.options),
+        "options": asdict(plan.options),
         "files": [outcome.record() for outcome in outcomes],
     }
     try:

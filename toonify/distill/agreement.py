@@ -8,17 +8,14 @@ import numpy as np
 from torch import nn
 
 from toonify.distill.options import DistillOptions
-from toonify.drawing import Look, Style, draw_options
-from toonify.drawing.drawer import Drawer
-from toonify.engines.pytorch import TorchGenerator
+from toonify.drawing import Style, draw_options
 from toonify.errors import DownloadError, ImageError, UsageError, display
 from toonify.images import encode_picture
 from toonify.jobs.find import Found
 from toonify.metrics.lpips import Lpips, find_lpips_weights
 from toonify.pixels.arrays import Pixels, psnr
 from toonify.pixels.resize import resize
-from toonify.styles.card import Card
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import Card, LocatedStyle
 from toonify.system.files import write_atomically
 from toonify.train.evaluation import Verdict
 from toonify.train.pictures import Folders, read_picture
@@ -56,14 +53,14 @@ class Agreement:
 
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
         """Draw the photos into `folder` and compare them with the teacher's drawings. Raises UsageError, OSError."""
-        ((name, variant),) = card.variants.items()
+        trained = LocatedStyle(card, folder).variant()
         # At the size of the pair: it has been brought there already.
-        look = Look(LocatedStyle(card, folder), name, variant, "", draw_options(variant, size="full"))
         folder.mkdir(parents=True, exist_ok=True)
         found: list[dict[str, float]] = []
         problems: list[str] = []
         with evaluating(network):
-            style = Style(look, Drawer(TorchGenerator(network, device), variant, padding=variant.padding))
+            options = draw_options(trained.variant, size="full")
+            style = Style.of_network(network, trained, options, device=device)
             for number, (photo, drawing) in enumerate(zip(self.photos, self._drawings, strict=True)):
                 try:
                     pixels, wanted = read_picture(photo), read_picture(drawing)

@@ -19,11 +19,10 @@ from toonify.distill.targets import (
     pairs_of,
     plan_pairs,
     read_manifest,
-    teacher_name,
     write_manifest,
 )
 from toonify.distill.teacher import Teacher, choose_teacher, open_teacher
-from toonify.drawing import Look
+from toonify.drawing import DrawingPlan
 from toonify.errors import UsageError, display
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
@@ -86,7 +85,7 @@ class Preparation:
     settings: DistillSettings
     precision: Precision
     folder: RunFolder
-    look: Look
+    plan: DrawingPlan
     pairs: Targets
     held_out: Targets | None
     resumed: Resumed | None
@@ -110,26 +109,26 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
         if not Path(path).is_file():
             hint = "leave it out to fetch the network" if resumed is None else "give where it lies now"
             raise UsageError(f"--lpips-weights {display(path)}: no such file; {hint}")
-    look = choose_teacher(options.teacher, options.variant)
+    plan = choose_teacher(options.teacher, options.variant)
     sizes = parse_sizes(options.sizes)
-    pairs = _targets("--photos", options.photos, folder.path / PAIRS, look, sizes, resumed)
+    pairs = _targets("--photos", options.photos, folder.path / PAIRS, plan, sizes, resumed)
     held_out = None
     if options.eval_photos is not None:  # at the style's own size, at which convert draws
-        held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, look, (), resumed)
+        held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, plan, (), resumed)
     if options.start_from is not None and resumed is None:
         for name in start_names(options.start_from):
             find_start(name, "lite", asdict(settings.config))
-    return Preparation(options, settings, precision, folder, look, pairs, held_out, resumed)
+    return Preparation(options, settings, precision, folder, plan, pairs, held_out, resumed)
 
 
 def _targets(
-    flag: str, name: str, folder: Path, look: Look, sizes: tuple[int, ...], resumed: Resumed | None
+    flag: str, name: str, folder: Path, plan: DrawingPlan, sizes: tuple[int, ...], resumed: Resumed | None
 ) -> Targets:
     manifest = None if resumed is None else read_manifest(folder)
     if manifest is None:
         pictures = find_pictures(name, flag, leave_out=folder.parent)
-        return Targets(flag, folder, Folder(name, pictures), plan_pairs(pictures, folder, look, sizes), None)
-    if manifest.weights != look.weights_digest:
+        return Targets(flag, folder, Folder(name, pictures), plan_pairs(pictures, folder, plan, sizes), None)
+    if manifest.weights != plan.style.digest:
         raise UsageError(f"--teacher has other weights than {display(folder)} was drawn with; start a new run")
     pairs = pairs_of(folder, manifest)
     return Targets(flag, folder, pairs.photos, [], manifest)
@@ -137,7 +136,7 @@ def _targets(
 
 def describe(prepared: Preparation) -> list[str]:
     """The plan of a run in lines. Raises UsageError if none of the photos can be read."""
-    lines = [f"teacher: {prepared.look}"]
+    lines = [f"teacher: {prepared.plan}"]
     for targets in prepared.all_targets:
         if targets.manifest is not None:
             lines.append(f"{targets.flag[2:]}: {len(targets.manifest.pairs)} are drawn")
@@ -148,9 +147,9 @@ def describe(prepared: Preparation) -> list[str]:
 
 def open_needed(prepared: Preparation, *, quiet: bool) -> Teacher | None:
     """The teacher, if it is still needed. Raises StyleError, DownloadError, DeviceError."""
-    if not any(missing(targets.tasks, prepared.look) for targets in prepared.all_targets if targets.manifest is None):
+    if not any(missing(targets.tasks, prepared.plan) for targets in prepared.all_targets if targets.manifest is None):
         return None
-    return open_teacher(prepared.look, prepared.precision, device=prepared.options.device, quiet=quiet)
+    return open_teacher(prepared.plan, prepared.precision, device=prepared.options.device, quiet=quiet)
 
 
 def estimate(prepared: Preparation, teacher: Teacher) -> str:
@@ -177,14 +176,14 @@ def draw_targets(prepared: Preparation, *, quiet: bool, bar: Bar, tell: Callable
             continue
         outcomes = []
         with bar(f"drawings of {targets.flag}", len(targets.tasks)) as advance:
-            for outcome in draw_pairs(targets.tasks, prepared.look, teacher):
+            for outcome in draw_pairs(targets.tasks, prepared.plan, teacher):
                 outcomes.append(outcome)
                 advance(1)
         for outcome in outcomes:
             if outcome.result == "failed":
                 tell(f"failed: {display(outcome.source)}: {outcome.reason}")
         remark = "" if teacher is None else teacher.remark
-        manifest = write_manifest(targets.folder, targets.tasks, outcomes, prepared.look, remark)
+        manifest = write_manifest(targets.folder, targets.tasks, outcomes, prepared.plan, remark)
         made[targets.flag] = replace(targets, manifest=manifest)
     return replace(prepared, pairs=made[prepared.pairs.flag], held_out=made.get("--eval-photos"))
 
@@ -236,23 +235,23 @@ def write_network(folder: RunFolder) -> str:
     Raises ExportError, OSError.
     """
     located = find_style(os.fspath(folder.path.absolute()))  # a bare word would be a shipped style's name
+    student = located.variant(VARIANT)
     path = network_file(folder)
-    photo = check_photo(located.card.variants[VARIANT])
-    module = load_module(located, VARIANT)
-    agreement = export_onnx(module, located.card, VARIANT, path, photo=photo, overwrite=True)
+    photo = check_photo(student.variant)
+    agreement = export_onnx(load_module(student), student, path, photo=photo, overwrite=True)
     return f"{display(path)}: {path.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB"
 
 
 def student_card(prepared: Preparation, method: Method, training: Training) -> Card:
     """The card of the student: the teacher's, but for what is its own."""
-    options, look = prepared.options, prepared.look
-    teacher = look.style.card
+    options, plan = prepared.options, prepared.plan
+    teacher = plan.style.card
     count = len(prepared.pairs.pairs.photos)
     variant = trained_variant(
         method,
-        msgspec.structs.replace(training, teacher=teacher_name(look), pictures={"photos": count}),
+        msgspec.structs.replace(training, teacher=plan.style.label, pictures={"photos": count}),
         padding=PADDING,
-        size=look.options.size,
+        size=plan.options.size,
         bytes_per_pixel=max(1, BYTES_PER_PIXEL * method.config["width"] // 64),
     )
     note = f"Distilled by toonify from {teacher.id}'s drawings of {count} photos."

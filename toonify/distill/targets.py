@@ -15,7 +15,7 @@ import msgspec
 from PIL import ExifTags, Image
 
 from toonify.distill.teacher import Teacher
-from toonify.drawing import Look, Sketch, Style
+from toonify.drawing import DrawingPlan, Sketch, Style
 from toonify.drawing.identity import former_identity, identity
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
@@ -75,14 +75,14 @@ class _Work:
         return self.task.job
 
 
-def plan_pairs(photos: Sequence[Found], folder: Path, look: Look, sizes: Sequence[int]) -> list[Task]:
+def plan_pairs(photos: Sequence[Found], folder: Path, plan: DrawingPlan, sizes: Sequence[int]) -> list[Task]:
     """Give each photo its names and its size: the n-th has the n-th of `sizes`, over and over."""
-    jobs = plan_jobs(list(photos), output=folder / DRAWING, style=look.style.card.id, format="png")
+    jobs = plan_jobs(list(photos), output=folder / DRAWING, style=plan.style.card.id, format="png")
     tasks = []
     for number, (found, job) in enumerate(zip(photos, jobs, strict=True)):
         name = job.target.relative_to(folder / DRAWING)
         source = found.path if found.root is None else found.path.relative_to(found.root)
-        size = sizes[number % len(sizes)] if sizes else look.options.size
+        size = sizes[number % len(sizes)] if sizes else plan.options.size
         pair = Pair(os.fspath(name), os.fspath(source), size)
         if not _is_utf8(pair.name + pair.source):
             job = replace(job, problem="its name is not UTF-8, which the list of pairs is; rename it")
@@ -99,12 +99,12 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def missing(tasks: Sequence[Task], look: Look) -> int:
+def missing(tasks: Sequence[Task], plan: DrawingPlan) -> int:
     """How many pairs are still to be made."""
-    return sum(_read(task, look) is None for task in tasks)
+    return sum(_read(task, plan) is None for task in tasks)
 
 
-def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Generator[Outcome]:
+def draw_pairs(tasks: Sequence[Task], plan: DrawingPlan, teacher: Teacher | None) -> Generator[Outcome]:
     """Make the pairs that are not there, and yield what became of each, in order. No `teacher`: all are there.
 
     Reading, drawing and writing run at the same time. A photo that fails is an outcome; only KeyboardInterrupt and
@@ -112,13 +112,13 @@ def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Ge
     """
 
     def read(task: Task) -> _Work | Outcome:
-        outcome = _read(task, look)
+        outcome = _read(task, plan)
         if outcome is not None:
             return outcome
         if teacher is None:
             raise ImageError("its drawing has gone meanwhile; type the same command again")
         with open_source(task.job.source) as file:
-            note = _notes(file, task, look)[0]
+            note = _notes(file, task, plan)[0]
             pixels = opaque(read_photo(file))
         style = teacher.style(task.pair.size)
         return _Work(task, style.prepare(pixels), note, style)
@@ -131,7 +131,7 @@ def draw_pairs(tasks: Sequence[Task], look: Look, teacher: Teacher | None) -> Ge
     yield from run_stages(tasks, stages, on_stop=lambda: None if teacher is None else teacher.generator.cancel())
 
 
-def _read(task: Task, look: Look) -> Outcome | None:
+def _read(task: Task, plan: DrawingPlan) -> Outcome | None:
     """What is known of a task without doing it; None if it is to be done."""
     job = task.job
     if job.problem is not None:
@@ -140,7 +140,7 @@ def _read(task: Task, look: Look) -> Outcome | None:
     if not there:
         return None
     with open_source(job.source) as file:
-        expected = _notes(file, task, look)
+        expected = _notes(file, task, plan)
     notes = [read_processing_note(path) or "" for path in there]
     if len(notes) == 2 and all(is_made_by(note, expected) for note in notes):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
@@ -162,16 +162,16 @@ def _write(work: _Work) -> Outcome:
     return Outcome(task.job.source, task.job.target, "drawn", width=width, height=height)
 
 
-def _notes(file: BufferedReader, task: Task, look: Look) -> list[str]:
+def _notes(file: BufferedReader, task: Task, plan: DrawingPlan) -> list[str]:
     """What both pictures of a pair say of their making, and what they say if an earlier version made them."""
-    recipes = [Recipe(_MAKER, _RECIPE, [identity(look), task.pair.size])]
-    if (former := former_identity(look)) is not None:
+    recipes = [Recipe(_MAKER, _RECIPE, [identity(plan), task.pair.size])]
+    if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(_MAKER, _FORMER_RECIPE, [*former, task.pair.size]))
     return making_notes(file, *recipes)
 
 
 def write_manifest(
-    folder: Path, tasks: Sequence[Task], outcomes: Sequence[Outcome], look: Look, remark: str
+    folder: Path, tasks: Sequence[Task], outcomes: Sequence[Outcome], plan: DrawingPlan, remark: str
 ) -> Manifest:
     """List what was made, and what drew it (`remark`). Raises ToonifyError if nothing was, OSError."""
     failed = {task.pair.source: one.reason for task, one in zip(tasks, outcomes, strict=True) if one.result == "failed"}
@@ -180,8 +180,8 @@ def write_manifest(
         raise ToonifyError(f"none of the photos can be drawn; the first: {next(iter(failed.values()))}")
     manifest = Manifest(
         toonify=__version__,
-        teacher=teacher_name(look),
-        weights=look.weights_digest,
+        teacher=plan.style.label,
+        weights=plan.style.digest,
         drawn_with=remark,
         pairs=made,
         failed=failed,
@@ -210,8 +210,3 @@ def pairs_of(folder: Path, manifest: Manifest) -> Folders:
         return Folder(os.fspath(root), tuple(Found(root / pair.name, root) for pair in manifest.pairs))
 
     return Folders(pictures(PHOTO), pictures(DRAWING), None, "no", paired=True, own=True)
-
-
-def teacher_name(look: Look) -> str:
-    """Id and variant of the style, as a card and a manifest have it."""
-    return f"{look.style.card.id} ({look.variant_name})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from toonify.drawing import Look, Style, choose_look
+from toonify.drawing import DrawingPlan, Style, choose_plan
 from toonify.drawing.drawer import Drawer
 from toonify.drawing.open import open_exact
 from toonify.engines.engine import Device, Generator
@@ -16,14 +16,13 @@ from toonify.methods.player import Precision
 from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.pixels.arrays import Floats, psnr
-from toonify.styles.card import FileWeights
 from toonify.styles.find import find_style
 
 MIN_PSNR = 50.0  # dB, of a drawing in a shorter type against float32
 _ROUNDS = 2  # that each way is timed in, after one to warm up
 
 
-def choose_teacher(name: str, variant: str = "auto") -> Look:
+def choose_teacher(name: str, variant: str = "auto") -> DrawingPlan:
     """The style that `--teacher` names, as `convert` draws it by default; nothing is fetched.
 
     "auto" is the first of its variants that is not a student itself, if there is one. Raises UsageError, StyleError.
@@ -31,52 +30,50 @@ def choose_teacher(name: str, variant: str = "auto") -> Look:
     if variant == "auto":
         variants = find_style(name).card.variants
         variant = next((each for each in variants if variants[each].architecture != "lite"), variant)
-    return choose_look(name, variant=variant, output_size="drawn")
+    return choose_plan(name, variant=variant, output_size="drawn")
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A look, and what draws it."""
+    """The plan of the drawings, and what draws them."""
 
-    look: Look
+    plan: DrawingPlan
     generator: Generator
     remark: str  # what it runs on, and how far that agrees with float32
     seconds_per_megapixel: float
 
     def style(self, size: int | None) -> Style:
         """The style at a long side other than its own."""
-        options = self.look.options if size is None else replace(self.look.options, size=size)
-        drawer = Drawer(self.generator, self.look.variant, padding=options.padding)
-        return Style(replace(self.look, options=options), drawer)
+        options = self.plan.options if size is None else replace(self.plan.options, size=size)
+        drawer = Drawer(self.generator, self.plan.style.variant, padding=options.padding)
+        return Style(replace(self.plan, options=options), drawer)
 
 
-def open_teacher(look: Look, precision: Precision | None, *, device: Device, quiet: bool) -> Teacher:
+def open_teacher(plan: DrawingPlan, precision: Precision | None, *, device: Device, quiet: bool) -> Teacher:
     """Fetch what the teacher needs, and find the faster way to run it.
 
     The ways are ONNX Runtime in float32, and PyTorch in the shorter type of `precision` if that is given and agrees to
     50 dB. Raises StyleError, DownloadError, DeviceError.
     """
-    exact = open_exact(look.style, look.variant_name, device=device, quiet=quiet)
-    photo = check_photo(look.variant)
+    exact = open_exact(plan.style, device=device, quiet=quiet)
+    photo = check_photo(plan.style.variant)
     megapixels = photo.shape[2] * photo.shape[3] / 1e6
     drawn, seconds = _time(exact, photo)
     said = f"{exact.engine}, float32"
-    weights = look.variant.weights
-    without_module = isinstance(weights, FileWeights) and weights.is_onnx
-    if precision is None or precision.dtype == torch.float32 or without_module:
-        return Teacher(look, exact, f"{said}, {seconds / megapixels:.1f} s a megapixel", seconds / megapixels)
-    module = _Shortened(load_module(look.style, look.variant_name, quiet=quiet), precision)
+    if precision is None or precision.dtype == torch.float32 or plan.style.onnx is not None:
+        return Teacher(plan, exact, f"{said}, {seconds / megapixels:.1f} s a megapixel", seconds / megapixels)
+    module = _Shortened(load_module(plan.style, quiet=quiet), precision)
     short = TorchGenerator(module, precision.device)
     other, other_seconds = _time(short, photo)
-    low, high = look.variant.value_range
+    low, high = plan.style.variant.value_range
     agreement = psnr(other, drawn, peak=high - low)
     compared = (
         f"{said} {seconds / megapixels:.1f} s a megapixel, "
         f"{short.engine} {precision.name} {other_seconds / megapixels:.1f} s, {agreement:.0f} dB between them"
     )
     if agreement >= MIN_PSNR and other_seconds < seconds:
-        return Teacher(look, short, f"{compared}: the second draws", other_seconds / megapixels)
-    return Teacher(look, exact, f"{compared}: the first draws", seconds / megapixels)
+        return Teacher(plan, short, f"{compared}: the second draws", other_seconds / megapixels)
+    return Teacher(plan, exact, f"{compared}: the first draws", seconds / megapixels)
 
 
 def _time(generator: Callable[[Floats], Floats], photo: Floats) -> tuple[Floats, float]:

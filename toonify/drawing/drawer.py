@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from toonify.drawing import run
+from toonify.drawing.open import open_for_drawing, open_tiled
 from toonify.engines.cuda_generator import CudaGenerator
-from toonify.engines.engine import Engine, Generator
+from toonify.engines.engine import Backend, Device, Engine, Generator, Precision
 from toonify.errors import ImageError, StyleError, TilingError, UsageError
 from toonify.pixels.arrays import Floats, Halves, Pixels
-from toonify.styles.card import Variant
+from toonify.styles.card import StyleVariant, Variant
 from toonify.styles.frame import taken_size
 from toonify.system.memory import available_memory, give_back_freed_memory
 
@@ -165,3 +166,38 @@ class Drawer:
             f"drawing at {width} x {height} at once needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} "
             f"are free{more}; draw it smaller, with --size {max(fitting, 64)}"
         )
+
+
+def open_drawer(
+    style: StyleVariant,
+    *,
+    padding: int,
+    device: Device = "auto",
+    backend: Backend = "onnx",
+    precision: Precision = "auto",
+    tile: Tile = "auto",
+    quiet: bool = False,
+) -> Drawer:
+    """What draws photos with a variant of a style, as quickly as this machine can.
+
+    The options are those of `load_plan`. Raises UsageError for some that do not go together, and what
+    `open_for_drawing` and `open_tiled` do.
+    """
+    check_tile(tile)
+    if backend != "onnx" and precision != "auto":
+        raise UsageError(f"--precision {precision} is for --backend onnx; drop it, or --backend {backend}")
+    if backend != "onnx" and isinstance(tile, int):
+        raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")
+    if isinstance(tile, int) and precision == "fp16":
+        raise UsageError(f"--tile {tile} draws in float32; drop it, or --precision fp16")
+    generator, place_of_tiles = None, device
+    if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
+        generator = open_for_drawing(style, backend=backend, device=device, precision=precision, quiet=quiet)
+        place_of_tiles = device if generator.device == "cuda" else "cpu"
+    return Drawer(
+        generator,
+        style.variant,
+        padding=padding,
+        tile=tile if backend == "onnx" else "off",
+        open_tiled=lambda: open_tiled(style, device=place_of_tiles, quiet=quiet),
+    )

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from toonify.drawing.look import DrawOptions, Look
+from toonify.drawing.plan import DrawingPlan, DrawOptions
 from toonify.styles.card import Training, Variant
 
 ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
@@ -44,14 +44,14 @@ NEUTRAL_NETWORK: Mapping[str, Any] = {
 NOT_ENCODED = frozenset({"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training"})
 
 
-def identity(look: Look) -> str:
-    """Style, network and options of a look as JSON, by the rules above."""
+def identity(plan: DrawingPlan) -> str:
+    """Style, network and options of a plan as JSON, by the rules above."""
     told = {
         "encoding": ENCODING,
-        "style": look.style.card.id,
-        "weights": look.weights_digest,
-        "network": _without_neutral(look.variant, NEUTRAL_NETWORK),
-        "options": _without_neutral(look.options, NEUTRAL_OPTIONS),
+        "style": plan.style.card.id,
+        "weights": plan.style.digest,
+        "network": _without_neutral(plan.style.variant, NEUTRAL_NETWORK),
+        "options": _without_neutral(plan.options, NEUTRAL_OPTIONS),
     }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
@@ -66,14 +66,14 @@ def _without_neutral(fields: Variant | DrawOptions, neutral: Mapping[str, Any]) 
     }
 
 
-def former_identity(look: Look) -> list[Any] | None:
+def former_identity(plan: DrawingPlan) -> list[Any] | None:
     """Weights, variant and options as toonify 0.1.0 told them; None for a picture that it could not have drawn."""
     former = ("size", "output_size", "keep_color", "saturation", "strength", "detail", "padding")
     later = {name: value for name, value in NEUTRAL_OPTIONS.items() if name not in former}
-    if any(getattr(look.options, name) != value for name, value in later.items()):
+    if any(getattr(plan.options, name) != value for name, value in later.items()):
         return None
-    options = {name: getattr(look.options, name) for name in former}
-    return [look.weights_digest, _former_variant(look.variant), options]
+    options = {name: getattr(plan.options, name) for name in former}
+    return [plan.style.digest, _former_variant(plan.style.variant), options]
 
 
 def _former_variant(variant: Variant) -> str:

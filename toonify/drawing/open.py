@@ -17,11 +17,10 @@ from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.errors import DeviceError, one_line
 from toonify.graphs.format import read_model
 from toonify.networks.check_photo import check_pixels
-from toonify.networks.open import open_generator
+from toonify.networks.open import open_generator, open_on
 from toonify.networks.ready import from_onnx_file, onnx_file
 from toonify.pixels.arrays import Floats, Halves, Pixels, psnr
-from toonify.styles.card import Variant
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import StyleVariant, Variant
 
 if TYPE_CHECKING:
     from toonify.drawing.tiles import TiledNetwork
@@ -32,8 +31,7 @@ _CHECK_TILE = 96  # pixels: the check photo of 288 x 192 in six tiles
 
 
 def open_for_drawing(
-    style: LocatedStyle,
-    variant: str,
+    style: StyleVariant,
     *,
     backend: Backend = "onnx",
     device: Device = "auto",
@@ -45,22 +43,21 @@ def open_for_drawing(
     `precision` is of that one: "auto" takes float16 if that draws the check photo as the CPU does, to 50 dB, else
     float32. Raises what `open_generator` does, and DeviceError if "fp16" cannot be had.
     """
-    if backend == "onnx" and choose_device(device, backend) == "cuda":
+    chosen = choose_device(device, backend)
+    if backend == "onnx" and chosen == "cuda":
         try:
-            return from_onnx_file(
-                style, variant, "cuda", lambda path: _open_on_cuda(style, variant, path, precision), quiet=quiet
-            )
+            return from_onnx_file(style, "cuda", lambda path: _open_on_cuda(style, path, precision), quiet=quiet)
         except DeviceError as error:
             if precision == "fp16":
                 raise
             leave_cuda_aside(error, device)
-            device = "cpu"
+            chosen = "cpu"
     if precision == "fp16":
         raise DeviceError("--precision fp16 is for ONNX Runtime on CUDA, which does not run here; drop it")
-    return open_generator(style, variant, backend=backend, device=device, quiet=quiet)
+    return open_on(chosen, style, backend=backend, quiet=quiet)
 
 
-def _open_on_cuda(style: LocatedStyle, variant: str, path: Path, precision: Precision) -> CudaGenerator:
+def _open_on_cuda(style: StyleVariant, path: Path, precision: Precision) -> CudaGenerator:
     """In float16 if that can be and is not ruled out, else in float32.
 
     Whatever it is, it has drawn the check photo as the CPU does: drivers, kernels and cards are more than tests reach.
@@ -68,16 +65,16 @@ def _open_on_cuda(style: LocatedStyle, variant: str, path: Path, precision: Prec
     from toonify.graphs.pixel_graph import take_pixels
 
     model = read_model(path)
-    _, chosen = style.variant(variant)
-    drawn_by_cpu = functools.cache(lambda: _drawn_by_cpu(path, chosen))
+    variant = style.variant
+    drawn_by_cpu = functools.cache(lambda: _drawn_by_cpu(path, variant))
     why = "it cannot be turned into float16"
     for arithmetic in ["float16"] * (precision != "fp32") + ["float32"] * (precision != "fp16"):
         try:
             taking = take_pixels(
-                model, channels=chosen.channels, value_range=chosen.value_range, halves=arithmetic == "float16"
+                model, channels=variant.channels, value_range=variant.value_range, halves=arithmetic == "float16"
             )
             opened = CudaGenerator(taking.SerializeToString(), arithmetic)
-            agreement = _least_agreement(opened.draw, check_pixels(chosen), drawn_by_cpu())
+            agreement = _least_agreement(opened.draw, check_pixels(variant), drawn_by_cpu())
         except Exception as error:  # whatever it is, of the conversion, the device or the network in this arithmetic
             why = f"in {arithmetic}: {one_line(error)[:200]}"
             continue
@@ -85,31 +82,31 @@ def _open_on_cuda(style: LocatedStyle, variant: str, path: Path, precision: Prec
             return opened
         why = f"in {arithmetic} it draws the check photo {agreement:.0f} dB from the CPU's drawing"
     what = "--precision fp16" if precision == "fp16" else "CUDA"
-    raise DeviceError(f"{what} does not suit {style.card.id} ({variant}): {why}; drop it, or type --device cpu")
+    raise DeviceError(f"{what} does not suit {style.label}: {why}; drop it, or type --device cpu")
 
 
-def open_exact(style: LocatedStyle, variant: str, *, device: Device = "auto", quiet: bool = False) -> Generator:
+def open_exact(style: StyleVariant, *, device: Device = "auto", quiet: bool = False) -> Generator:
     """The generator of a variant on ONNX Runtime in float32, which on CUDA has drawn the check photo as the CPU does.
 
     Raises what `open_generator` does.
     """
-    opened = open_generator(style, variant, device=device, quiet=quiet)
+    opened = open_generator(style, device=device, quiet=quiet)
     if opened.device == "cpu":
         return opened
-    _, chosen = style.variant(variant)
-    path = onnx_file(style, variant, "cuda", quiet=quiet)
-    drawing = run.draw(check_pixels(chosen), opened, chosen, padding=0)
-    agreement = psnr(drawing, _drawn_by_cpu(path, chosen), peak=1)
+    variant = style.variant
+    path = onnx_file(style, "cuda", quiet=quiet)
+    drawing = run.draw(check_pixels(variant), opened, variant, padding=0)
+    agreement = psnr(drawing, _drawn_by_cpu(path, variant), peak=1)
     if agreement >= MIN_PSNR_ON_CUDA:
         return opened
-    why = f"it draws the check photo of {style.card.id} ({variant}) {agreement:.0f} dB from the CPU's drawing"
+    why = f"it draws the check photo of {style.label} {agreement:.0f} dB from the CPU's drawing"
     if device != "auto":
         raise DeviceError(f"CUDA: {why}; type --device cpu")
     print(f"CUDA left aside: {why}", file=sys.stderr)
-    return open_generator(style, variant, device="cpu", quiet=quiet)
+    return open_generator(style, device="cpu", quiet=quiet)
 
 
-def open_tiled(style: LocatedStyle, variant: str, *, device: Device = "auto", quiet: bool = False) -> "TiledNetwork":
+def open_tiled(style: StyleVariant, *, device: Device = "auto", quiet: bool = False) -> "TiledNetwork":
     """The network of a variant, for pictures that are drawn in tiles.
 
     It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device; on CUDA it
@@ -121,30 +118,30 @@ def open_tiled(style: LocatedStyle, variant: str, *, device: Device = "auto", qu
     def open_file(path: Path) -> TiledNetwork:
         if choose_device(device, "onnx") == "cuda":
             try:
-                return _open_tiled_on_cuda(style, variant, path)
+                return _open_tiled_on_cuda(style, path)
             except DeviceError as error:
                 leave_cuda_aside(error, device, what=" for tiles")
         return TiledNetwork(path, "cpu")
 
-    return from_onnx_file(style, variant, "cuda", open_file, quiet=quiet)
+    return from_onnx_file(style, "cuda", open_file, quiet=quiet)
 
 
-def _open_tiled_on_cuda(style: LocatedStyle, variant: str, path: Path) -> "TiledNetwork":
+def _open_tiled_on_cuda(style: StyleVariant, path: Path) -> "TiledNetwork":
     from toonify.drawing.tiles import TiledNetwork
 
     opened = TiledNetwork(path, "cuda")
-    _, chosen = style.variant(variant)
+    variant = style.variant
     side = _CHECK_TILE + -_CHECK_TILE % opened.multiple
     try:
-        drawing = run.draw_in_tiles(check_pixels(chosen), opened, chosen, padding=0, tile=side)
-        agreement = psnr(drawing, _drawn_by_cpu(path, chosen), peak=1)
+        drawing = run.draw_in_tiles(check_pixels(variant), opened, variant, padding=0, tile=side)
+        agreement = psnr(drawing, _drawn_by_cpu(path, variant), peak=1)
     except Exception as error:
         why = f"in tiles: {one_line(error)[:200]}"
     else:
         if agreement >= MIN_PSNR_ON_CUDA:
             return opened
         why = f"in tiles it draws the check photo {agreement:.0f} dB from the CPU's drawing"
-    raise DeviceError(f"CUDA does not suit {style.card.id} ({variant}): {why}; type --device cpu")
+    raise DeviceError(f"CUDA does not suit {style.label}: {why}; type --device cpu")
 
 
 def _drawn_by_cpu(path: Path, variant: Variant) -> Floats | Halves:

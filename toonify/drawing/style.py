@@ -2,20 +2,23 @@
 
 import sys
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
 
-from toonify.drawing.drawer import Drawer, Tile, check_tile
+from toonify.drawing.drawer import Drawer, Tile, open_drawer
 from toonify.drawing.finish import Colors, finish_soft
-from toonify.drawing.look import Look, choose_look
-from toonify.drawing.open import open_for_drawing, open_tiled
+from toonify.drawing.plan import DrawingPlan, DrawOptions, choose_plan
 from toonify.engines.engine import Backend, Device, Engine, Precision, ran_on
 from toonify.errors import DownloadError, UsageError
 from toonify.images import photo_from_image
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.pixels.resize import fit_long_side, resize
+from toonify.styles.card import StyleVariant
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,17 @@ class Sketch:
 class Style:
     """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
 
-    def __init__(self, look: Look, drawer: Drawer) -> None:
-        self.look = look
+    def __init__(self, plan: DrawingPlan, drawer: Drawer) -> None:
+        self.plan = plan
         self._drawer = drawer
+
+    @classmethod
+    def of_network(cls, network: "nn.Module", style: StyleVariant, options: DrawOptions, *, device: str) -> "Style":
+        """A style that a PyTorch module draws at once, such as a generator in training, on "cpu" or "cuda"."""
+        from toonify.engines.pytorch import TorchGenerator
+
+        drawer = Drawer(TorchGenerator(network, device), style.variant, padding=options.padding)
+        return cls(DrawingPlan(style, options), drawer)
 
     @property
     def engine(self) -> Engine:
@@ -64,14 +75,14 @@ class Style:
     @property
     def enough(self) -> int | None:
         """The long side in pixels above which no more of a photo is needed; None: all of it is."""
-        options = self.look.options
+        options = self.plan.options
         if options.size is None or options.output_size == "same":
             return None
         return options.size if options.output_size == "drawn" else max(options.size, options.output_size)
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """At which height and width a photo is drawn, and those of the result."""
-        options = self.look.options
+        options = self.plan.options
         drawn = (height, width)
         if options.size is not None and max(drawn) > options.size:
             drawn = fit_long_side(height, width, options.size)
@@ -93,7 +104,7 @@ class Style:
 
     def finish(self, sketch: Sketch, drawing: Floats | Halves) -> Pixels:
         """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
-        options = self.look.options
+        options = self.plan.options
         colors = Colors(options.keep_color, options.saturation)
         return finish_soft(drawing, sketch.small, sketch.full, colors, detail=options.detail, strength=options.strength)
 
@@ -102,11 +113,11 @@ class Style:
         self._drawer.cancel()
 
     def __str__(self) -> str:
-        return f"{self.look} on {ran_on(self.engine)}"
+        return f"{self.plan} on {ran_on(self.engine)}"
 
 
-def load_look(
-    look: Look,
+def load_plan(
+    plan: DrawingPlan,
     *,
     device: Device = "auto",
     backend: Backend = "onnx",
@@ -114,43 +125,21 @@ def load_look(
     tile: Tile = "auto",
     quiet: bool = False,
 ) -> Style:
-    """Fetch what a look needs, if it is not there, and make it ready to draw.
+    """Fetch what a plan needs, if it is not there, and make it ready to draw.
 
     `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
     What comes out is the same. `precision`: of a network on CUDA; "auto" is float16 where that cannot be told from
-    float32. If the network cannot be fetched and the look has another one `instead`, that is loaded,
-    and a line on stderr says so. Raises UsageError, StyleError, DownloadError, DeviceError.
+    float32. If the network cannot be fetched and the plan has another one `instead`, that
+    is loaded, and a line on stderr says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
+    runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
     try:
-        return _load(look, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)
+        return Style(plan, open_drawer(plan.style, padding=plan.options.padding, quiet=quiet, **runs_on))
     except DownloadError as error:
-        if look.instead is None:
+        if plan.instead is None:
             raise
-        print(f"{look.style.card.id} ({look.variant_name}) left aside: {error}", file=sys.stderr)
-        return load_look(look.instead, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)
-
-
-def _load(look: Look, *, device: Device, backend: Backend, precision: Precision, tile: Tile, quiet: bool) -> Style:
-    check_tile(tile)
-    if backend != "onnx" and precision != "auto":
-        raise UsageError(f"--precision {precision} is for --backend onnx; drop it, or --backend {backend}")
-    if backend != "onnx" and isinstance(tile, int):
-        raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")
-    if isinstance(tile, int) and precision == "fp16":
-        raise UsageError(f"--tile {tile} draws in float32; drop it, or --precision fp16")
-    place = look.style, look.variant_name
-    generator, place_of_tiles = None, device
-    if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
-        generator = open_for_drawing(*place, backend=backend, device=device, precision=precision, quiet=quiet)
-        place_of_tiles = device if generator.device == "cuda" else "cpu"
-    drawer = Drawer(
-        generator,
-        look.variant,
-        padding=look.options.padding,
-        tile=tile if backend == "onnx" else "off",
-        open_tiled=lambda: open_tiled(*place, device=place_of_tiles, quiet=quiet),
-    )
-    return Style(look, drawer)
+        print(f"{plan.style.label} left aside: {error}", file=sys.stderr)
+    return load_plan(plan.instead, quiet=quiet, **runs_on)
 
 
 def load_style(
@@ -169,8 +158,8 @@ def load_style(
     >>> shinkai = load_style("shinkai")
     >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
 
-    `precision` and `tile` are as for `load_look`, `options` are those of `draw_options`: size, output_size, keep_color,
+    `precision` and `tile` are as for `load_plan`, `options` are those of `draw_options`: size, output_size, keep_color,
     saturation, strength, detail, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
-    look = choose_look(name, variant=variant, **options)
-    return load_look(look, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)
+    plan = choose_plan(name, variant=variant, **options)
+    return load_plan(plan, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)

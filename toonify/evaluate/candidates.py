@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from toonify.convert.local import Outcome, SaveOptions, convert, examine
-from toonify.drawing import Look, Style, choose_look, load_look
+from toonify.drawing import DrawingPlan, Style, choose_plan, load_plan
 from toonify.engines.engine import Device, ran_on
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
@@ -22,10 +22,10 @@ _TIMED_PHOTOS = 5
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of those that are compared: a look that toonify draws, or a folder of finished pictures."""
+    """One of those that are compared: a style that toonify draws, or a folder of finished pictures."""
 
     name: str  # what tables call it
-    look: Look | None = None
+    plan: DrawingPlan | None = None
     folder: Path | None = None
 
 
@@ -60,11 +60,11 @@ def _find_candidate(name: str) -> Candidate:
         return Candidate(display(path.resolve().name), folder=path)
     style, _, variant = name.rpartition(":")
     if style and (style in shipped_styles() or os.path.lexists(style)) and not os.path.lexists(name):
-        look = choose_look(style, variant=variant)
-        return Candidate(f"{look.style.card.id}-{variant}", look=look)
+        plan = choose_plan(style, variant=variant)
+        return Candidate(f"{plan.style.card.id}-{variant}", plan=plan)
     # Not "auto", which may be another variant tomorrow: a comparison is of what it says.
-    look = choose_look(name, variant=find_style(name).variant()[0])
-    return Candidate(look.style.card.id, look=look)
+    plan = choose_plan(name, variant=find_style(name).variant().name)
+    return Candidate(plan.style.card.id, plan=plan)
 
 
 def draw_candidate(
@@ -85,13 +85,13 @@ def draw_candidate(
     another way (from other weights, say) is replaced; anything else is left alone, and its photo fails. Raises
     StyleError, DownloadError, DeviceError.
     """
-    if candidate.look is None:
-        assert candidate.folder is not None  # noqa: S101 - one without a look is a folder
+    if candidate.plan is None:
+        assert candidate.folder is not None  # noqa: S101 - one without a plan is a folder
         return _match(candidate.folder, photos, photos if among is None else among)
-    style = load_look(candidate.look, device=device, quiet=quiet)
+    style = load_plan(candidate.plan, device=device, quiet=quiet)
     # PNG: an encoder's losses are not the style's.
     jobs = plan_jobs(list(photos), output=folder / candidate.name, style=candidate.name, format="png")
-    outdated = [job for job in jobs if _is_outdated(job, style.look)]
+    outdated = [job for job in jobs if _is_outdated(job, style.plan)]
     current = [job for job in jobs if job not in outdated]
     pictures, failed = {}, []
     for outcome in chain(convert(current, style, SaveOptions()), convert(outdated, style, SaveOptions(overwrite=True))):
@@ -104,9 +104,9 @@ def draw_candidate(
     return Drawn(pictures, failed, speed, str(ran_on(style.engine)))
 
 
-def _is_outdated(job: Job, look: Look) -> bool:
+def _is_outdated(job: Job, plan: DrawingPlan) -> bool:
     """Whether a drawing of toonify's is in the job's place that was made from another photo or in another way."""
-    outcome = examine(job, look, SaveOptions())
+    outcome = examine(job, plan, SaveOptions())
     is_ours = (read_processing_note(job.target) or "").startswith("toonify ")
     return outcome is not None and outcome.result == "kept" and is_ours
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.checkpoints.published import Published, fetch, file_digest
+from toonify.checkpoints.published import Published, fetch
 from toonify.engines.engine import Device
 from toonify.errors import WeightsError, display
 from toonify.metrics.network import MeasuringNetwork, converted_file, write_converted
 from toonify.metrics.protocol import SIDE
+from toonify.system.files import file_digest
 
 DIMENSIONS = 2048  # of a feature vector: the last average pool
 PUBLISHED = Published(

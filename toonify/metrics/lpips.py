@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toonify.checkpoints.published import VGG16, Published, fetch, file_digest
+from toonify.checkpoints.published import VGG16, Published, fetch
 from toonify.engines.engine import Device
 from toonify.errors import WeightsError, display
 from toonify.metrics.network import MeasuringNetwork, converted_file, write_converted
 from toonify.pixels.arrays import Pixels, to_floats
+from toonify.system.files import file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor

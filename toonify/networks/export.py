@@ -18,7 +18,7 @@ from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.errors import ExportError, display, one_line
 from toonify.graphs.format import CARD_KEY, OPSET, to_halves
 from toonify.pixels.arrays import Floats, psnr
-from toonify.styles.card import Card, embedded_card
+from toonify.styles.card import StyleVariant, embedded_card
 from toonify.system.files import write_atomically
 
 MIN_PSNR = {False: 80.0, True: 40.0}  # of the exported network against PyTorch, in dB, by fp16
@@ -26,8 +26,7 @@ MIN_PSNR = {False: 80.0, True: 40.0}  # of the exported network against PyTorch,
 
 def export_onnx(
     generator: nn.Module,
-    card: Card,
-    variant_name: str,
+    style: StyleVariant,
     target: Path,
     *,
     photo: Floats,
@@ -45,16 +44,15 @@ def export_onnx(
     Raises ExportError if the network cannot be exported or does not agree (80 dB, 40 dB with fp16), FileExistsError
     if `target` exists and `overwrite` is false.
     """
-    variant = card.variants[variant_name]
-    text = msgspec.json.encode(embedded_card(card, variant_name, display(target.name))).decode()
-    data = _to_onnx(generator, variant.multiple, {CARD_KEY: text}, fp16=fp16, for_cpu=for_cpu)
+    text = msgspec.json.encode(embedded_card(style, display(target.name))).decode()
+    data = _to_onnx(generator, style.variant.multiple, {CARD_KEY: text}, fp16=fp16, for_cpu=for_cpu)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder, "network.onnx")  # ONNX Runtime opens no file whose name is not UTF-8
         part.write_bytes(data)
         drawn = OnnxGenerator(part, "cpu")(photo)
     with torch.inference_mode():
         expected = generator(torch.from_numpy(photo)).numpy()
-    low, high = variant.value_range
+    low, high = style.variant.value_range
     agreement = psnr(drawn, expected, peak=high - low)
     if not agreement >= MIN_PSNR[fp16]:
         raise ExportError(

@@ -1,6 +1,6 @@
 """From a style to a running generator."""
 
-from pathlib import Path
+from functools import partial
 
 from toonify.engines.choose import choose_device, leave_cuda_aside
 from toonify.engines.engine import Backend, Device, Generator
@@ -9,32 +9,33 @@ from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import DeviceError
 from toonify.networks.load import load_module
 from toonify.networks.ready import from_onnx_file
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import StyleVariant
 
 
 def open_generator(
-    style: LocatedStyle, variant: str, *, backend: Backend = "onnx", device: Device = "auto", quiet: bool = False
+    style: StyleVariant, *, backend: Backend = "onnx", device: Device = "auto", quiet: bool = False
 ) -> Generator:
     """The generator of a variant, ready to draw.
 
     Raises StyleError (and DownloadError) if its weights cannot be had, DeviceError if it cannot run as asked.
     """
     chosen = choose_device(device, backend)
-    if backend == "torch":
-        return TorchGenerator(load_module(style, variant, quiet=quiet), chosen)
-    made_for = "cpu" if (backend, chosen) == ("onnx", "cpu") else "cuda"  # other engines take the plain network
     try:
-        return from_onnx_file(style, variant, made_for, lambda path: _open(path, chosen, backend), quiet=quiet)
+        return open_on(chosen, style, backend=backend, quiet=quiet)
     except DeviceError as error:
         if backend != "onnx":
             raise
         leave_cuda_aside(error, device)
-        return open_generator(style, variant, backend=backend, device="cpu", quiet=quiet)
+        return open_on("cpu", style, backend=backend, quiet=quiet)
 
 
-def _open(path: Path, device: str, backend: Backend) -> Generator:
+def open_on(device: str, style: StyleVariant, *, backend: Backend = "onnx", quiet: bool = False) -> Generator:
+    """The same on a device that `choose_device` gave, or not at all."""
+    if backend == "torch":
+        return TorchGenerator(load_module(style, quiet=quiet), device)
     if backend == "openvino":
         from toonify.engines.openvino import OpenVinoGenerator
 
-        return OpenVinoGenerator(path)
-    return OnnxGenerator(path, device)
+        return from_onnx_file(style, "cuda", OpenVinoGenerator, quiet=quiet)
+    made_for = "cpu" if device == "cpu" else "cuda"  # other engines take the plain network
+    return from_onnx_file(style, made_for, partial(OnnxGenerator, device=device), quiet=quiet)

@@ -9,57 +9,52 @@ from typing import TypeVar
 from filelock import FileLock
 
 from toonify.errors import StyleError, TilingError
-from toonify.networks.cache import cached_onnx, own_onnx
+from toonify.networks.cache import cached_onnx
 from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
-from toonify.styles.card import FileWeights
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import StyleVariant
 
 _Made = TypeVar("_Made")
 
 
-def onnx_file(style: LocatedStyle, variant: str, device: str, *, quiet: bool = False) -> Path:
+def onnx_file(style: StyleVariant, device: str, *, quiet: bool = False) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
-    name, chosen = style.variant(variant)
-    if isinstance(chosen.weights, FileWeights) and chosen.weights.is_onnx:
-        return own_onnx(style, chosen.weights)
-    path = cached_onnx(style, variant, device)
+    if style.onnx is not None:
+        return style.onnx
+    path = cached_onnx(style, device)
     if not path.exists():
         with _one_at_a_time(path):
             if not path.exists():  # another process was first
-                _convert(style, name, device, path, quiet=quiet)
+                _convert(style, device, path, quiet=quiet)
     return path
 
 
-def from_onnx_file(
-    style: LocatedStyle, variant: str, device: str, use: Callable[[Path], _Made], *, quiet: bool = False
-) -> _Made:
+def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made], *, quiet: bool = False) -> _Made:
     """What `use` makes of the same file. It raises StyleError if it cannot read it, but TilingError if it can.
 
     What had been made here and the disk spoilt is made anew, once.
     """
-    path = onnx_file(style, variant, device, quiet=quiet)
+    path = onnx_file(style, device, quiet=quiet)
     try:
         return use(path)
     except TilingError:
         raise
     except StyleError:
-        if path != cached_onnx(style, variant, device):
+        if path != cached_onnx(style, device):
             raise
     path.unlink(missing_ok=True)
-    return use(onnx_file(style, variant, device, quiet=quiet))
+    return use(onnx_file(style, device, quiet=quiet))
 
 
-def _convert(style: LocatedStyle, name: str, device: str, path: Path, *, quiet: bool) -> None:
+def _convert(style: StyleVariant, device: str, path: Path, *, quiet: bool) -> None:
     from toonify.networks.export import export_onnx
 
-    chosen = style.card.variants[name]
-    module = load_module(style, name, quiet=quiet)
+    module = load_module(style, quiet=quiet)
     if not quiet:
-        print(f"preparing {style.card.id} ({name}) for this machine, once: about 20 s", file=sys.stderr)
+        print(f"preparing {style.label} for this machine, once: about 20 s", file=sys.stderr)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        export_onnx(module, style.card, name, path, photo=check_photo(chosen), for_cpu=device == "cpu")
+        export_onnx(module, style, path, photo=check_photo(style.variant), for_cpu=device == "cpu")
     except FileExistsError:
         pass  # another process was first, where there are no locks
     except OSError as error:

@@ -4,14 +4,13 @@ from toonify.checkpoints import hub
 from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import StyleError
-from toonify.networks.cache import beside_card, converted, own_onnx
+from toonify.networks.cache import converted
 from toonify.networks.check_photo import check_photo
 from toonify.pixels.arrays import psnr
-from toonify.styles.card import FileWeights, HubWeights
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import HubWeights, StyleVariant
 
 
-def verify_weights(style: LocatedStyle, variant: str) -> str:
+def verify_weights(style: StyleVariant) -> str:
     """Check what is on this machine of a variant against its card, and say what was found good.
 
     Raises WeightsError if a checkpoint is not what the card pins, StyleError if a network cannot be opened or does not
@@ -20,19 +19,18 @@ def verify_weights(style: LocatedStyle, variant: str) -> str:
     from toonify.networks.checkpoint import load_generator
     from toonify.networks.export import MIN_PSNR
 
-    name, chosen = style.variant(variant)
-    weights = chosen.weights
-    photo = check_photo(chosen)
-    if isinstance(weights, FileWeights) and weights.is_onnx:
-        OnnxGenerator(own_onnx(style, weights), "cpu")(photo)
+    weights = style.variant.weights
+    photo = check_photo(style.variant)
+    if style.onnx is not None:
+        OnnxGenerator(style.onnx, "cpu")(photo)
         return "the network opens and draws"
-    networks = converted(style, name)
+    networks = converted(style)
     drawings = {path: OnnxGenerator(path, "cpu")(photo) for path in networks}
-    checkpoint = hub.cached(weights) if isinstance(weights, HubWeights) else beside_card(style, weights)
+    checkpoint = hub.cached(weights) if isinstance(weights, HubWeights) else style.file
     if checkpoint is None:
         return "the converted network opens and draws; its checkpoint is not here to compare with"
-    expected = TorchGenerator(load_generator(checkpoint, chosen), "cpu")(photo)
-    low, high = chosen.value_range
+    expected = TorchGenerator(load_generator(checkpoint, style.variant), "cpu")(photo)
+    low, high = style.variant.value_range
     for path, drawing in drawings.items():
         agreement = psnr(drawing, expected, peak=high - low)
         if agreement < MIN_PSNR[False]:

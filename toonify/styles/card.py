@@ -5,11 +5,15 @@ variants where the weights are, which network they fit, and how the style likes 
 style's name: a new style is a new card.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from toonify.errors import StyleError
+from toonify.errors import StyleError, UsageError, WeightsError
+from toonify.system.files import file_digest
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -82,15 +86,79 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     licence_note: str = ""
 
 
-def parse_card(text: str | bytes, where: str) -> Card:
-    """Read a card from JSON; `where` names it in the StyleError that a wrong one raises."""
-    try:
-        return msgspec.json.decode(text, type=Card)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StyleError(f"{where} is no style card: {error}; compare `toonify styles show shinkai --json`") from error
+@dataclass(frozen=True)
+class LocatedStyle:
+    """A card and where it was found: file names in the card are relative to `folder`."""
+
+    card: Card
+    folder: Path
+
+    def variant(self, name: str = "auto") -> "StyleVariant":
+        """The variant `name`; "auto" is the card's first. Raises UsageError if the style has no such variant."""
+        if name == "auto":
+            name = next(iter(self.card.variants))
+        if name not in self.card.variants:
+            raise UsageError(
+                f"style {self.card.id} has no variant {name!r}; choose --variant {' or '.join(self.card.variants)}"
+            )
+        return StyleVariant(self.card, self.folder, name, self.card.variants[name])
+
+    def variants(self) -> "list[StyleVariant]":
+        """All variants, the preferred one first."""
+        return [self.variant(name) for name in self.card.variants]
 
 
-def embedded_card(card: Card, variant: str, file: str) -> Card:
+@dataclass(frozen=True)
+class StyleVariant:
+    """A variant of a style where its card was found: all that it takes to get its network."""
+
+    card: Card
+    folder: Path
+    name: str
+    variant: Variant
+
+    @property
+    def label(self) -> str:
+        """How messages, cards and manifests call it."""
+        return f"{self.card.id} ({self.name})"
+
+    @property
+    def file(self) -> Path:
+        """The file of weights beside the card. Raises StyleError if it is missing."""
+        path = self.folder / self.variant.weights.file
+        if not path.is_file():
+            raise StyleError(f"{path} is missing, which the card of {self.card.id} names")
+        return path
+
+    @cached_property
+    def onnx(self) -> Path | None:
+        """The ONNX network that the card names; None if it names a checkpoint.
+
+        Raises StyleError if the file is missing, WeightsError if it is not the one that the card pins.
+        """
+        weights = self.variant.weights
+        if not isinstance(weights, FileWeights) or not weights.is_onnx:
+            return None
+        path = self.file
+        if weights.fingerprint is not None and weights.fingerprint != f"sha256:{file_digest(path)}":
+            raise WeightsError(f"{path} is not the file that the card of {self.card.id} pins")
+        return path
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells the network from all others: the fingerprint that the card pins, or a digest of its file.
+
+        Raises what `onnx` does, and StyleError if a file is missing that is not pinned.
+        """
+        network = self.onnx
+        return self.variant.weights.fingerprint or f"sha256:{file_digest(network or self.file)}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The digest travels to other machines; that the file is the right one is for each to see."""
+        return {name: value for name, value in vars(self).items() if name != "onnx"}
+
+
+def embedded_card(style: StyleVariant, file: str) -> Card:
     """The card as it stands inside an ONNX file: one variant, whose weights are the file itself."""
-    alone = msgspec.structs.replace(card.variants[variant], weights=FileWeights(file=file))
-    return msgspec.structs.replace(card, variants={variant: alone})
+    alone = msgspec.structs.replace(style.variant, weights=FileWeights(file=file))
+    return msgspec.structs.replace(style.card, variants={style.name: alone})

@@ -1,33 +1,24 @@
 """From the name of a style to its card."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from toonify.errors import StyleError, UsageError, display
-from toonify.styles.card import Card, Variant, embedded_card, parse_card
+from toonify.styles.card import Card, LocatedStyle, embedded_card
 
 
-@dataclass(frozen=True)
-class LocatedStyle:
-    """A card and where it was found: file names in the card are relative to `folder`."""
+def parse_card(text: str | bytes, where: str) -> Card:
+    """Read a card from JSON; `where` names it in the StyleError that a wrong one raises."""
+    try:
+        return msgspec.json.decode(text, type=Card)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StyleError(f"{where} is no style card: {error}; compare `toonify styles show shinkai --json`") from error
 
-    card: Card
-    folder: Path
 
-    def variant(self, name: str = "auto") -> tuple[str, Variant]:
-        """Name and content of the variant `name`; "auto" is the card's first.
-
-        Raises UsageError if the style has no such variant.
-        """
-        if name == "auto":
-            name = next(iter(self.card.variants))
-        if name not in self.card.variants:
-            raise UsageError(
-                f"style {self.card.id} has no variant {name!r}; choose --variant {' or '.join(self.card.variants)}"
-            )
-        return name, self.card.variants[name]
+def read_card(path: Path) -> Card:
+    """Read the card in a file. Raises StyleError if it is none, OSError."""
+    return parse_card(path.read_bytes(), str(path))
 
 
 def shipped_folder() -> Path:
@@ -39,7 +30,7 @@ def shipped_folder() -> Path:
 def shipped_styles() -> dict[str, LocatedStyle]:
     """The styles that come with toonify, by id."""
     folder = shipped_folder()
-    cards = (parse_card(path.read_bytes(), str(path)) for path in sorted(folder.glob("*.json")))
+    cards = map(read_card, sorted(folder.glob("*.json")))
     return {card.id: LocatedStyle(card, folder) for card in cards}
 
 
@@ -51,9 +42,9 @@ def find_style(name: str) -> LocatedStyle:
 
     Raises UsageError if there is no such style, StyleError if it is there but cannot be used.
     """
-    styles = shipped_styles()
-    if name in styles:
-        return styles[name]
+    for path in shipped_folder().glob("*.json"):
+        if path.stem == name:  # which is the style's id
+            return LocatedStyle(read_card(path), path.parent)
     path = Path(name)
     try:
         return _style_at(path)
@@ -69,7 +60,7 @@ def _style_at(path: Path) -> LocatedStyle:
     if path.suffix.lower() == ".onnx" and path.is_file():
         return _card_of_onnx(path)
     if path.is_file():
-        return LocatedStyle(parse_card(path.read_bytes(), str(path)), path.parent)
+        return LocatedStyle(read_card(path), path.parent)
     if len(path.parts) > 1 or path.suffix:
         raise UsageError(f"style {display(path)}: no such file or folder; `toonify styles` lists the styles by name")
     names = ", ".join(shipped_styles())
@@ -94,13 +85,13 @@ def _card_in_folder(folder: Path) -> LocatedStyle:
     cards = cards_in(folder)
     if len(cards) != 1:
         raise UsageError(f"style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
-    return LocatedStyle(parse_card(cards[0].read_bytes(), str(cards[0])), folder)
+    return LocatedStyle(read_card(cards[0]), folder)
 
 
 def _card_of_onnx(path: Path) -> LocatedStyle:
     beside = path.with_suffix(".json")
     if beside.is_file():
-        return LocatedStyle(parse_card(beside.read_bytes(), str(beside)), path.parent)
+        return LocatedStyle(read_card(beside), path.parent)
     from toonify.graphs.format import CARD_KEY, read_onnx_metadata
 
     text = read_onnx_metadata(path).get(CARD_KEY)
@@ -109,5 +100,5 @@ def _card_of_onnx(path: Path) -> LocatedStyle:
             f"{path} carries no style card, so its channel order and value range are unknown; "
             f"write one as {beside} (`toonify styles show shinkai --json` is an example)"
         )
-    card = parse_card(text, str(path))
-    return LocatedStyle(embedded_card(card, next(iter(card.variants)), path.name), path.parent)
+    style = LocatedStyle(parse_card(text, str(path)), path.parent)
+    return LocatedStyle(embedded_card(style.variant(), path.name), path.parent)

@@ -2,11 +2,14 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from toonify.errors import WeightsError, display
 
 # What systems say that have no hard links or no nameless files: FAT, network mounts through FUSE (ENOSYS), old kernels.
 _UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EISDIR, errno.EINVAL, errno.ENOENT}
@@ -47,6 +50,17 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits. Raises WeightsError if it cannot be read."""
+    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        raise WeightsError(f"{display(path)} is no file; give the file of weights")
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{display(path)} cannot be read: {error.strerror}") from error
 
 
 def remove_parts(folder: Path) -> None:

@@ -15,7 +15,8 @@ from toonify.errors import UsageError, display
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.networks.load import load_module
-from toonify.styles.find import LocatedStyle, find_style
+from toonify.styles.card import StyleVariant
+from toonify.styles.find import find_style
 from toonify.train.options import Options, flag
 
 _OPTIONS = frozenset(Options.__struct_fields__)
@@ -28,12 +29,12 @@ def begin(method: Method, text: str, *, quiet: bool) -> str:
     """
     states, names = [], []
     for name in start_names(text):
-        located, variant = find_start(name, method.architecture, method.config)
-        module = load_module(located, variant, quiet=quiet)
-        if located.card.variants[variant].channels == "bgr":
+        start = find_start(name, method.architecture, method.config)
+        module = load_module(start, quiet=quiet)
+        if start.variant.channels == "bgr":
             module.load_state_dict(turned_round(module.state_dict()))
         states.append(ARCHITECTURES[method.architecture].fit(module, method.generator))
-        names.append(f"{PurePath(name).name} ({variant})")
+        names.append(f"{PurePath(name).name} ({start.name})")
     method.begin_with(mean_of(states))
     mean = "the mean of " if len(names) > 1 else ""
     return f"begins with {mean}the weights of {' and '.join(names)}"
@@ -58,22 +59,22 @@ def mean_of(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def find_start(name: str, architecture: str, config: Mapping[str, Any]) -> tuple[LocatedStyle, str]:
-    """The style that `--start-from` names, and which of its variants has a generator as it is to be trained.
+def find_start(name: str, architecture: str, config: Mapping[str, Any]) -> StyleVariant:
+    """The variant of the style that `--start-from` names which has a generator as it is to be trained.
 
     Raises UsageError, StyleError.
     """
     located = find_style(name)
     wanted = _layers(architecture, config)
     others = None
-    for variant, each in located.card.variants.items():
-        if each.architecture != architecture:
+    for style in located.variants():
+        if style.variant.architecture != architecture:
             continue
-        there = _layers(architecture, each.config)
+        there = _layers(architecture, style.variant.config)
         if there == wanted:
-            if tuple(each.value_range) != (-1, 1):
-                raise UsageError(f"--start-from {display(name)}: it takes {each.value_range}, not -1 to 1")
-            return located, variant
+            if tuple(style.variant.value_range) != (-1, 1):
+                raise UsageError(f"--start-from {display(name)}: it takes {style.variant.value_range}, not -1 to 1")
+            return style
         others = others or " and ".join(
             f"{flag(key) if key in _OPTIONS else key} {value}" for key, value in there.items() if value != wanted[key]
         )

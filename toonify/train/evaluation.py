@@ -7,9 +7,7 @@ from typing import Protocol
 
 from torch import nn
 
-from toonify.drawing import Look, Style, draw_options
-from toonify.drawing.drawer import Drawer
-from toonify.engines.pytorch import TorchGenerator
+from toonify.drawing import Style, draw_options
 from toonify.errors import ImageError, UsageError, display
 from toonify.images import encode_picture
 from toonify.jobs.find import Found
@@ -18,8 +16,7 @@ from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
 from toonify.metrics.protocol import Mode
 from toonify.metrics.sets import PictureSet
-from toonify.styles.card import Card
-from toonify.styles.find import LocatedStyle
+from toonify.styles.card import Card, LocatedStyle
 from toonify.system.files import write_atomically
 from toonify.train.options import Options
 from toonify.train.pictures import find_pictures, read_picture
@@ -108,13 +105,13 @@ class Distances:
         return scores[self._metric]
 
     def _draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
-        ((name, variant),) = card.variants.items()
-        look = Look(LocatedStyle(card, folder), name, variant, "", draw_options(variant))
+        trained = LocatedStyle(card, folder).variant()
         folder.mkdir(parents=True, exist_ok=True)
         drawn: list[Found] = []
         problems: list[str] = []
         with evaluating(network):
-            style = Style(look, Drawer(TorchGenerator(network, device), variant, padding=variant.padding))
+            options = draw_options(trained.variant)
+            style = Style.of_network(network, trained, options, device=device)
             for number, photo in enumerate(self.photos):
                 try:
                     drawing = style(read_picture(photo))

@@ -17,7 +17,8 @@ from toonify.checkpoints.tensors import fingerprint
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
-from toonify.styles.card import Card, FileWeights, Training, Variant, parse_card
+from toonify.styles.card import Card, FileWeights, Training, Variant
+from toonify.styles.find import read_card
 from toonify.system.files import remove_parts, replacing, write_atomically
 from toonify.system.locks import only_process
 from toonify.train.begin import licence_note
@@ -162,9 +163,9 @@ class RunFolder:
         there = list(self.path.glob("*.json"))
         if len(there) == 1:  # the folder may have been renamed, and a folder with two cards is no style
             with contextlib.suppress(StyleError):  # a file of the user's own: it is left alone
-                return there[0], parse_card(there[0].read_bytes(), str(there[0])).variants
+                return there[0], read_card(there[0]).variants
         try:
-            return path, parse_card(path.read_bytes(), str(path)).variants
+            return path, read_card(path).variants
         except (FileNotFoundError, StyleError):  # one that somebody has spoilt is written anew
             return path, {}
 

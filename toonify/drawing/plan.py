@@ -1,12 +1,12 @@
-"""What pictures will look like: a style, one of its variants, and the options of drawing."""
+"""What is to be drawn with: a variant of a style, and the options of drawing."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from toonify.errors import UsageError
-from toonify.networks.cache import variants_to_try, weights_digest
-from toonify.styles.card import Variant
-from toonify.styles.find import LocatedStyle, find_style
+from toonify.networks.cache import variants_to_try
+from toonify.styles.card import StyleVariant, Variant
+from toonify.styles.find import find_style
 
 OutputSize = Literal["same", "drawn"] | int
 
@@ -71,32 +71,27 @@ def draw_options(
 
 
 @dataclass(frozen=True)
-class Look:
-    """All that decides what pictures will look like: a style, one of its variants, and the options of drawing."""
+class DrawingPlan:
+    """All that decides what pictures will look like: a variant of a style, and the options of drawing."""
 
-    style: LocatedStyle
-    variant_name: str
-    variant: Variant
-    weights_digest: str  # tells the network from all others
+    style: StyleVariant
     options: DrawOptions
-    instead: "Look | None" = None  # what is drawn if the network of this one cannot be fetched
+    instead: "DrawingPlan | None" = None  # what is drawn if the network of this one cannot be fetched
 
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at {self.options.size} px"
-        return f"{self.style.card.id} ({self.variant_name}) drawn {size}"
+        return f"{self.style.label} drawn {size}"
 
 
-def choose_look(name: str, *, variant: str = "auto", **options: Any) -> Look:
-    """The look that a style's name (or path), variant and options mean; nothing is fetched.
+def choose_plan(name: str, *, variant: str = "auto", **options: Any) -> DrawingPlan:
+    """The plan that a style's name (or path), variant and options mean; nothing is fetched.
 
     With "auto" it depends on what is on this machine and whether the hub answers: see `variants_to_try`.
     `options` are those of `draw_options`. Raises UsageError, StyleError.
     """
-    style = find_style(name)
-    look = None
-    for variant_name in reversed(variants_to_try(style, variant)):
-        chosen = style.card.variants[variant_name]
-        digest = weights_digest(style, variant_name)
-        look = Look(style, variant_name, chosen, digest, draw_options(chosen, **options), instead=look)
-    assert look is not None  # noqa: S101 - there is a variant to try
-    return look
+    plan = None
+    for style in reversed(variants_to_try(find_style(name), variant)):
+        style.digest  # noqa: B018 - raises for what is missing, before a batch is planned
+        plan = DrawingPlan(style, draw_options(style.variant, **options), instead=plan)
+    assert plan is not None  # noqa: S101 - there is a variant to try
+    return plan
