@@ -15,7 +15,7 @@ from toonify import load_style
 from toonify.convert.local import SaveOptions, convert, processing_notes
 from toonify.distill.targets import Pair, Task, _notes
 from toonify.drawing import DrawingPlan, DrawOptions, draw_options
-from toonify.drawing.identity import NEUTRAL_NETWORK, NEUTRAL_OPTIONS, NOT_ENCODED, former_identity, identity
+from toonify.drawing.identity import NEUTRAL_NETWORK, NEUTRAL_OPTIONS, NOT_ENCODED, _plain, former_identity, identity
 from toonify.jobs.outcome import is_made_by
 from toonify.jobs.plan import Job
 from toonify.styles.card import Card, FileWeights, HubWeights, LocatedStyle, Training, Variant
@@ -121,6 +121,20 @@ def test_the_encoding_is_what_it_was_when_it_was_introduced() -> None:
 def test_what_is_neutral_is_left_out_so_that_a_new_field_changes_nothing() -> None:
     told = json.loads(identity(plan_of(Variant(weights=ON_HUB, architecture="cartoongan"))))
     assert told["network"] == {"architecture": "cartoongan"} and told["options"] == {}
+
+
+def test_an_option_may_be_a_struct_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Inner(msgspec.Struct):
+        width: float = 1.0
+        taper: float = 0.0
+
+    class Outer(msgspec.Struct):
+        lines: Inner
+        steps: int = 7
+
+    monkeypatch.setattr("toonify.drawing.identity.NEUTRAL_INSIDE", {"look.lines.taper": 0.0})
+    assert _plain(Outer(Inner()), "look") == {"lines": {"width": 1.0}, "steps": 7}
+    assert _plain(Outer(Inner(taper=0.5)), "look") == {"lines": {"width": 1.0, "taper": 0.5}, "steps": 7}
 
 
 def test_every_field_has_its_place_in_the_encoding() -> None:

@@ -15,6 +15,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from toonify.drawing.plan import DrawingPlan, DrawOptions
 from toonify.styles.card import Training, Variant
 
@@ -39,6 +41,8 @@ NEUTRAL_NETWORK: Mapping[str, Any] = {
     "multiple": 1,
     "minimum": 1,
 }
+# The same of fields inside an option that is a struct, by dotted name ("look.lines.taper"): those younger than it.
+NEUTRAL_INSIDE: Mapping[str, Any] = {}
 # Fields of Variant that are told otherwise (the digest of the weights, the options that they are defaults of) or do not
 # show in a picture.
 NOT_ENCODED = frozenset({"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training"})
@@ -60,9 +64,21 @@ def _without_neutral(fields: Variant | DrawOptions, neutral: Mapping[str, Any]) 
     """The fields that are not neutral; 1 and 1.0 are the same number, and are written alike."""
     values = {name: getattr(fields, name) for name in neutral}
     return {
-        name: float(value) if isinstance(neutral[name], float) else value
+        name: float(value) if isinstance(neutral[name], float) else _plain(value, name)
         for name, value in values.items()
         if value != neutral[name]
+    }
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A value as JSON has it; of a struct every field, but for those of `NEUTRAL_INSIDE` that are neutral."""
+    if not isinstance(value, msgspec.Struct):
+        return value
+    fields = {key: (getattr(value, key), f"{name}.{key}") for key in value.__struct_fields__}
+    return {
+        key: _plain(each, path)
+        for key, (each, path) in fields.items()
+        if path not in NEUTRAL_INSIDE or each != NEUTRAL_INSIDE[path]
     }
 
 

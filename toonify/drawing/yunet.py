@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from toonify.checkpoints import hub
-from toonify.checkpoints.published import file_digest
 from toonify.engines.onnx_runtime import OnnxNetwork
 from toonify.errors import WeightsError
 from toonify.graphs.format import read_model
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.styles.card import HubWeights
+from toonify.system.files import file_digest
 
 WEIGHTS = HubWeights(
     repository="opencv/face_detection_yunet",
