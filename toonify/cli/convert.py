@@ -19,6 +19,7 @@ from toonify.cli.options import (
     QuietOption,
     VariantOption,
 )
+from toonify.styles.look import FacesMode, LookName
 
 if TYPE_CHECKING:
     from toonify.convert.local import SaveOptions
@@ -69,6 +70,19 @@ def convert(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write what happened to each file as JSON.")
     ] = None,
+    look: Annotated[
+        LookName | None,
+        typer.Option(help="How far from a photo. Default: drawn, where a style has its own look."),
+    ] = None,
+    lines: Annotated[
+        float | None, typer.Option(metavar="0..1", help="Strength of the contours. Default: the look's.")
+    ] = None,
+    flat: Annotated[
+        float | None, typer.Option(metavar="0..1", help="How flat surfaces are. Default: the look's.")
+    ] = None,
+    faces: Annotated[
+        FacesMode, typer.Option(help="auto: find faces, keep their skin clean, and draw far ones larger.")
+    ] = "auto",
     size: Annotated[
         str | None,
         typer.Option(metavar="N|full", help="Long side in pixels at which the style is drawn. Default: the style's."),
@@ -83,7 +97,7 @@ def convert(
         float | None, typer.Option(metavar="0..4", help="Factor on the colours' strength. Default: the style's.")
     ] = None,
     strength: Annotated[
-        float, typer.Option(metavar="0..1", help="Blend with the photo: 1 is the drawing, 0 the photo.")
+        float, typer.Option(metavar="0..2", help="0 is the photo, 1 the drawing, 2 twice as far from the photo.")
     ] = 1.0,
     detail: Annotated[
         float,
@@ -149,6 +163,10 @@ def convert(
     plan = choose_plan(
         style,
         variant=variant,
+        look=look,
+        lines=lines,
+        flat=flat,
+        faces=faces,
         size=None if size is None else _pixels("--size", size, "full", example=1024),
         output_size=_pixels("--output-size", output_size, "same", "drawn", example=2048),
         keep_color=keep_color,

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
-from toonify.drawing import DrawingPlan, Sketch, Style
+from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
 from toonify.drawing.identity import former_identity, identity
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
@@ -18,7 +18,6 @@ from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is 
 from toonify.jobs.outcome import Recipe, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.outcome import examine as examine_job
 from toonify.jobs.plan import Job
-from toonify.pixels.arrays import Floats, Halves
 from toonify.pixels.resize import resize
 from toonify.system.cores import network_threads
 from toonify.system.memory import Allowance, available_memory, give_back_freed_memory, ran_out
@@ -50,7 +49,7 @@ class _Work:
     sketch: Sketch
     note: str
     seconds: float
-    drawing: Floats | Halves | None = None
+    drawing: Drawing | None = None
     network_seconds: float = 0.0
 
 

@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+
+import msgspec
 
 from toonify.drawing import DrawingPlan
 from toonify.engines.engine import RanOn
@@ -29,7 +30,7 @@ def write_report(path: Path, plan: DrawingPlan, ran_on: Sequence[RanOn], outcome
             key: ", ".join(sorted({vars(each)[key] for each in ran_on})) or None
             for key in ("device", "engine", "provider")
         },
-        "options": asdict(plan.options),
+        "options": msgspec.to_builtins(plan.options),
         "files": [outcome.record() for outcome in outcomes],
     }
     try:

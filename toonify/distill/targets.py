@@ -15,14 +15,13 @@ import msgspec
 from PIL import ExifTags, Image
 
 from toonify.distill.teacher import Teacher
-from toonify.drawing import DrawingPlan, Sketch, Style
+from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
 from toonify.drawing.identity import former_identity, identity
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
 from toonify.jobs.find import Found
 from toonify.jobs.outcome import Outcome, Recipe, guard, is_made_by, make_writable, making_notes, open_source
 from toonify.jobs.plan import Job, plan_jobs
-from toonify.pixels.arrays import Floats, Halves
 from toonify.system.files import write_atomically
 from toonify.system.pipeline import run_stages
 from toonify.train.pictures import Folder, Folders
@@ -68,7 +67,7 @@ class _Work:
     sketch: Sketch
     note: str
     style: Style
-    drawing: Floats | Halves | None = None
+    drawing: Drawing | None = None
 
     @property
     def job(self) -> Job:

@@ -30,7 +30,7 @@ def choose_teacher(name: str, variant: str = "auto") -> DrawingPlan:
     if variant == "auto":
         variants = find_style(name).card.variants
         variant = next((each for each in variants if variants[each].architecture != "lite"), variant)
-    return choose_plan(name, variant=variant, output_size="drawn")
+    return choose_plan(name, variant=variant, look="soft", output_size="drawn")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,16 @@ in tiles as the memory allows, `finish.py` corrects colours and brings the drawi
 """
 
 from toonify.drawing.plan import DrawingPlan, DrawOptions, choose_plan, draw_options
-from toonify.drawing.style import Sketch, Style, load_plan, load_style
+from toonify.drawing.style import Drawing, Sketch, Style, load_plan, load_style
 
-__all__ = ["DrawOptions", "DrawingPlan", "Sketch", "Style", "choose_plan", "draw_options", "load_plan", "load_style"]
+__all__ = [
+    "DrawOptions",
+    "Drawing",
+    "DrawingPlan",
+    "Sketch",
+    "Style",
+    "choose_plan",
+    "draw_options",
+    "load_plan",
+    "load_style",
+]

@@ -31,6 +31,8 @@ NEUTRAL_OPTIONS: Mapping[str, Any] = {
     "strength": 1.0,
     "detail": 0.0,
     "padding": 0,
+    "look": None,
+    "faces": False,
 }
 # The same of the fields of Variant that say what the network is and takes.
 NEUTRAL_NETWORK: Mapping[str, Any] = {

@@ -1,14 +1,22 @@
 """What is to be drawn with: a variant of a style, and the options of drawing."""
 
+import dataclasses
+import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from msgspec.structs import replace
+
+from toonify.drawing.yunet import NO_FACES, can_find_faces
 from toonify.errors import UsageError
 from toonify.networks.cache import variants_to_try
 from toonify.styles.card import StyleVariant, Variant
 from toonify.styles.find import find_style
+from toonify.styles.look import FacesMode, Lines, Look, LookName, Tones, named_look
 
 OutputSize = Literal["same", "drawn"] | int
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,14 +27,21 @@ class DrawOptions:
     output_size: OutputSize  # "same" as the photo, as "drawn", or a long side in pixels
     keep_color: float  # 0..1, how much of the photo's colours the drawing keeps
     saturation: float  # factor on the colours, 1: as they are
-    strength: float  # 0..1, 0: the photo
+    strength: float  # 0..2, 0: the photo, 1: the drawing, beyond: away from the photo
     detail: float  # 0..1, how much of the photo's fine texture comes back where the drawing is enlarged
     padding: int  # pixels of reflected border around what is drawn
+    look: Look | None = None  # how the drawing is finished, if not softly
+    faces: bool = False  # whether faces are looked for, and drawn at their own scale
 
 
 def draw_options(
     variant: Variant,
+    own_look: Look | None = None,
     *,
+    look: LookName | None = None,
+    lines: float | None = None,
+    flat: float | None = None,
+    faces: FacesMode = "off",
     size: int | Literal["full"] | None = None,
     output_size: OutputSize = "same",
     keep_color: float | None = None,
@@ -37,20 +52,44 @@ def draw_options(
 ) -> DrawOptions:
     """The options of a drawing: what is None is as the style's card says.
 
+    `own_look` is the card's. `look` is a preset (see `named_look`), by default "drawn" for a style with a look of its
+    own and "soft" for others; `lines` and `flat`, 0..1, take the place of its strength of lines and its flatness. With
+    "auto" for `faces` they are looked for where the drawing is not finished softly.
+
     `raw` is the network's own output, as published: at the photo's own size unless `size` is given, with nothing
     around it and no correction of colours. `detail` shows only where the drawing is enlarged: with `raw` not without a
     `size`, and never at "full". Its default is 0, because from about 0.3 on skin and stone look like a photo again,
     beside the lines that the style has drawn there. Raises UsageError for a value outside its limits.
     """
     if raw and (keep_color, saturation) != (None, None):
-        raise UsageError("--raw leaves the colours as the network draws them; drop --keep-color and --saturation")
+        raise UsageError("--raw leaves the colors as the network draws them; drop --keep-color and --saturation")
+    if raw and (look, lines, flat) != (None, None, None):
+        raise UsageError("--raw leaves the drawing as the network draws it; drop --look, --lines and --flat")
+    if look is not None and look not in get_args(LookName):
+        raise UsageError(f"--look {look}: choose {', '.join(get_args(LookName))}")
+    if faces not in get_args(FacesMode):
+        raise UsageError(f"--faces {faces}: choose {' or '.join(get_args(FacesMode))}")
+    for flag, value, limit in (
+        ("--lines", lines, 1),
+        ("--flat", flat, 1),
+        ("--keep-color", keep_color, 1),
+        ("--saturation", saturation, 4),
+        ("--strength", strength, 2),
+        ("--detail", detail, 1),
+    ):
+        if value is not None and not 0 <= value <= limit:
+            raise UsageError(f"{flag} {value:g}: give a number from 0 to {limit}")
     if size is None:
         size = "full" if raw or variant.size is None else variant.size
     if size != "full" and size < 16:
         raise UsageError(f"--size {size}: give a long side of 16 pixels or more, or full")
     if isinstance(output_size, int) and not 1 <= output_size <= 65_500:
         raise UsageError(f"--output-size {output_size}: give a long side from 1 to 65500, or same, or drawn")
-    options = DrawOptions(
+    finish = None if raw else _finish(own_look, look, lines, flat)
+    if finish is not None and finish.grade is not None:  # it has the drawing's saturation in hand
+        wanted = finish.grade.saturation if saturation is None else saturation
+        finish, saturation = replace(finish, grade=replace(finish.grade, saturation=wanted)), 1.0
+    return DrawOptions(
         size=None if size == "full" else size,
         output_size=output_size,
         keep_color=0.0 if raw else variant.keep_color if keep_color is None else keep_color,
@@ -58,16 +97,21 @@ def draw_options(
         strength=strength,
         detail=detail,
         padding=0 if raw else variant.padding,
+        look=finish,
+        faces=faces == "auto" and finish is not None,
     )
-    for flag, value, limit in (
-        ("--keep-color", options.keep_color, 1),
-        ("--saturation", options.saturation, 4),
-        ("--strength", options.strength, 1),
-        ("--detail", options.detail, 1),
-    ):
-        if not 0 <= value <= limit:
-            raise UsageError(f"{flag} {value:g}: give a number from 0 to {limit}")
-    return options
+
+
+def _finish(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
+    """The look that these options mean; None if nothing of it is left."""
+    chosen = named_look(own or Look(), name or ("soft" if own is None else "drawn"))
+    if lines is not None:
+        kind = chosen.lines or (own or Look()).lines or Lines()
+        chosen = replace(chosen, lines=replace(kind, strength=lines) if lines else None)
+    if flat is not None:
+        surfaces = chosen.tones or (own or Look()).tones or Tones()
+        chosen = replace(chosen, tones=replace(surfaces, flat=flat) if flat else None)
+    return None if chosen == Look(None, None, None) else chosen
 
 
 @dataclass(frozen=True)
@@ -78,20 +122,29 @@ class DrawingPlan:
     options: DrawOptions
     instead: "DrawingPlan | None" = None  # what is drawn if the network of this one cannot be fetched
 
+    def without_faces(self) -> "DrawingPlan":
+        """The same, but faces are not looked for."""
+        instead = None if self.instead is None else self.instead.without_faces()
+        return DrawingPlan(self.style, dataclasses.replace(self.options, faces=False), instead)
+
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at {self.options.size} px"
         return f"{self.style.label} drawn {size}"
 
 
-def choose_plan(name: str, *, variant: str = "auto", **options: Any) -> DrawingPlan:
+def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", **options: Any) -> DrawingPlan:
     """The plan that a style's name (or path), variant and options mean; nothing is fetched.
 
-    With "auto" it depends on what is on this machine and whether the hub answers: see `variants_to_try`.
-    `options` are those of `draw_options`. Raises UsageError, StyleError.
+    With "auto" it depends on what is on this machine and whether the hub answers: see `variants_to_try`; of faces, the
+    network that finds them. Where they would be looked for and cannot be, a warning is logged. `options` are the others
+    of `draw_options`. Raises UsageError, StyleError.
     """
     plan = None
     for style in reversed(variants_to_try(find_style(name), variant)):
         style.digest  # noqa: B018 - raises for what is missing, before a batch is planned
-        plan = DrawingPlan(style, draw_options(style.variant, **options), instead=plan)
+        plan = DrawingPlan(style, draw_options(style.variant, style.card.look, faces=faces, **options), instead=plan)
     assert plan is not None  # noqa: S101 - there is a variant to try
+    if plan.options.faces and not can_find_faces():
+        _log.warning(NO_FACES)
+        return plan.without_faces()
     return plan

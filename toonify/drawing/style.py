@@ -1,15 +1,20 @@
 """A style that is ready to draw: photo in, picture out."""
 
+import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
 
+from toonify.drawing.close_ups import CloseUp, find_close_ups, put_in_place
 from toonify.drawing.drawer import Drawer, Tile, open_drawer
-from toonify.drawing.finish import Colors, finish_soft
+from toonify.drawing.faces import Face, FaceFinder, open_finder
+from toonify.drawing.finish import Colors, finish, finish_soft, measure_frame
 from toonify.drawing.plan import DrawingPlan, DrawOptions, choose_plan
+from toonify.drawing.yunet import NO_FACES
 from toonify.engines.engine import Backend, Device, Engine, Precision, ran_on
 from toonify.errors import DownloadError, UsageError
 from toonify.images import photo_from_image
@@ -20,6 +25,8 @@ from toonify.styles.card import StyleVariant
 if TYPE_CHECKING:
     from torch import nn
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Sketch:
@@ -27,14 +34,25 @@ class Sketch:
 
     full: Pixels  # at the size of the result
     small: Pixels  # at the size at which the style is drawn
+    faces: Sequence[Face] = ()  # in pixels of `small`
+    close_ups: Sequence[CloseUp] = ()  # of those that are too small in it
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the network draws of a sketch: h x w x 3 RGB in 0..1 each, as it draws them."""
+
+    picture: Floats | Halves
+    close_ups: Sequence[Floats | Halves] = ()
 
 
 class Style:
     """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
 
-    def __init__(self, plan: DrawingPlan, drawer: Drawer) -> None:
+    def __init__(self, plan: DrawingPlan, drawer: Drawer, find_faces: FaceFinder | None = None) -> None:
         self.plan = plan
         self._drawer = drawer
+        self._find_faces = find_faces
 
     @classmethod
     def of_network(cls, network: "nn.Module", style: StyleVariant, options: DrawOptions, *, device: str) -> "Style":
@@ -93,20 +111,35 @@ class Style:
     def prepare(self, pixels: Pixels) -> Sketch:
         """Bring a photo to the size of the result and to that at which the style is drawn."""
         drawn, result = self.sizes(*pixels.shape[:2])
-        return Sketch(full=resize(pixels, result), small=resize(pixels, drawn))
+        full, small = resize(pixels, result), resize(pixels, drawn)
+        if self._find_faces is None:
+            return Sketch(full, small)
+        faces = self._find_faces(small)
+        return Sketch(full, small, faces, find_close_ups(faces, full, small))
 
-    def draw(self, sketch: Sketch) -> Floats | Halves:
-        """Run the network: h x w x 3 RGB in 0..1, as it draws; float16 if it did so in tiles or on CUDA.
+    def draw(self, sketch: Sketch) -> Drawing:
+        """Run the network; what comes out is float16 if it ran in tiles or on CUDA.
 
         Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
         """
-        return self._drawer.draw(sketch.small)
+        picture = self._drawer.draw(sketch.small)
+        return Drawing(picture, [self._drawer.draw(close_up.photo) for close_up in sketch.close_ups])
 
-    def finish(self, sketch: Sketch, drawing: Floats | Halves) -> Pixels:
-        """Correct the colours and bring the drawing to the size of the result: H x W x 3 uint8 RGB."""
+    def finish(self, sketch: Sketch, drawing: Drawing) -> Pixels:
+        """Correct the colors, give the drawing its look, and bring it to the size of the result: H x W x 3 uint8."""
         options = self.plan.options
         colors = Colors(options.keep_color, options.saturation)
-        return finish_soft(drawing, sketch.small, sketch.full, colors, detail=options.detail, strength=options.strength)
+        share: dict[str, float] = {"detail": options.detail, "strength": options.strength}
+        if options.look is None:
+            return finish_soft(drawing.picture, sketch.small, sketch.full, colors, **share)
+        frame = measure_frame(sketch.small, options.look.grade)
+        looks: dict[str, Any] = {"look": options.look, "frame": frame, **share}
+        picture = finish(drawing.picture, sketch.small, sketch.full, colors, faces=sketch.faces, **looks)
+        for close_up, drawn in zip(sketch.close_ups, drawing.close_ups, strict=True):
+            photo = sketch.full[close_up.box.slices]
+            face = finish(drawn, close_up.photo, photo, colors, faces=[close_up.face], **looks)
+            put_in_place(picture, close_up, face)
+        return picture
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""
@@ -134,12 +167,19 @@ def load_plan(
     """
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
     try:
-        return Style(plan, open_drawer(plan.style, padding=plan.options.padding, quiet=quiet, **runs_on))
+        drawer = open_drawer(plan.style, padding=plan.options.padding, quiet=quiet, **runs_on)
     except DownloadError as error:
         if plan.instead is None:
             raise
         print(f"{plan.style.label} left aside: {error}", file=sys.stderr)
-    return load_plan(plan.instead, quiet=quiet, **runs_on)
+        return load_plan(plan.instead, quiet=quiet, **runs_on)
+    if not plan.options.faces:
+        return Style(plan, drawer)
+    try:
+        return Style(plan, drawer, open_finder(quiet=quiet))
+    except DownloadError as error:
+        _log.warning("%s (%s)", NO_FACES, error)
+        return Style(plan.without_faces(), drawer)
 
 
 def load_style(
@@ -158,8 +198,9 @@ def load_style(
     >>> shinkai = load_style("shinkai")
     >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
 
-    `precision` and `tile` are as for `load_plan`, `options` are those of `draw_options`: size, output_size, keep_color,
-    saturation, strength, detail, raw. Raises UsageError, StyleError, DownloadError, DeviceError.
+    `precision` and `tile` are as for `load_plan`, `options` are those of `draw_options`: look, lines, flat, faces,
+    size, output_size, keep_color, saturation, strength, detail, raw. Raises UsageError, StyleError, DownloadError,
+    DeviceError.
     """
     plan = choose_plan(name, variant=variant, **options)
     return load_plan(plan, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)

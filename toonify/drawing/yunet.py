@@ -27,8 +27,15 @@ WEIGHTS = HubWeights(
 )
 COLUMNS = 15  # of a row: left, top, width, height; x and y of five points; score
 
+NO_FACES = "faces are not looked for: the network that finds them is not here and cannot be fetched now"
+
 _STRIDES = (8, 16, 32)  # pixels of the picture for a cell of each of the three maps
 _MULTIPLE = _STRIDES[-1]
+
+
+def can_find_faces() -> bool:
+    """Whether the network is on this machine, or there is a hub to fetch it from."""
+    return hub.cached(WEIGHTS) is not None or hub.can_fetch()
 
 
 def fetch_yunet(*, quiet: bool = False) -> Path:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from toonify.errors import StyleError, UsageError, WeightsError
+from toonify.styles.look import Look
 from toonify.system.files import file_digest
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -84,6 +85,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
     licence_note: str = ""
+    look: Look | None = None  # how its drawings are finished by default; None: softly
 
 
 @dataclass(frozen=True)

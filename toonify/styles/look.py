@@ -1,8 +1,12 @@
 """How a style is finished, as data: its contours, its flat tones and its grade."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
+
+LookName = Literal["soft", "drawn", "bold"]
+FacesMode = Literal["auto", "off"]
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Signed = Annotated[float, msgspec.Meta(ge=-1, le=1)]
@@ -50,8 +54,26 @@ class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a style is finished where it is to read as drawn."""
+    """How a style is finished where it is to read as drawn; None leaves a step out."""
 
-    lines: Lines = Lines()
-    tones: Tones = Tones()
-    grade: Grade = Grade()
+    lines: Lines | None = Lines()
+    tones: Tones | None = Tones()
+    grade: Grade | None = Grade()
+
+
+def named_look(own: Look, name: LookName) -> Look:
+    """What `--look name` makes of a style's own look.
+
+    "soft" is the network's drawing with the photo's colors, and nothing of this; "drawn" is the style's own look;
+    "bold" has heavier lines, fewer tones and more contrast.
+    """
+    if name == "soft":
+        return Look(None, None, None)
+    if name == "drawn":
+        return own
+    lines, tones, grade = own.lines or Lines(), own.tones or Tones(), own.grade or Grade()
+    return Look(
+        replace(lines, strength=(3 + lines.strength) / 4, width=min(3.0, 1.4 * lines.width), keep=lines.keep / 2),
+        replace(tones, flat=1.0, steps=max(3, tones.steps - 2), stepped=min(1.0, tones.stepped + 0.25)),
+        replace(grade, contrast=min(1.0, grade.contrast + 0.2), saturation=1.08 * grade.saturation),
+    )

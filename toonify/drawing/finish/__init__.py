@@ -6,15 +6,16 @@ import numpy as np
 
 from toonify.drawing.faces import Face
 from toonify.drawing.finish.correct import Colors, Correction, strips
-from toonify.drawing.finish.drawn import Finish, finish_drawn
+from toonify.drawing.finish.drawn import finish_drawn
 from toonify.drawing.finish.grade import Frame, measure_frame
 from toonify.errors import ImageError
 from toonify.pixels.arrays import Floats, Halves, Pixels, to_pixels
 from toonify.pixels.boxes import Box
 from toonify.pixels.ink import Ink
 from toonify.pixels.resize import blend, upsample
+from toonify.styles.look import Look
 
-__all__ = ["Colors", "Finish", "finish", "finish_soft"]
+__all__ = ["Colors", "Frame", "finish", "finish_soft", "measure_frame"]
 
 
 def finish_soft(
@@ -46,7 +47,7 @@ def finish(
     small: Pixels,
     full: Pixels,
     colors: Colors,
-    look: Finish,
+    look: Look,
     *,
     detail: float,
     strength: float,

@@ -1,7 +1,6 @@
 """A drawing in the drawn look: flat tones, contours and grade, tile by tile in bounded memory."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,24 +14,15 @@ from toonify.drawing.finish.portrait import Portrait, find_portrait
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.pixels.boxes import Box
 from toonify.pixels.resize import Enlarged
-from toonify.styles.look import Grade, Lines, Tones
+from toonify.styles.look import Look, Tones
 
 _TILE = 1024  # pixels: the side of what is worked on at once, where a picture is larger than that
 _WHOLE = 1 << 20  # pixels of a picture that is worked on as a whole
 _REACH = 96  # pixels around a tile that its result depends on: the filters' radii in a row, and the length of a line
 
 
-@dataclass(frozen=True)
-class Finish:
-    """What a look does to a drawing; None leaves a step out."""
-
-    lines: Lines | None
-    tones: Tones | None
-    grade: Grade | None
-
-
 def finish_drawn(
-    drawing: Callable[[Box], Floats], small: Pixels, finish: Finish, frame: Frame, faces: Sequence[Face] = ()
+    drawing: Callable[[Box], Floats], small: Pixels, look: Look, frame: Frame, faces: Sequence[Face] = ()
 ) -> Iterator[tuple[Box, Floats, Floats]]:
     """Finish a drawing of the photo `small`, h x w x 3: yield boxes, their colors, and the opacity of their lines.
 
@@ -45,33 +35,33 @@ def finish_drawn(
     for box in [whole] if height * width <= _WHOLE else whole.tiles(_TILE):
         around = box.widened(_REACH).common(whole)
         portrait = find_portrait(faces, around)
-        colors, opacity = _finish(drawing(around), small[around.slices], finish, frame, portrait)
+        colors, opacity = _finish(drawing(around), small[around.slices], look, frame, portrait)
         inside = box.relative_to(around).slices
         colors, opacity = colors[inside], opacity[inside]
-        if finish.grade is not None and frame.glow is not None:
+        if look.grade is not None and frame.glow is not None:
             glow = Enlarged(frame.glow, box.slices[0], height, width, cv2.INTER_LINEAR).columns(box.slices[1])
-            colors = add_glow(colors, np.asarray(cv2.merge(list(glow)), np.float32), finish.grade.glow)
+            colors = add_glow(colors, np.asarray(cv2.merge(list(glow)), np.float32), look.grade.glow)
         yield box, colors, opacity
 
 
 def _finish(
-    drawing: Floats, photo: Pixels, finish: Finish, frame: Frame, portrait: Portrait | None
+    drawing: Floats, photo: Pixels, look: Look, frame: Frame, portrait: Portrait | None
 ) -> tuple[Floats, Floats]:
     """Colors and lines of a part of a picture; a tile's margin comes out wrong."""
     planes = to_planes(plain_areas(drawing, photo))
     opacity = np.zeros(photo.shape[:2], np.float32)
-    if finish.lines is not None or finish.tones is not None:
-        flat = flatten(planes, finish.tones or Tones())
-        if finish.lines is not None:
-            opacity = contours(planes[0], flat.edges, flat.tensor, finish.lines)
+    if look.lines is not None or look.tones is not None:
+        flat = flatten(planes, look.tones or Tones())
+        if look.lines is not None:
+            opacity = contours(planes[0], flat.edges, flat.tensor, look.lines)
             if portrait is not None:
                 opacity = portrait.clear_lines(opacity)
-        if finish.tones is not None:
-            amount = finish.tones.flat
-            stepped = step_tones(flat.planes, finish.tones)
+        if look.tones is not None:
+            amount = look.tones.flat
+            stepped = step_tones(flat.planes, look.tones)
             if portrait is not None:
                 stepped = portrait.keep_features(stepped, flat.planes, planes)
             planes = [soft + amount * (hard - soft) for soft, hard in zip(planes, stepped, strict=True)]
-    if finish.grade is not None:
-        planes = apply_grade(planes, finish.grade, frame.lightness)
+    if look.grade is not None:
+        planes = apply_grade(planes, look.grade, frame.lightness)
     return to_rgb(planes), opacity
