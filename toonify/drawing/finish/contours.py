@@ -23,7 +23,7 @@ def contours(soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats
     The lines are those of a difference of Gaussians along the flow of edges (Kang, Lee, Chui: Coherent Line Drawing,
     2007; its two thresholds are XDoG's: Winnemoeller, 2011). What is no contour is left out: edges that are faint, that
     stand among many others (texture), that were soft in the photo (bokeh, shadows of clouds), and short ones. On bright
-    ground lines are fainter, as illustrators color them there.
+    ground and around small bright spots lines are fainter, as illustrators color them there.
     """
     middle = 0.5 * (soft + flat)
     difference = gaussian(middle, lines.width) - gaussian(middle, 1.6 * lines.width)
@@ -39,8 +39,15 @@ def contours(soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats
     step = _widened(np.sqrt(gaussian(x * x + y * y, 1.0)))
     low, high = extremes(soft, _AROUND)
     opacity *= smoothstep(step / (high - low + 0.02), *_SHARP)
-    opacity *= 1 - 0.6 * smoothstep(low, *_BRIGHT)
+    opacity *= 1 - 0.75 * smoothstep(low, *_BRIGHT)
+    opacity *= 1 - 0.75 * smoothstep(_glints(soft), 0.08, 0.2)
     return lines.strength * opacity * _long_enough(opacity, lines.length)
+
+
+def _glints(lightness: Floats) -> Floats:
+    """How much brighter than what is around them spots and stripes are that are thinner than 15 pixels, near them."""
+    opened = cv2.morphologyEx(lightness, cv2.MORPH_OPEN, np.ones((15, 15), np.uint8))
+    return extremes(lightness - np.asarray(opened, np.float32), 5)[1]
 
 
 def _long_enough(opacity: Floats, length: float) -> Floats:

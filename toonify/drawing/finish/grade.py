@@ -59,6 +59,7 @@ def apply_grade(planes: Planes, grade: Grade, mean: float) -> Planes:
         green = grade.greens * smoothstep(-a, 0.02, 0.15) * smoothstep(b, -0.02, 0.12)
         a, b = a * (1 - 0.5 * green), b * (1 + 0.15 * green)
     dark, bright = 1 - smoothstep(light, 0.1, 0.55), smoothstep(light, 0.6, 0.95)
+    a = a - 0.35 * (factor - 1) * np.maximum(-b, 0)  # CIELAB's blues turn purple as they get stronger
     a, b = (
         factor * plane + shadow * dark + highlight * bright
         for plane, shadow, highlight in zip((a, b), grade.shadows, grade.highlights, strict=True)
@@ -72,9 +73,13 @@ def add_glow(picture: Floats, glow: Floats, amount: float) -> Floats:
 
 
 def _gamma(grade: Grade, mean: float) -> float:
-    """The exponent that brings a mean lightness towards that of the grade; at least 0.62, and 1 for bright frames."""
+    """The exponent that brings a mean lightness towards that of the grade; at least 0.62, and 1 for bright frames.
+
+    Nights stay nights: they are brought two fifths as far.
+    """
     mean = max(mean, 0.05)
     if mean >= grade.lightness:
         return 1.0
-    aim = mean + (grade.lightness - mean) * grade.lift
+    night = min(max((0.4 - mean) / 0.3, 0.0), 1.0)
+    aim = mean + (grade.lightness - mean) * grade.lift * (1 - 0.6 * night)
     return max(0.62, float(np.log(aim) / np.log(mean)))
