@@ -17,7 +17,7 @@ from toonify.pixels.boxes import Box
 
 # YuNet sees faces of 10 to 300 pixels. The finer search is at twice the photo's size, but in no more pixels than these;
 # the coarser one, for faces that fill the photo, at a third of that.
-_SEARCHED_PIXELS = 1_000_000
+_SEARCHED_PIXELS = 600_000
 _FINEST, _COARSER = 2.0, 1 / 3
 
 # What a search finds is looked at again, alone and at these heights in pixels, also mirrored: fruit, blossoms and

@@ -67,7 +67,7 @@ class YuNet:
         for output in model.graph.output:
             output.type.tensor_type.shape.dim[1].dim_param = f"cells_{output.name}"
         del model.graph.value_info[:]
-        self._network = OnnxNetwork(model.SerializeToString(), "cpu")
+        self._network = OnnxNetwork(model.SerializeToString(), "cpu", arena=False)
 
     def __call__(self, pixels: Pixels, score: float) -> Floats:
         """What scores at least `score` in H x W x 3 uint8 RGB pixels: N x 15 float32, several rows for each face.

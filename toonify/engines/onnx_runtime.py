@@ -24,17 +24,18 @@ class OnnxNetwork:
     """A network on ONNX Runtime; `source` is a file or what is in one, `device` is one that `choose_device` gave.
 
     On CUDA, float32 is what it says: without TF32, which keeps 10 of its 23 bits. `channels_last` is the layout there,
-    the quicker one for float16. Raises DeviceError if the device cannot run, StyleError if the network cannot be read.
+    the quicker one for float16. Without an `arena`, on CPUs, memory comes from the system and goes back at once: for a
+    small network beside a large one. Raises DeviceError if the device cannot run, StyleError if the network cannot be read.
     """
 
-    def __init__(self, source: Path | bytes, device: str, *, channels_last: bool = False) -> None:
+    def __init__(self, source: Path | bytes, device: str, *, channels_last: bool = False, arena: bool = True) -> None:
         import onnxruntime as ort
 
-        self._session = _open_session(source, device, channels_last=channels_last)
+        self._session = _open_session(source, device, channels_last=channels_last, arena=arena)
         give_back_freed_memory()
         self._options = ort.RunOptions()
         self._last_options = ort.RunOptions()
-        if device == "cpu":  # an arena is quicker than the system's pages; between drawings it need not be kept
+        if device == "cpu" and arena:  # it is quicker than the system's pages; between drawings it need not be kept
             self._last_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -82,12 +83,13 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
     return dict(_open_session(path, "cpu").get_modelmeta().custom_metadata_map)
 
 
-def _open_session(source: Path | bytes, device: str, *, channels_last: bool = False) -> Any:
+def _open_session(source: Path | bytes, device: str, *, channels_last: bool = False, arena: bool = True) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
     options.intra_op_num_threads = network_threads()
+    options.enable_cpu_mem_arena = arena
     options.enable_mem_pattern = False  # photos differ in size, and a plan of memory holds for one
     # Threads that wait must not spin where decoding, finishing and encoding want the cores: never between drawings,
     # nor within one where cores are few (a folder took a twelfth longer on two, a drawing alone as long). Where there
