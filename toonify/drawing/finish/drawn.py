@@ -19,6 +19,7 @@ from toonify.styles.look import Grade, Lines, Tones
 
 _TILE = 1024  # pixels: the side of what is worked on at once, where a picture is larger than that
 _WHOLE = 1 << 20  # pixels of a picture that is worked on as a whole
+_LONGEST = 32_000  # pixels: the side up to which it is; OpenCV's remap ends at 32766
 _REACH = 96  # pixels around a tile that its result depends on: the filters' radii in a row, and the length of a line
 
 
@@ -42,7 +43,8 @@ def finish_drawn(
     """
     height, width = small.shape[:2]
     whole = Box(0, 0, height, width)
-    for box in [whole] if height * width <= _WHOLE else whole.tiles(_TILE):
+    at_once = height * width <= _WHOLE and max(height, width) <= _LONGEST
+    for box in [whole] if at_once else whole.tiles(_TILE):
         around = box.widened(_REACH).common(whole)
         portrait = find_portrait(faces, around)
         colors, opacity = _finish(drawing(around), small[around.slices], finish, frame, portrait)
