@@ -42,8 +42,11 @@ def find_close_ups(faces: Sequence[Face], full: Pixels, small: Pixels) -> list[C
         if face.box.size[0] >= _NEAR:
             continue
         in_photo = scaled_face(face, Box(0, 0, 0, 0), scale)
+        tall = min(_DRAWN, _ENLARGED * in_photo.box.size[0])
+        if tall <= face.box.size[0]:  # the result is so much smaller than the drawing that there is nothing to gain
+            continue
+        factor = tall / in_photo.box.size[0]
         box = in_photo.box.widened(round(_AROUND * in_photo.box.size[0])).common(Box(0, 0, height, width))
-        factor = min(_DRAWN / in_photo.box.size[0], _ENLARGED)
         size = round(box.size[0] * factor), round(box.size[1] * factor)
         left -= size[0] * size[1]
         if left < 0:

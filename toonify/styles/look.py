@@ -23,7 +23,7 @@ class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     full: Annotated[float, msgspec.Meta(ge=0, le=0.2)] = 0.016  # and at which it has its whole strength
     edge: tuple[Unit, Unit] = (0.02, 0.05)  # gradient per pixel at which an edge begins to count, and counts in full
     isolation: tuple[float, float] = (1.4, 2.4)  # its ratio to the mean gradient around it, likewise
-    length: Annotated[float, msgspec.Meta(ge=0)] = 22.0  # in pixels; much shorter lines are dropped
+    length: Annotated[float, msgspec.Meta(ge=0, le=100)] = 22.0  # in pixels; much shorter lines are dropped
     keep: Unit = 0.25  # how much of the local color the ink keeps
     ink: Color = (0.0, 0.0, 0.0)  # what is added to that
 

@@ -1,5 +1,7 @@
 """Contours: thin, even lines on the borders of objects, and none on grain, foam, bokeh or glare."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,7 @@ _AROUND = 9  # pixels: the square in which an edge is compared with the range of
 _NEIGHBORHOOD = 31  # pixels: the square in which it is compared with other edges
 _SHARP = 0.17, 0.26  # the part of the range that a pixel's step must have: none, and all, of a line
 _BRIGHT = 0.42, 0.68  # lightness of the darker side of an edge from which its line gets fainter
+_LONG = 0.6, 1.4  # of the wanted length: the extents from which a line is drawn faintly, and in full
 _VISIBLE = 0.2  # opacity from which a line counts as one when its length is measured
 
 
@@ -50,11 +53,16 @@ def _glints(lightness: Floats) -> Floats:
     return extremes(lightness - np.asarray(opened, np.float32), 5)[1]
 
 
+def reach(lines: Lines) -> int:
+    """How far from a pixel, in pixels, a line must be followed to see whether it is long enough to be drawn."""
+    return math.ceil(_LONG[1] * lines.length)
+
+
 def _long_enough(opacity: Floats, length: float) -> Floats:
     """1 around lines of that extent and more, 0 around much shorter ones: h x w."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats((opacity > _VISIBLE).astype(np.uint8), connectivity=8)
     extent = np.maximum(statistics[:, cv2.CC_STAT_WIDTH], statistics[:, cv2.CC_STAT_HEIGHT]).astype(np.float32)
-    kept = smoothstep(extent, 0.6 * length, 1.4 * length) if length else np.ones_like(extent)
+    kept = smoothstep(extent, *(part * length for part in _LONG)) if length else np.ones_like(extent)
     kept[0] = 0  # the ground
     return _widened(kept[labels])
 

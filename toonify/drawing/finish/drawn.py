@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from toonify.drawing.faces import Face
-from toonify.drawing.finish.contours import contours
+from toonify.drawing.finish.contours import contours, reach
 from toonify.drawing.finish.flatten import flatten, plain_areas, step_tones
 from toonify.drawing.finish.grade import Frame, add_glow, apply_grade
 from toonify.drawing.finish.lab import to_planes, to_rgb
@@ -18,7 +18,9 @@ from toonify.styles.look import Look, Tones
 
 _TILE = 1024  # pixels: the side of what is worked on at once, where a picture is larger than that
 _WHOLE = 1 << 20  # pixels of a picture that is worked on as a whole
-_REACH = 96  # pixels around a tile that its result depends on: the filters' radii in a row, and the length of a line
+_LONGEST = 32_000  # pixels: the side up to which it is; OpenCV's remap ends at 32766
+_FILTERS = 65  # pixels: the radii of the filters in a row, as far as their weights count
+_LEAST = 96  # pixels around a tile
 
 
 def finish_drawn(
@@ -32,8 +34,10 @@ def finish_drawn(
     """
     height, width = small.shape[:2]
     whole = Box(0, 0, height, width)
-    for box in [whole] if height * width <= _WHOLE else whole.tiles(_TILE):
-        around = box.widened(_REACH).common(whole)
+    at_once = height * width <= _WHOLE and max(height, width) <= _LONGEST
+    margin = _LEAST if finish.lines is None else max(_LEAST, _FILTERS + reach(finish.lines))
+    for box in [whole] if at_once else whole.tiles(_TILE):
+        around = box.widened(margin).common(whole)
         portrait = find_portrait(faces, around)
         colors, opacity = _finish(drawing(around), small[around.slices], look, frame, portrait)
         inside = box.relative_to(around).slices

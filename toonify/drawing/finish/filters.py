@@ -24,8 +24,8 @@ def gradients(plane: NDArray[np.floating]) -> tuple[Floats, Floats]:
 
 
 def smoothstep(values: NDArray[np.floating], low: float, high: float) -> Floats:
-    """0 up to `low`, 1 from `high` on, and a smooth cubic between."""
-    t = np.clip((values - low) / (high - low), 0, 1)
+    """0 up to `low`, 1 from `high` on, and a smooth cubic between; a step if `high` is no more than `low`."""
+    t = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 

@@ -39,8 +39,11 @@ class Portrait:
 
 
 def find_portrait(faces: Sequence[Face], box: Box) -> Portrait | None:
-    """Skin and features in a part of a picture, `faces` in coordinates of the whole; None where there is no face."""
-    here = [face for face in faces if all(face.box.common(box).size)]
+    """Skin and features in a part of a picture, `faces` in coordinates of the whole; None where no face is near.
+
+    What belongs to an eye fades out beyond the face's box: a face counts as far away as its box is long.
+    """
+    here = [face for face in faces if all(face.box.widened(max(face.box.size)).common(box).size)]
     if not here:
         return None
     y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
