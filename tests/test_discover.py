@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from toonify.errors import UsageError, display
-from toonify.images import FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT, encode_picture
+from toonify.images import FORMAT_OF_SUFFIX, FORMATS, encode_picture
 from toonify.jobs.find import Found, find_photos
 from toonify.jobs.plan import Job, default_output, plan_jobs
 from toonify.prepare.survey import picture_names
@@ -310,7 +310,7 @@ def test_a_file_is_no_output_folder(tmp_path):
 def test_the_suffix_tells_the_format(name, option, expected):
     (job,) = plan_jobs([Found(Path(name))], output=Path("out"), style="s", format=option)
     assert job.target == Path("out", expected)
-    assert job.target.suffix.lower() in SUFFIXES_OF_FORMAT[job.format]
+    assert job.target.suffix.lower() in FORMATS[job.format].suffixes
 
 
 @pytest.mark.parametrize("paths", [["in/a.png", "in/a.jpg"], ["in/a.jpg", "in/a.png"]])
@@ -365,7 +365,7 @@ photos = st.tuples(st.sampled_from([None, "in", "other/in"]), st.sampled_from(["
 @given(
     photos=st.lists(photos, min_size=1, max_size=12, unique=True),
     output=st.sampled_from([None, "out", "in", "in/sub", ".", "other"]),
-    option=st.sampled_from(["same", *SUFFIXES_OF_FORMAT]),
+    option=st.sampled_from(["same", *FORMATS]),
 )
 def test_every_photo_gets_a_place_of_its_own_that_is_no_photo(photos, output, option):
     found = [
@@ -382,7 +382,7 @@ def test_every_photo_gets_a_place_of_its_own_that_is_no_photo(photos, output, op
     assert len(set(planned)) == len(planned)
     assert not set(planned) & {key(photo.path) for photo in found}
     for job in jobs:
-        assert job.target.suffix.lower() in SUFFIXES_OF_FORMAT[job.format]
+        assert job.target.suffix.lower() in FORMATS[job.format].suffixes
         assert option in ("same", job.format)
         if output is not None:
             assert job.target.is_relative_to(output)

@@ -84,8 +84,8 @@ FORMER = {
     "raw": (
         PADDED,
         {"raw": True, "output_size": "drawn"},
-        ("same", SaveOptions()),
-        ("d6dee8963e8327da", "b0c443cb7c7bc5f7"),
+        ("tiff", SaveOptions()),
+        ("6e198dd4bf33ce66", "b0c443cb7c7bc5f7"),
     ),
 }
 

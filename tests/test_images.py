@@ -2,6 +2,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from toonify.errors import ImageError
-from toonify.images import SUFFIXES_OF_FORMAT, Photo, encode_picture, read_photo, read_processing_note
+from toonify.images import FORMATS as TABLE
+from toonify.images import Photo, encode_picture, read_photo, read_processing_note
+from toonify.images.formats import FormatName, FormatOption
 
 # Pillow warns of damaged EXIF; users do not run with warnings as errors, so these tests do not either.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 Base, IFD = ExifTags.Base, ExifTags.IFD
-FORMATS = sorted(SUFFIXES_OF_FORMAT)
+FORMATS = sorted(TABLE)
 LOSSLESS = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}, "AVIF": {"quality": 100}}
 
 
@@ -713,3 +716,9 @@ def test_other_formats_are_decoded_whole() -> None:
     file = BytesIO()
     Image.new("RGB", (800, 400)).save(file, "PNG")
     assert read_photo(file, enough=100).pixels.shape == (400, 800, 3)
+
+
+def test_the_table_of_formats_is_whole() -> None:
+    assert set(get_args(FormatName)) == set(TABLE) and get_args(FormatOption) == ("same", *TABLE)
+    suffixes = [suffix for each in TABLE.values() for suffix in (*each.suffixes, *each.read_suffixes)]
+    assert len(suffixes) == len(set(suffixes)) and all(suffix == suffix.lower() for suffix in suffixes)

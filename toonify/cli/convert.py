@@ -4,21 +4,19 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toonify.cli.options import (
-    BackendName,
-    DeviceName,
     DeviceOption,
     MaxMegapixelsOption,
-    PrecisionName,
     QuietOption,
     VariantOption,
 )
+from toonify.engines.engine import Backend, Precision
+from toonify.images.formats import FORMATS, FormatOption
 from toonify.styles.look import FacesMode, LookName
 
 if TYPE_CHECKING:
@@ -30,15 +28,7 @@ if TYPE_CHECKING:
     from toonify.jobs.plan import Job
 
 
-class FormatName(StrEnum):
-    """What drawings are written as."""
-
-    same = "same"
-    jpg = "jpg"
-    png = "png"
-    webp = "webp"
-    avif = "avif"
-    tiff = "tiff"
+_QUALITIES = ", ".join(f"{each.quality} for {name}" for name, each in FORMATS.items() if each.quality is not None)
 
 
 def convert(
@@ -59,10 +49,11 @@ def convert(
     variant: VariantOption = "auto",
     recursive: Annotated[bool, typer.Option(help="Look for photos in subfolders too.")] = True,
     format: Annotated[  # noqa: A002
-        FormatName, typer.Option(help="File format; same keeps the photo's (HEIC to jpg, BMP and GIF to png).")
-    ] = FormatName.same,
+        FormatOption,
+        typer.Option(help="File format; same keeps the photo's (HEIC to jpg, BMP and GIF to png)."),
+    ] = "same",
     quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Of jpg (default 92), webp (90) and avif (80).")
+        int | None, typer.Option(min=1, max=100, help=f"Default: {_QUALITIES}; the others are lossless.")
     ] = None,
     strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
@@ -116,11 +107,11 @@ def convert(
         str | None,
         typer.Option(metavar="local|auto|HOST:PORT", help="Draw on a Ray cluster: one started here, a running one."),
     ] = None,
-    device: DeviceOption = DeviceName.auto,
-    backend: Annotated[BackendName, typer.Option(help="What runs the network.")] = BackendName.onnx,
+    device: DeviceOption = "auto",
+    backend: Annotated[Backend, typer.Option(help="What runs the network.")] = "onnx",
     precision: Annotated[
-        PrecisionName, typer.Option(help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.")
-    ] = PrecisionName.auto,
+        Precision, typer.Option(help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.")
+    ] = "auto",
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:
@@ -146,8 +137,10 @@ def convert(
     from toonify.jobs.plan import plan_jobs
     from toonify.jobs.shards import check_shardable, parse_shard, take_shard
 
-    if quality is not None and format in (FormatName.png, FormatName.tiff):
-        raise UsageError(f"--quality is for jpg, webp and avif; {format} loses nothing, so drop one of the two flags")
+    if quality is not None and format != "same" and FORMATS[format].quality is None:
+        *others, last = (name for name, each in FORMATS.items() if each.quality is not None)
+        lossy = f"{', '.join(others)} and {last}"
+        raise UsageError(f"--quality is for {lossy}; {format} loses nothing, so drop one of the two flags")
     if report is not None and dry_run:
         raise UsageError("--dry-run does nothing that --report could tell; drop one of them")
     if report is not None:
@@ -199,9 +192,9 @@ def convert(
     if not jobs and not streaming:  # a shard may be empty
         return finish(plan, _no_outcomes, [])
     runs_on: dict[str, Any] = {
-        "device": device.value,
-        "backend": backend.value,
-        "precision": precision.value,
+        "device": device,
+        "backend": backend,
+        "precision": precision,
         "tile": sides,
     }
     if ray is not None:
@@ -248,7 +241,7 @@ def _check_streaming(inputs: list[Path], about_files: bool) -> None:
         raise UsageError("- writes the picture to stdout, which is a terminal; add > drawing.jpg")
 
 
-def _convert_stream(style: "Style", save: "SaveOptions", format: FormatName, *, quiet: bool) -> int:  # noqa: A002
+def _convert_stream(style: "Style", save: "SaveOptions", format: FormatOption, *, quiet: bool) -> int:  # noqa: A002
     import io
 
     from toonify.convert.local import draw_stream

@@ -10,9 +10,7 @@ import typer
 
 from toonify.cli.options import (
     CacheOption,
-    DeviceName,
     DeviceOption,
-    ModeName,
     ModeOption,
     QuietOption,
     WeightsOption,
@@ -43,11 +41,11 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="FILE", help="VGG-16, and LPIPS' heads: give it for each. Default: the published files."),
     ] = None,
-    mode: ModeOption = ModeName.legacy,
+    mode: ModeOption = "legacy",
     weights: WeightsOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the cartoons' halves.")] = 2020,
     cache: CacheOption = True,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another evaluation that is in OUTPUT.")
     ] = False,
@@ -82,17 +80,17 @@ def evaluate(
     if reference.statistics is not None:
         raise UsageError(f"--cartoons {display(cartoons)} holds statistics, which serve FID alone; give the pictures")
     candidates = find_candidates(styles)
-    network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
     network.prepare()  # in this thread, which hears Ctrl-C
     distance = None
     if lpips:
-        distance = Lpips(find_lpips_weights(lpips_weights or [], quiet=quiet), device=device.value, quiet=quiet)
+        distance = Lpips(find_lpips_weights(lpips_weights or [], quiet=quiet), device=device, quiet=quiet)
 
     def bar(title: str, total: int) -> contextlib.AbstractContextManager[Callable[[int], None]]:
         return _bar(title, total, quiet=quiet)
 
-    with open_cache(network, mode.value) if cache else contextlib.nullcontext() as features:
-        yardstick = Yardstick(network, mode.value, features, distance, seed)
+    with open_cache(network, mode) if cache else contextlib.nullcontext() as features:
+        yardstick = Yardstick(network, mode, features, distance, seed)
         request = make_request(photos, cartoons, styles, yardstick)
         check_output(output, reference, request, overwrite=overwrite)
         evaluation = run(
@@ -101,7 +99,7 @@ def evaluate(
             candidates,
             drawn,
             yardstick,
-            device=device.value,
+            device=device,
             quiet=quiet,
             bar=bar,
         )

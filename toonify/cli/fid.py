@@ -12,15 +12,14 @@ from typer.core import TyperGroup
 
 from toonify.cli.options import (
     CacheOption,
-    DeviceName,
     DeviceOption,
-    ModeName,
     ModeOption,
     QuietOption,
     WeightsOption,
 )
 from toonify.cli.progress import count_bar
 from toonify.errors import display
+from toonify.metrics.mode import Mode
 
 if TYPE_CHECKING:
     from toonify.metrics.cache import FeatureCache
@@ -58,7 +57,7 @@ def compare(
             metavar="LIST", help="Of fid, kid, is and pr, with commas. Default: fid,kid; fid with saved statistics."
         ),
     ] = None,
-    mode: ModeOption = ModeName.legacy,
+    mode: ModeOption = "legacy",
     weights: WeightsOption = None,
     kid_subset: Annotated[
         int | None,
@@ -68,7 +67,7 @@ def compare(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the score's parts.")] = 2020,
     cache: CacheOption = True,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures and the protocol as JSON.")] = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -95,9 +94,9 @@ def compare(
     # What can be known to be wrong is said before minutes of measuring.
     for one in found:
         check(one, len(one.pictures))
-    network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
     classes = classifier(network.weights) if "is" in wanted else None
-    saved = {i: load_statistics(one.statistics, network, mode.value) for i, one in enumerate(found) if one.statistics}
+    saved = {i: load_statistics(one.statistics, network, mode) for i, one in enumerate(found) if one.statistics}
     measured = []
     with _open_cache(network, mode, cache) as features:
         for i, one in enumerate(found):
@@ -109,7 +108,7 @@ def compare(
     *judged, reference = measured
     comparisons = [compare(one, reference, wanted, kid_subset=kid_subset, classes=classes, seed=seed) for one in judged]
     if as_json:
-        print(json.dumps(record(comparisons, measured, network, mode.value, seed), indent=1))
+        print(json.dumps(record(comparisons, measured, network, mode, seed), indent=1))
     else:
         _print_table(comparisons, reference, network, mode)
     return 1 if any(one.failed for one in measured) else 0
@@ -119,10 +118,10 @@ def compare(
 def save(
     pictures: Annotated[str, typer.Argument(metavar="SET", help="A folder, a glob or a list (.txt).")],
     target: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The file to write.")],
-    mode: ModeOption = ModeName.legacy,
+    mode: ModeOption = "legacy",
     weights: WeightsOption = None,
     cache: CacheOption = True,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it is there.")] = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -149,11 +148,11 @@ def save(
     found = find_set(pictures)
     if found.statistics is not None:
         raise UsageError(f"{display(pictures)} is a file of statistics already; copy it")
-    network = Inception(find_weights(weights, quiet=quiet), device=device.value, quiet=quiet)
+    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
     with _open_cache(network, mode, cache) as features:
         measured = _measure(found, network, mode, features, keep_vectors=False, quiet=quiet)
     try:
-        save_statistics(measured.gaussian, target, protocol(network, mode.value), overwrite=overwrite)
+        save_statistics(measured.gaussian, target, protocol(network, mode), overwrite=overwrite)
     except OSError as error:
         raise ToonifyError(f"{display(target)} cannot be written: {describe(error)}") from error
     if not quiet:
@@ -176,17 +175,17 @@ def _metrics(text: str | None, *, saved: bool) -> "list[Metric]":
 
 
 def _open_cache(
-    network: "Inception", mode: ModeName, wanted: bool
+    network: "Inception", mode: Mode, wanted: bool
 ) -> "contextlib.AbstractContextManager[FeatureCache | None]":
     from toonify.metrics.features import open_cache
 
-    return open_cache(network, mode.value) if wanted else contextlib.nullcontext()
+    return open_cache(network, mode) if wanted else contextlib.nullcontext()
 
 
 def _measure(
     pictures: "PictureSet",
     network: "Inception",
-    mode: ModeName,
+    mode: Mode,
     cache: "FeatureCache | None",
     *,
     keep_vectors: bool,
@@ -199,7 +198,7 @@ def _measure(
         measured = measure(
             pictures,
             network,
-            mode.value,
+            mode,
             cache,
             keep_vectors=keep_vectors,
             on_batch=lambda batch: advance(len(batch.vectors) + len(batch.failed)),
@@ -209,7 +208,7 @@ def _measure(
     return measured
 
 
-def _print_table(comparisons: "list[Comparison]", reference: "Measured", network: "Inception", mode: ModeName) -> None:
+def _print_table(comparisons: "list[Comparison]", reference: "Measured", network: "Inception", mode: Mode) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -2,9 +2,8 @@
 
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,16 +14,11 @@ if TYPE_CHECKING:
     from toonify.prepare.manifest import Source
 
 
-class KindName(StrEnum):
-    """What the pictures are; `toonify train` wants a folder of each."""
-
-    photos = "photos"
-    cartoons = "cartoons"
-
-
 def prepare(
     context: typer.Context,
-    kind: Annotated[KindName, typer.Argument(metavar="photos|cartoons", help="What the pictures are.")],
+    kind: Annotated[
+        Literal["photos", "cartoons"], typer.Argument(metavar="photos|cartoons", help="What the pictures are.")
+    ],
     inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Folders, pictures and videos, in any mix.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the squares and manifest.json.")],
     size: Annotated[int, typer.Option(min=16, max=4096, metavar="N", help="Side of the squares, in pixels.")] = 256,
@@ -69,7 +63,7 @@ def prepare(
     from toonify.system.cores import available_cores
     from toonify.system.locks import only_process
 
-    options = Options(kind.value, size, _crops(crop), min_size or size, every, hash_distance, seed)
+    options = Options(kind, size, _crops(crop), min_size or size, every, hash_distance, seed)
     check_output_folder(output, inputs)
     suffixes = VIDEO_SUFFIXES | FORMAT_OF_SUFFIX.keys()
     found = find_photos(inputs, leave_out=output, drawings=True, suffixes=suffixes)

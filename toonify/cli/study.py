@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.options import DeviceName, QuietOption
+from toonify.cli.options import DeviceOption, QuietOption
+from toonify.engines.engine import Device
 
 if TYPE_CHECKING:
     from toonify.evaluate.candidates import Candidate, Drawn
@@ -35,7 +36,7 @@ def build(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53, help="Of the orders. Default: a new one, kept in the key.")
     ] = None,
-    device: Annotated[DeviceName, typer.Option(help="auto takes CUDA where it can run.")] = DeviceName.auto,
+    device: DeviceOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a survey that is there, and its key.")
     ] = False,
@@ -106,7 +107,7 @@ def _draw(
     photos: "list[Found]",
     among: "list[Found]",
     folder: Path,
-    device: DeviceName,
+    device: Device,
     *,
     quiet: bool,
 ) -> "dict[str, Drawn]":
@@ -123,7 +124,7 @@ def _draw(
 
         return {
             candidate.name: draw_candidate(
-                candidate, photos, folder, among=among, device=device.value, quiet=quiet, on_outcome=show
+                candidate, photos, folder, among=among, device=device, quiet=quiet, on_outcome=show
             )
             for candidate in candidates
         }

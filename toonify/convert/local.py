@@ -13,7 +13,8 @@ from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
 from toonify.drawing.identity import former_identity, identity
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
-from toonify.images import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, Photo, encode_picture, picture_size, read_photo
+from toonify.images import DEFAULT_MAX_PIXELS, FORMATS, Photo, encode_picture, picture_size, read_photo
+from toonify.images.formats import FormatOption
 from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is part of this module
 from toonify.jobs.outcome import Recipe, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.outcome import examine as examine_job
@@ -125,7 +126,7 @@ def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: Sa
     Device and backend are left out: they give the same picture up to rounding.
     """
     maker = f"{plan.style.card.id}/{plan.style.name}"
-    saved = [job.format, save.quality if job.format in DEFAULT_QUALITY else None, save.strip_metadata]
+    saved = [job.format, None if FORMATS[job.format].quality is None else save.quality, save.strip_metadata]
     recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved])]
     if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
@@ -136,7 +137,7 @@ def draw_stream(
     data: BytesIO,
     style: Style,
     save: SaveOptions,
-    format: str,  # noqa: A002
+    format: FormatOption,  # noqa: A002
 ) -> tuple[bytes, tuple[str, ...]]:
     """Draw one encoded photo to one encoded picture, and what the user should know of the photo.
 
@@ -197,7 +198,7 @@ def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
 
 def _notes(work: _Work) -> tuple[str, ...]:
     """What the user should know of a photo that was drawn."""
-    if work.photo.alpha is not None and work.job.format == "jpg":
+    if work.photo.alpha is not None and not FORMATS[work.job.format].transparency:
         return (*work.photo.notes, "its transparency was laid on white")
     return work.photo.notes
 

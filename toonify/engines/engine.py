@@ -1,9 +1,10 @@
 """What runs a network: the protocols, and what it says of itself."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from toonify.pixels.arrays import Floats
+if TYPE_CHECKING:
+    from toonify.pixels.arrays import Floats
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["onnx", "torch", "openvino", "coreml", "directml", "tensorrt"]
@@ -33,7 +34,7 @@ class Engine(Protocol):
 class Generator(Engine, Protocol):
     """Draws: N x 3 x H x W float32 in the network's own channel order and value range, to the same."""
 
-    def __call__(self, batch: Floats) -> Floats:
+    def __call__(self, batch: "Floats") -> "Floats":
         """Draw a batch. Raises InterruptedError if `cancel` is called meanwhile."""
         ...
 

@@ -26,7 +26,7 @@ from toonify.metrics.distances import frechet_distance
 from toonify.metrics.gaussian import Moments
 from toonify.metrics.inception import Inception
 from toonify.metrics.lpips import Lpips
-from toonify.metrics.protocol import Mode
+from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
 from toonify.pixels.arrays import Floats
 

@@ -1,23 +1,30 @@
-"""Picture files to arrays and back. Everywhere else a photo is an upright H x W x 3 uint8 array in sRGB."""
+"""Picture files to arrays and back. Everywhere else a photo is an upright H x W x 3 uint8 array in sRGB.
 
-from toonify.images.formats import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT
-from toonify.images.read import (
-    Photo,
-    check_measurable,
-    opaque,
-    photo_from_image,
-    picture_size,
-    read_photo,
-    read_processing_note,
-    read_stored,
-)
-from toonify.images.write import encode_picture
+What reads and writes is imported when it is first asked for: the help of the command line needs `formats.py` alone.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from toonify.images.formats import DEFAULT_MAX_PIXELS, FORMAT_OF_SUFFIX, FORMATS
+
+if TYPE_CHECKING:
+    from toonify.images.read import (
+        Photo,
+        check_measurable,
+        opaque,
+        photo_from_image,
+        picture_size,
+        read_photo,
+        read_processing_note,
+        read_stored,
+    )
+    from toonify.images.write import encode_picture
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
-    "DEFAULT_QUALITY",
+    "FORMATS",
     "FORMAT_OF_SUFFIX",
-    "SUFFIXES_OF_FORMAT",
     "Photo",
     "check_measurable",
     "encode_picture",
@@ -28,3 +35,10 @@ __all__ = [
     "read_processing_note",
     "read_stored",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "write" if name == "encode_picture" else "read"
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

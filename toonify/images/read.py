@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from toonify.errors import ImageError, one_line
 from toonify.images.exif import descriptive_exif
-from toonify.images.formats import DEFAULT_MAX_PIXELS, FORMAT_OF_DECODER
+from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
 from toonify.images.modes import deepest_white, on_white, pixels_to_srgb, to_srgb
 from toonify.pixels.arrays import Pixels
@@ -28,7 +28,7 @@ class Photo:
     pixels: Pixels  # H x W x 3
     alpha: Pixels | None = None  # H x W; None: opaque
     exif: Image.Exif = field(default_factory=Image.Exif)  # descriptive tags only; orientation is applied and gone
-    format: str = "png"  # the nearest that can be written: a key of SUFFIXES_OF_FORMAT
+    format: FormatName = FALLBACK  # the nearest that can be written
     stored_size: tuple[int, int] = (0, 0)  # height and width of the file's picture, upright; it may be decoded smaller
     notes: tuple[str, ...] = ()  # what the user should know, such as "first of 12 frames"
 
@@ -142,7 +142,7 @@ def photo_from_image(image: Image.Image) -> Photo:
     image.load()
     exif = descriptive_exif(image, notes)
     pixels, alpha = to_srgb(_upright(image), deepest_white(image), notes)
-    own_format = FORMAT_OF_DECODER.get(image.format or "", "png")
+    own_format = FORMAT_OF_DECODER.get(image.format or "", FALLBACK)
     return Photo(pixels, alpha, exif, own_format, pixels.shape[:2], tuple(notes))
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.images import FORMAT_OF_SUFFIX, SUFFIXES_OF_FORMAT
+from toonify.images import FORMAT_OF_SUFFIX, FORMATS
+from toonify.images.formats import FALLBACK, FormatName, FormatOption
 from toonify.jobs.find import Found, identity
 
 
@@ -17,11 +18,11 @@ class Job:
 
     source: Path
     target: Path
-    format: str  # of the drawing: a key of SUFFIXES_OF_FORMAT
+    format: FormatName  # of the drawing
     problem: str | None = None
 
 
-def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: str = "same") -> list[Job]:  # noqa: A002
+def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: FormatOption = "same") -> list[Job]:  # noqa: A002
     """Give every photo an output path of its own that is no input.
 
     Without `output`, drawings go beside the inputs: `photos/a.jpg` found in `photos/` to `photos_STYLE/a.jpg`,
@@ -60,13 +61,13 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: st
     return [jobs[i] for i in range(len(found))]
 
 
-def _job_for_file(found: list[Found], output: Path, format: str, is_input: Callable[[Path], bool]) -> Job:  # noqa: A002
+def _job_for_file(found: list[Found], output: Path, format: FormatOption, is_input: Callable[[Path], bool]) -> Job:  # noqa: A002
     """The job where `--output` is a file."""
     name, suffix = display(output), output.suffix.lower()
     chosen = FORMAT_OF_SUFFIX[suffix]
     if len(found) > 1 or found[0].root is not None:
         raise UsageError(f"--output {name} is one file, and there may be more photos; give a folder")
-    if suffix not in SUFFIXES_OF_FORMAT[chosen]:
+    if suffix not in FORMATS[chosen].suffixes:
         raise UsageError(f"--output {name}: {suffix} is not written; choose {chosen}")
     if format not in ("same", chosen):
         raise UsageError(f"--output {name} and --format {format} do not agree; drop one of them")
@@ -98,8 +99,8 @@ def _wanted(
     bases: dict[Path, Path],
     output: Path | None,
     style: str,
-    format: str,  # noqa: A002
-) -> tuple[Path, str]:
+    format: FormatOption,  # noqa: A002
+) -> tuple[Path, FormatName]:
     """The output path that a photo would have if it were alone, and its format."""
     path = photo.path
     stem, suffix = path.stem, path.suffix
@@ -110,9 +111,9 @@ def _wanted(
         folder = output
     else:
         folder, stem = path.parent, f"{stem}_{style}"
-    chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), "png") if format == "same" else format
-    if suffix.lower() not in SUFFIXES_OF_FORMAT[chosen]:
-        suffix = SUFFIXES_OF_FORMAT[chosen][0]
+    chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), FALLBACK) if format == "same" else format
+    if suffix.lower() not in FORMATS[chosen].suffixes:
+        suffix = FORMATS[chosen].suffixes[0]
     return folder / (stem + suffix), chosen
 
 

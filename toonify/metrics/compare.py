@@ -13,7 +13,7 @@ from toonify.metrics.distances import frechet_distance, inception_score, kernel_
 from toonify.metrics.features import Batch, extract
 from toonify.metrics.gaussian import Doubles, Gaussian, Moments, read_statistics
 from toonify.metrics.inception import DIMENSIONS, Inception
-from toonify.metrics.protocol import Mode
+from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
 from toonify.pixels.arrays import Floats
 from toonify.version import __version__

@@ -8,15 +8,13 @@ clean     Pillow's bicubic resize, antialiased, not rounded: clean-fid's (Parmar
 Figures of different protocols must not be compared.
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from toonify.metrics.mode import Mode
 from toonify.pixels.arrays import Floats, Pixels
 
-Mode = Literal["legacy", "pytorch", "clean"]
 SIDE = 299  # of what Inception takes, in pixels
 
 

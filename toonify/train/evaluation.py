@@ -14,7 +14,7 @@ from toonify.jobs.find import Found
 from toonify.metrics.compare import Measured, compare, measure
 from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
-from toonify.metrics.protocol import Mode
+from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
 from toonify.styles.card import Card, LocatedStyle
 from toonify.system.files import write_atomically
