@@ -27,7 +27,7 @@ def watch(frame, event, argument):
             crossings.append(f"{caller_file} -> {file}:{here.co_name}")
 
 sys.setprofile(watch)
-style = load_style(sys.argv[1], device=sys.argv[2])
+style = load_style(sys.argv[1], device=sys.argv[2], faces="off")  # which have a network of their own
 sys.setprofile(None)
 assert style.engine.device == "cpu"
 print("\\n".join(crossings))

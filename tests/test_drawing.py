@@ -115,7 +115,7 @@ def test_raw_is_the_network_alone(tiny_onnx: Path, noise: np.ndarray) -> None:
     [
         ({"keep_color": 1.5}, "--keep-color 1.5"),
         ({"saturation": -1}, "--saturation -1"),
-        ({"strength": 2}, "--strength 2"),
+        ({"strength": 2.1}, "--strength 2.1"),
         ({"strength": float("nan")}, "--strength nan"),
         ({"detail": 1.01}, "--detail 1.01"),
         ({"detail": float("nan")}, "--detail nan"),

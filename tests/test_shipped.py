@@ -37,7 +37,7 @@ def middle(picture: np.ndarray, side: int = 256) -> np.ndarray:
 @pytest.mark.parametrize("name", PHOTO_OF)
 def test_a_student_draws_much_nearer_to_its_teacher_than_the_photo_is(name: str) -> None:
     photo, wanted = pixels(PHOTOS / f"{PHOTO_OF[name]}.jpg"), pixels(DRAWN / f"{name}.jpg")
-    drawn = load_style(name, variant="lite", device="cpu", output_size="drawn")(photo)
+    drawn = load_style(name, variant="lite", device="cpu", look="soft", output_size="drawn")(photo)
     small = resize(photo, drawn.shape[:2])
     assert psnr(middle(drawn), wanted, peak=255) > psnr(middle(small), wanted, peak=255) + 1.5
 
@@ -88,12 +88,15 @@ def test_every_student_is_smaller_than_what_others_published(name: str) -> None:
     assert sum(each.numel() for each in network.parameters()) < 850_000  # AnimeGANv3 has 1.02 million
 
 
-def test_tiles_are_the_whole() -> None:
+@pytest.mark.parametrize("look", ["soft", "drawn"])
+def test_tiles_are_the_whole(look: str) -> None:
     photo = np.tile(pixels(PHOTOS / "singapore.jpg"), (2, 2, 1))
-    whole, tiled = (
-        load_style("hayao", variant="lite", device="cpu", size="full", tile=tile)(photo) for tile in ("off", 512)
-    )
-    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    options = {"variant": "lite", "device": "cpu", "size": "full", "look": look, "faces": "off"}
+    whole, tiled = (load_style("hayao", **options, tile=tile)(photo) for tile in ("off", 512))
+    difference = np.abs(whole.astype(int) - tiled)
+    # Tiles come in float16. The finish is steep in places: a step of an eighth of a level may decide about an edge.
+    assert np.quantile(difference, 0.999) <= 1
+    assert difference.max() <= (1 if look == "soft" else 40)
 
 
 def test_a_first_run_needs_no_network_no_cache_and_no_torch(tmp_path: Path) -> None:
@@ -103,6 +106,7 @@ def test_a_first_run_needs_no_network_no_cache_and_no_torch(tmp_path: Path) -> N
     command = [sys.executable, "-c", code, "convert", str(PHOTOS), "--style", "shinkai", "--variant", "lite"]
     run = subprocess.run([*command, "--output", str(tmp_path / "out")], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stderr.startswith("shinkai (lite) drawn at 768 px on ")
+    assert "\nshinkai (lite) drawn at 768 px on " in run.stderr
+    assert run.stderr.startswith("faces are not looked for: ")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in PHOTOS.glob("*.jpg")}
     assert not (tmp_path / "hf").exists()

@@ -103,8 +103,13 @@ def draw_options(
 
 
 def _finish(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
-    """The look that these options mean; None if nothing of it is left."""
-    chosen = named_look(own or Look(), name or ("soft" if own is None else "drawn"))
+    """The look that these options mean; None if nothing of it is left.
+
+    `name` is a preset (`named_look`), by default "drawn" for a style with a look of its own and "soft" for others.
+    """
+    chosen = own or Look()
+    if (name or ("soft" if own is None else "drawn")) != "drawn":
+        chosen = named_look(chosen, name or "soft")
     if lines is not None:
         kind = chosen.lines or (own or Look()).lines or Lines()
         chosen = replace(chosen, lines=replace(kind, strength=lines) if lines else None)

@@ -35,7 +35,7 @@ def finish_drawn(
     height, width = small.shape[:2]
     whole = Box(0, 0, height, width)
     at_once = height * width <= _WHOLE and max(height, width) <= _LONGEST
-    margin = _LEAST if finish.lines is None else max(_LEAST, _FILTERS + reach(finish.lines))
+    margin = _LEAST if look.lines is None else max(_LEAST, _FILTERS + reach(look.lines))
     for box in [whole] if at_once else whole.tiles(_TILE):
         around = box.widened(margin).common(whole)
         portrait = find_portrait(faces, around)
