@@ -63,7 +63,7 @@ def flatten(planes: Planes, tones: Tones) -> Flattened:
     lightness += structured * (edges - lightness)
     thin = _thin(planes[0], built)
     flat = [hard + thin * (soft - hard) for soft, hard in zip(planes, [lightness, *colors], strict=True)]
-    return Flattened(flat, edges, tensor)
+    return Flattened(smooth_along(flat, tensor, sigma=1.2, reach=2), edges, tensor)
 
 
 def kuwahara(planes: Planes) -> Planes:
