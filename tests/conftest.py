@@ -120,6 +120,12 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same in each test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
 def noise() -> np.ndarray:
     """A small photo-like array: 48 x 64 x 3 uint8, the same every time."""
     rng = np.random.default_rng(0)
