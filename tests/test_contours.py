@@ -125,7 +125,7 @@ def test_short_lines_are_left_out() -> None:
 def test_lines_are_fainter_on_bright_ground() -> None:
     strongest = [drawn(border(20, dark=dark, bright=dark + 0.28)).max() for dark in (0.1, 0.4, 0.5, 0.6, 0.7)]
     assert strongest[:2] == pytest.approx([0.7, 0.7], abs=0.01)
-    assert strongest[1] > strongest[2] > strongest[3] > strongest[4] == pytest.approx(0.4 * 0.7, abs=0.01)
+    assert strongest[1] > strongest[2] > strongest[3] > strongest[4] == pytest.approx(0.25 * 0.7, abs=0.01)
 
 
 def test_thresholds_that_are_equal_make_lines_without_a_transition() -> None:

@@ -8,23 +8,23 @@ import pytest
 from PIL import Image
 
 from toonify.drawing.faces import Face, Point
-from toonify.drawing.finish import Colors, Finish, finish, finish_soft
+from toonify.drawing.finish import Colors, finish, finish_soft
 from toonify.drawing.finish import drawn as module
 from toonify.drawing.finish.drawn import finish_drawn
 from toonify.drawing.finish.grade import Frame, measure_frame
 from toonify.errors import ImageError
 from toonify.pixels.arrays import Floats, Pixels, to_floats
 from toonify.pixels.boxes import Box
-from toonify.styles.look import Grade, Lines, Tones
+from toonify.styles.look import Grade, Lines, Look, Tones
 
 PHOTOS = Path(__file__).parent / "data" / "photos"
-FULL_LOOK = Finish(Lines(), Tones(), Grade(glow=0.4, greens=0.3, shadows=(0.0, -0.04)))
+FULL_LOOK = Look(Lines(), Tones(), Grade(glow=0.4, greens=0.3, shadows=(0.0, -0.04)))
 LOOKS = {
     "all": FULL_LOOK,
-    "lines": Finish(Lines(), None, None),
-    "tones": Finish(None, Tones(), None),
-    "grade": Finish(None, None, Grade(glow=1)),
-    "nothing": Finish(None, None, None),
+    "lines": Look(Lines(), None, None),
+    "tones": Look(None, Tones(), None),
+    "grade": Look(None, None, Grade(glow=1)),
+    "nothing": Look(None, None, None),
 }
 COLORS = Colors(0.5, 1.1)
 
@@ -49,7 +49,7 @@ def face_in(box: Box) -> Face:
 
 
 def drawn(
-    small: Pixels, look: Finish, faces: Sequence[Face] = (), frame: Frame | None = None
+    small: Pixels, look: Look, faces: Sequence[Face] = (), frame: Frame | None = None
 ) -> tuple[Floats, Floats, int]:
     """Colors and lines of a drawing that is the photo itself, and the number of boxes that they came in."""
     drawing = to_floats(small)
@@ -86,7 +86,7 @@ def test_tiles_are_what_the_whole_is(
 
 
 @pytest.mark.parametrize("look", [LOOKS["tones"], LOOKS["grade"]], ids=["tones", "grade"])
-def test_looks_without_lines_are_the_same_in_tiles(look: Finish, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looks_without_lines_are_the_same_in_tiles(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     small = photo("singapore", 180, 230)
     whole, _, _ = drawn(small, look)
     monkeypatch.setattr(module, "_WHOLE", 1000)
@@ -100,7 +100,7 @@ def test_long_lines_are_as_long_in_tiles(look: Lines, monkeypatch: pytest.Monkey
     small = np.full((300, 420, 3), 200, np.uint8)
     for number, length in enumerate((50, 75, 90, 110, 130, 160, 200)):
         small[20 + 40 * number : 28 + 40 * number, 30 : 30 + length] = 40
-    finish_of_lines = Finish(look, None, None)
+    finish_of_lines = Look(look, None, None)
     _, whole, _ = drawn(small, finish_of_lines)
     monkeypatch.setattr(module, "_WHOLE", 1000)
     monkeypatch.setattr(module, "_TILE", 64)
@@ -173,7 +173,7 @@ def test_pictures_of_any_size_are_finished(size: tuple[int, int], scale: int) ->
 @pytest.mark.parametrize("size", [(2, 33_000), (33_000, 1)])
 def test_very_long_pictures_are_finished(size: tuple[int, int]) -> None:
     small = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    colors, _, count = drawn(small, Finish(Lines(), Tones(), Grade()))
+    colors, _, count = drawn(small, Look(Lines(), Tones(), Grade()))
     assert colors.shape == small.shape and count > 1
 
 
@@ -192,7 +192,7 @@ def test_the_result_has_the_size_of_the_full_photo(size: tuple[int, int]) -> Non
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 @pytest.mark.parametrize("scale", [1, 2])
-def test_no_strength_is_the_photo_exactly(look: Finish, scale: int) -> None:
+def test_no_strength_is_the_photo_exactly(look: Look, scale: int) -> None:
     full = photo("casa-mila", 160, 200)
     small = full[::scale, ::scale]
     drawing = np.random.default_rng(0).normal(0.5, 0.5, small.shape).astype(np.float32)
@@ -230,7 +230,7 @@ def test_lines_are_drawn_in_the_looks_ink_and_only_where_they_are() -> None:
     assert opacity.max() > 0.6
     lines = Lines(keep=0, ink=(0.0, 0.0, 1.0))
     for look, color in ((Lines(), None), (lines, (0, 0, 255))):
-        result = finish(drawing, small, small, Colors(0, 1), Finish(look, None, None), detail=0, strength=1)
+        result = finish(drawing, small, small, Colors(0, 1), Look(look, None, None), detail=0, strength=1)
         assert np.abs(result.astype(int) - small)[opacity == 0].max() <= 1
         strongest = np.unravel_index(opacity.argmax(), opacity.shape)
         under = small[strongest].astype(float)
@@ -238,20 +238,20 @@ def test_lines_are_drawn_in_the_looks_ink_and_only_where_they_are() -> None:
         assert result[strongest] == pytest.approx(expected, abs=2)
     assert np.array_equal(
         finish(drawing, small, small, Colors(0, 1), LOOKS["nothing"], detail=0, strength=1),
-        finish(drawing, small, small, Colors(0, 1), Finish(Lines(strength=0), None, None), detail=0, strength=1),
+        finish(drawing, small, small, Colors(0, 1), Look(Lines(strength=0), None, None), detail=0, strength=1),
     )
 
 
 def test_tones_that_are_not_flat_change_nothing() -> None:
     small = photo("singapore", 90, 120)
-    soft, flat = (drawn(small, Finish(None, tones, None))[0] for tones in (None, Tones(flat=0)))
+    soft, flat = (drawn(small, Look(None, tones, None))[0] for tones in (None, Tones(flat=0)))
     assert np.abs(soft - flat).max() < 1e-5
 
 
 def test_glow_only_adds_light() -> None:
     small = photo("singapore", 150, 200)
     small[30:50, 60:90] = 255
-    with_it, without = (drawn(small, Finish(None, Tones(), Grade(glow=glow)))[0] for glow in (0.5, 0.0))
+    with_it, without = (drawn(small, Look(None, Tones(), Grade(glow=glow)))[0] for glow in (0.5, 0.0))
     assert (with_it >= without - 1e-6).all()
     assert (with_it - without)[25:28, 60:90].max() > 0.02
 

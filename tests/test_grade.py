@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toonify.drawing.finish.grade import add_glow, apply_grade, measure_frame
+from toonify.drawing.finish.grade import Frame, add_glow, apply_grade, measure_frame
 from toonify.drawing.finish.lab import to_planes, to_rgb
+from toonify.pixels.boxes import Box
 from toonify.styles.look import Grade
 
 NEUTRAL = Grade(lift=0, contrast=0, black=0, white=1, saturation=1, vibrance=0)
@@ -31,7 +32,7 @@ def test_a_neutral_grade_leaves_a_picture_as_it_is(rng: np.random.Generator) -> 
 # Light
 
 
-@pytest.mark.parametrize(("mean", "lift"), [(0.3, 0.4), (0.4, 0.5), (0.45, 1), (0.5, 0.3), (0.57, 1)])
+@pytest.mark.parametrize(("mean", "lift"), [(0.4, 0.5), (0.42, 0.4), (0.45, 1), (0.5, 0.3), (0.57, 1)])
 def test_a_dark_frame_is_brought_as_far_to_the_grades_lightness_as_it_says(mean: float, lift: float) -> None:
     lightness, _, _ = graded(np.full((4, 4), mean, np.float32), Grade(lift=lift, contrast=0, black=0), mean)
     assert lightness == pytest.approx(mean + lift * (0.58 - mean), abs=1e-5)
@@ -40,6 +41,8 @@ def test_a_dark_frame_is_brought_as_far_to_the_grades_lightness_as_it_says(mean:
 def test_frames_as_bright_as_that_are_not_made_darker_and_night_stays_night() -> None:
     grade = Grade(lift=1, contrast=0, black=0)
     assert graded(plane(0.58, 0.7, 0.9), grade, 0.7)[0] == pytest.approx(plane(0.58, 0.7, 0.9), abs=1e-6)
+    dark = Grade(lift=0.4, contrast=0, black=0)
+    assert graded(plane(0.3), dark, 0.3)[0] == pytest.approx(0.3 + 0.8 * 0.4 * (0.58 - 0.3), abs=1e-5)  # four fifths
     assert graded(plane(0.1), grade, 0.1)[0] == pytest.approx(0.1**0.62, abs=1e-5)
     assert graded(plane(0.1), grade, 0.0)[0] == pytest.approx(0.1**0.62, abs=1e-5)
 
@@ -80,8 +83,15 @@ def test_grays_stay_gray() -> None:
 
 def test_saturation_is_a_factor_and_keeps_the_hue() -> None:
     grade = Grade(lift=0, contrast=0, black=0, saturation=1.5, vibrance=0)
-    _, a, b = graded(plane(0.2, 0.5, 0.8), grade, a=0.2, b=-0.3)
-    assert a == pytest.approx(plane(*[0.3] * 3), abs=1e-6) and b == pytest.approx(plane(*[-0.45] * 3), abs=1e-6)
+    _, a, b = graded(plane(0.2, 0.5, 0.8), grade, a=0.2, b=0.3)
+    assert a == pytest.approx(plane(*[0.3] * 3), abs=1e-6) and b == pytest.approx(plane(*[0.45] * 3), abs=1e-6)
+
+
+def test_stronger_blues_do_not_turn_purple() -> None:
+    grade = Grade(lift=0, contrast=0, black=0, saturation=1.5, vibrance=0)
+    _, a, b = graded(plane(0.4), grade, a=0.1, b=-0.4)
+    assert b[0, 0] == pytest.approx(-0.6, abs=1e-6)
+    assert a[0, 0] < 0.1 * 1.5 - 0.05  # the hue turns towards blue as its chroma grows
 
 
 def test_vibrance_strengthens_dull_colors_more_than_strong_ones_and_near_grays_not_at_all() -> None:
@@ -149,3 +159,12 @@ def test_glow_adds_light_as_a_second_exposure_does_and_takes_none(rng: np.random
     assert np.allclose(result, picture + 0.4 * glow - 0.4 * glow * picture, atol=1e-6)
     assert (result >= picture - 1e-6).all() and result.max() <= 1
     assert np.allclose(add_glow(picture, glow, 0), picture, atol=1e-6)
+
+
+def test_a_part_of_the_frame_has_its_part_of_the_glow() -> None:
+    glow = np.arange(3 * 4 * 6, dtype=np.float32).reshape(3, 4, 6)
+    part = Frame(0.5, glow).cropped(Box(100, 200, 200, 300), 400, 600)
+    assert part.lightness == 0.5
+    assert part.glow is not None
+    assert np.array_equal(part.glow, glow[:, 1:2, 2:3])
+    assert Frame(0.5, None).cropped(Box(0, 0, 1, 1), 400, 600).glow is None

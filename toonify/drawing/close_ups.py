@@ -15,7 +15,7 @@ _NEAR = 100  # pixels: the height in a drawing from which a face is drawn well a
 _DRAWN = 144  # pixels: the height at which smaller ones are drawn
 _ENLARGED = 2.5  # how many times larger than in the photo they may be drawn: beyond that there is nothing to see
 _AROUND = 0.7  # of a face's height, on each side of it, that is drawn with it
-_OVAL = 0.62  # of a face's height: the half axis of the ellipse that is put in its place, before its soft edge
+_OVAL = 0.62  # of a face's height: the radius of the circle that is put in its place, before its soft edge
 
 
 @dataclass(frozen=True)

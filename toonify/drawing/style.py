@@ -133,11 +133,12 @@ class Style:
         if options.look is None:
             return finish_soft(drawing.picture, sketch.small, sketch.full, colors, **share)
         frame = measure_frame(sketch.small, options.look.grade)
-        looks: dict[str, Any] = {"look": options.look, "frame": frame, **share}
-        picture = finish(drawing.picture, sketch.small, sketch.full, colors, faces=sketch.faces, **looks)
+        looks: dict[str, Any] = {"look": options.look, **share}
+        picture = finish(drawing.picture, sketch.small, sketch.full, colors, faces=sketch.faces, frame=frame, **looks)
         for close_up, drawn in zip(sketch.close_ups, drawing.close_ups, strict=True):
             photo = sketch.full[close_up.box.slices]
-            face = finish(drawn, close_up.photo, photo, colors, faces=[close_up.face], **looks)
+            seen = frame.cropped(close_up.box, *sketch.full.shape[:2])
+            face = finish(drawn, close_up.photo, photo, colors, faces=[close_up.face], frame=seen, **looks)
             put_in_place(picture, close_up, face)
         return picture
 

@@ -48,9 +48,13 @@ def contours(soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats
 
 
 def _glints(lightness: Floats) -> Floats:
-    """How much brighter than what is around them spots and stripes are that are thinner than 15 pixels, near them."""
+    """How much brighter than what is around them spots and stripes are that are 3 to 15 pixels thin, near them.
+
+    Thinner ones would be crescents along every rounded border, into which a square does not fit.
+    """
     opened = cv2.morphologyEx(lightness, cv2.MORPH_OPEN, np.ones((15, 15), np.uint8))
-    return extremes(lightness - np.asarray(opened, np.float32), 5)[1]
+    bright = cv2.morphologyEx(lightness - np.asarray(opened, np.float32), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return extremes(np.asarray(bright, np.float32), 5)[1]
 
 
 def reach(lines: Lines) -> int:

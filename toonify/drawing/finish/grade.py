@@ -7,6 +7,7 @@ import numpy as np
 from toonify.drawing.finish.filters import gaussian, smoothstep
 from toonify.drawing.finish.lab import Planes, to_planes, to_rgb
 from toonify.pixels.arrays import Floats, Pixels, to_floats
+from toonify.pixels.boxes import Box
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.styles.look import Grade
 
@@ -20,6 +21,15 @@ class Frame:
 
     lightness: float  # its mean, L / 100
     glow: Floats | None  # light that spreads, 3 x h x w sRGB at a small size; None: none does
+
+    def cropped(self, box: Box, height: int, width: int) -> "Frame":
+        """The same frame as a part of the photo, H x W pixels, sees it."""
+        if self.glow is None:
+            return self
+        _, h, w = self.glow.shape
+        top, left = box.top * h // height, box.left * w // width
+        bottom, right = -(-box.bottom * h // height), -(-box.right * w // width)
+        return Frame(self.lightness, np.ascontiguousarray(self.glow[:, top:bottom, left:right]))
 
 
 def measure_frame(photo: Pixels, grade: Grade | None) -> Frame:
