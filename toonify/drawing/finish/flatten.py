@@ -132,5 +132,5 @@ def _thin(lightness: Floats, built: Floats) -> Floats:
     closed, opened = (cv2.morphologyEx(lightness, kind, square) for kind in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN))
     contrast = np.maximum(closed - lightness, lightness - opened)
     crowd = mean(contrast, 31) / (contrast + 1e-3)
-    alone = 1 - smoothstep(crowd, 0.35, 0.6)
+    alone = 1 - smoothstep(crowd, 0.45, 0.8)
     return np.asarray(smoothstep(contrast, 0.06, 0.14) * np.maximum(alone, built), np.float32)

@@ -57,7 +57,8 @@ def apply_grade(planes: Planes, grade: Grade, mean: float) -> Planes:
     before = np.clip(before, 0, 1)
     light = np.power(before, _gamma(grade, mean))
     light += grade.contrast * (smoothstep(light, 0, 1) - light)
-    light = grade.black + (grade.white - grade.black) * light
+    black = grade.black * (1 - 0.6 * _night(mean))
+    light = black + (grade.white - black) * light
 
     chroma = np.sqrt(a * a + b * b)
     dull = np.exp(-np.square(chroma / 0.3)) * smoothstep(chroma, 0.015, 0.08)
@@ -83,13 +84,14 @@ def add_glow(picture: Floats, glow: Floats, amount: float) -> Floats:
 
 
 def _gamma(grade: Grade, mean: float) -> float:
-    """The exponent that brings a mean lightness towards that of the grade; at least 0.62, and 1 for bright frames.
-
-    Nights stay nights: they are brought two fifths as far.
-    """
+    """The exponent that brings a mean lightness towards that of the grade; at least 0.62, and 1 for bright frames."""
     mean = max(mean, 0.05)
     if mean >= grade.lightness:
         return 1.0
-    night = min(max((0.4 - mean) / 0.3, 0.0), 1.0)
-    aim = mean + (grade.lightness - mean) * grade.lift * (1 - 0.6 * night)
+    aim = mean + (grade.lightness - mean) * grade.lift * (1 - 0.6 * _night(mean))
     return max(0.62, float(np.log(aim) / np.log(mean)))
+
+
+def _night(mean: float) -> float:
+    """How much a frame of that mean lightness is a night, 0..1. It is to stay one: it is lifted two fifths as far."""
+    return min(max((0.4 - mean) / 0.3, 0.0), 1.0)
