@@ -19,7 +19,7 @@ def drawn(lightness: np.ndarray, lines: Lines | None = None) -> np.ndarray:
     """The opacity of the lines of a gray picture."""
     lightness = np.asarray(lightness, np.float32)
     flat = flatten([lightness, np.zeros_like(lightness), np.zeros_like(lightness)], Tones())
-    return contours(lightness, flat.edges, flat.tensor, lines or Lines())
+    return contours(lightness, lightness, flat.edges, flat.tensor, lines or Lines())
 
 
 def as_photographed(fine: np.ndarray, blur: float = 0.7) -> np.ndarray:
@@ -131,3 +131,11 @@ def test_lines_are_fainter_on_bright_ground() -> None:
 def test_thresholds_that_are_equal_make_lines_without_a_transition() -> None:
     opacity = drawn(border(20), Lines(faintest=0.01, full=0.01, edge=(0.03, 0.03), isolation=(1.5, 1.5), length=0))
     assert np.isfinite(opacity).all() and opacity.max() == pytest.approx(0.7, abs=0.01)
+
+
+def test_an_edge_that_was_soft_in_the_photo_has_no_line_however_hard_it_was_drawn() -> None:
+    hard = border(20)
+    flat = flatten([hard, np.zeros_like(hard), np.zeros_like(hard)], Tones())
+    soft_photo = border(20, blur=4)
+    assert contours(hard, hard, flat.edges, flat.tensor, Lines()).max() > 0.6
+    assert contours(soft_photo, hard, flat.edges, flat.tensor, Lines()).max() < 0.1

@@ -18,10 +18,11 @@ _LONG = 0.6, 1.4  # of the wanted length: the extents from which a line is drawn
 _VISIBLE = 0.2  # opacity from which a line counts as one when its length is measured
 
 
-def contours(soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats:
+def contours(photo: Floats, soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats:
     """The opacity of the lines, h x w in 0..1, of which `lines.strength` is the largest.
 
-    soft: lightness before it was flattened; flat: after, where it follows edges; `tensor` is that of the flat picture.
+    photo: the photo's gray, 0..1; soft: the drawing's lightness before it was flattened; flat: after, where it follows
+    edges; `tensor` is that of the flat picture.
 
     The lines are those of a difference of Gaussians along the flow of edges (Kang, Lee, Chui: Coherent Line Drawing,
     2007; its two thresholds are XDoG's: Winnemoeller, 2011). What is no contour is left out: edges that are faint, that
@@ -38,9 +39,9 @@ def contours(soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats
     opacity *= smoothstep(peak, *lines.edge)
     opacity *= smoothstep(peak / (mean(gradient, _NEIGHBORHOOD) + 1e-3), *lines.isolation)
 
-    x, y = gradients(soft)
+    x, y = gradients(photo)  # networks make soft edges hard
     step = _widened(np.sqrt(gaussian(x * x + y * y, 1.0)))
-    low, high = extremes(soft, _AROUND)
+    low, high = extremes(photo, _AROUND)
     opacity *= smoothstep(step / (high - low + 0.02), *_SHARP)
     opacity *= 1 - 0.75 * smoothstep(low, *_BRIGHT)
     opacity *= 1 - 0.75 * smoothstep(_glints(soft), 0.08, 0.2)
@@ -48,13 +49,15 @@ def contours(soft: Floats, flat: Floats, tensor: Tensor, lines: Lines) -> Floats
 
 
 def _glints(lightness: Floats) -> Floats:
-    """How much brighter than what is around them spots and stripes are that are 3 to 15 pixels thin, near them.
+    """How much brighter than what is around them spots and stripes are that are thinner than 15 pixels, near them.
 
-    Thinner ones would be crescents along every rounded border, into which a square does not fit.
+    A square does not fit into a rounded border: the large one leaves crescents along it, which a small one takes away;
+    stripes that this takes, too, are found with a square in which no crescents are left.
     """
-    opened = cv2.morphologyEx(lightness, cv2.MORPH_OPEN, np.ones((15, 15), np.uint8))
-    bright = cv2.morphologyEx(lightness - np.asarray(opened, np.float32), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return extremes(np.asarray(bright, np.float32), 5)[1]
+    large, small, smallest = (np.ones((side, side), np.uint8) for side in (15, 5, 3))
+    spots = cv2.morphologyEx(cv2.morphologyEx(lightness, cv2.MORPH_TOPHAT, large), cv2.MORPH_OPEN, smallest)
+    stripes = cv2.morphologyEx(lightness, cv2.MORPH_TOPHAT, small)
+    return extremes(np.maximum(np.asarray(spots, np.float32), np.asarray(stripes, np.float32)), 5)[1]
 
 
 def reach(lines: Lines) -> int:

@@ -11,7 +11,7 @@ from toonify.drawing.finish.flatten import flatten, plain_areas, step_tones
 from toonify.drawing.finish.grade import Frame, add_glow, apply_grade
 from toonify.drawing.finish.lab import to_planes, to_rgb
 from toonify.drawing.finish.portrait import Portrait, find_portrait
-from toonify.pixels.arrays import Floats, Pixels
+from toonify.pixels.arrays import Floats, Pixels, to_floats
 from toonify.pixels.boxes import Box
 from toonify.pixels.resize import Enlarged
 from toonify.styles.look import Look, Tones
@@ -57,7 +57,8 @@ def _finish(
     if look.lines is not None or look.tones is not None:
         flat = flatten(planes, look.tones or Tones())
         if look.lines is not None:
-            opacity = contours(planes[0], flat.edges, flat.tensor, look.lines)
+            gray = to_floats(np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8))
+            opacity = contours(gray, planes[0], flat.edges, flat.tensor, look.lines)
             if portrait is not None:
                 opacity = portrait.clear_lines(opacity)
         if look.tones is not None:

@@ -63,7 +63,9 @@ def flatten(planes: Planes, tones: Tones) -> Flattened:
     lightness += structured * (edges - lightness)
     thin = _thin(planes[0], built)
     flat = [hard + thin * (soft - hard) for soft, hard in zip(planes, [lightness, *colors], strict=True)]
-    return Flattened(smooth_along(flat, tensor, sigma=1.2, reach=2), edges, tensor)
+    # What was made crisp is stairs of pixels, which are smoothed along themselves; but windows would melt.
+    even = smooth_along(flat, tensor, sigma=1.2, reach=2)
+    return Flattened([soft + built * (hard - soft) for soft, hard in zip(even, flat, strict=True)], edges, tensor)
 
 
 def kuwahara(planes: Planes) -> Planes:
