@@ -11,6 +11,7 @@ from toonify.evaluate.contents import Content, Sample
 from toonify.evaluate.evaluation import Evaluation
 from toonify.evaluate.report import Column, columns, counts, failures, notes, styles_named, summary
 from toonify.images import Photo
+from toonify.metrics.table import FIGURES
 from toonify.pages.embed import data_uri, page_jpeg, policy_hash, read_picture
 from toonify.pixels.resize import fit_long_side
 from toonify.system.cores import available_cores
@@ -113,8 +114,7 @@ def _figure(picture: Photo, photo: Photo, style: str, label: str, figures: str) 
 
 
 def _figures(content: Content) -> str:
-    lpips = "" if content.lpips is None else f", LPIPS {content.lpips:.2f}"
-    return f"SSIM {content.ssim:.2f}, edges {content.edges:.2f}{lpips}"
+    return ", ".join(f"{FIGURES[name].title} {value:.2f}" for name, value in content.items())
 
 
 def _read(path: Path) -> Photo:
