@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
-from toonify.methods import METHODS
+from toonify.methods import METHODS, Arch
 from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, Game
 from toonify.methods.batch import Batch
 from toonify.methods.cyclegan import CycleGAN
@@ -32,7 +32,7 @@ from toonify.methods.ugatit import UGATIT
 from toonify.models import ARCHITECTURES
 from toonify.models.layers import Norm
 from toonify.models.ugatit import AdaptiveLayerInstanceNorm
-from toonify.train.options import Arch, Options, bare_type, make_options
+from toonify.train.options import Options, bare_type, make_options
 from toonify.train.settings import method_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
