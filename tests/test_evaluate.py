@@ -28,7 +28,7 @@ class FakeInception:
 
     calls = 0
 
-    def __init__(self, weights: Weights, *, device: str = "auto", quiet: bool = False) -> None:
+    def __init__(self, weights: Weights, *, device: str = "auto") -> None:
         self.weights = weights
         self.runs_on: str | None = None
         self._mixture = np.random.default_rng(0).normal(size=(13 * 13 * 3, DIMENSIONS)).astype(np.float32)
@@ -49,7 +49,7 @@ class FakeInception:
 class FakeLpips:
     """Stands in for LPIPS: the mean difference."""
 
-    def __init__(self, weights: Any, *, device: str = "auto", quiet: bool = False) -> None:
+    def __init__(self, weights: Any, *, device: str = "auto") -> None:
         self.weights = weights
         self.runs_on = "cpu, a stand-in"
 
@@ -67,7 +67,7 @@ class FakeLpips:
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toonify.metrics.inception.Inception", FakeInception)
     monkeypatch.setattr(
-        "toonify.metrics.inception.find_weights", lambda path, quiet: Weights(path or Path("fake.pth"), "f" * 64)
+        "toonify.metrics.inception.find_weights", lambda path: Weights(path or Path("fake.pth"), "f" * 64)
     )
     monkeypatch.setattr("toonify.metrics.lpips.Lpips", FakeLpips)
 

@@ -92,7 +92,7 @@ def make(features: str) -> Make:
         given = {name: value for name, value in {**given, **options}.items() if value is not None}
         settings = settings_of(arch, **given)
         torch.manual_seed(0)
-        return METHODS[arch](settings, Precision("cpu", dtype), quiet=True)
+        return METHODS[arch](settings, Precision("cpu", dtype))
 
     return make
 
@@ -614,7 +614,7 @@ def test_without_content_no_network_is_loaded(make: Make) -> None:
     for arch in METHODS:
         without = {"init_epochs": 0} if arch in GAMES else {}
         settings = replace(make(arch).settings, **without, content_weight=0, content_weights="nowhere.pth")
-        method = METHODS[arch](settings, Precision("cpu"), quiet=True)
+        method = METHODS[arch](settings, Precision("cpu"))
         assert method.features is None
         assert "content" not in method.step(batch_for(method), phase(method), 0)
 

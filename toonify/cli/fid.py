@@ -101,7 +101,7 @@ def compare(
     setup = Setup(seed, kid_subset)
     for one in found:
         check(one, len(one.pictures))
-    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
+    network = Inception(find_weights(weights), device=device)
     setup = Setup(seed, kid_subset, network.weights)
     for name in wanted:
         SET_METRICS[name].prepare(setup)
@@ -158,7 +158,7 @@ def save(
     found = find_set(pictures)
     if found.statistics is not None:
         raise UsageError(f"{display(pictures)} is a file of statistics already; copy it")
-    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
+    network = Inception(find_weights(weights), device=device)
     with _open_cache(network, mode, cache) as features:
         measured = _measure(found, network, mode, features, keep_vectors=False, quiet=quiet)
     try:

@@ -104,7 +104,6 @@ def evaluate(
     yardstick: Yardstick,
     *,
     device: Device = "auto",
-    quiet: bool = False,
     bar: Bar = no_bar,
 ) -> Evaluation:
     """Draw the photos in every style, into `folder`/NAME, and measure what there is.
@@ -120,9 +119,7 @@ def evaluate(
             f"--cartoons {display(cartoons.name)}: {reference.count} pictures can be read, and half against half "
             f"needs {_FEWEST_CARTOONS}"
         )
-    drawn = {
-        candidate.name: _draw(candidate, photos, folder, bar, device=device, quiet=quiet) for candidate in candidates
-    }
+    drawn = {candidate.name: _draw(candidate, photos, folder, bar, device=device) for candidate in candidates}
     problems = {name: dict(one.failed) for name, one in drawn.items()}
     complete = [photo for photo in photos.pictures if all(photo.path in one.pictures for one in drawn.values())]
     samples = []
@@ -177,14 +174,13 @@ def evaluate(
     )
 
 
-def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, device: Device, quiet: bool) -> Drawn:
+def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, device: Device) -> Drawn:
     with bar(candidate.name, len(photos.pictures)) as advance:
         return draw_candidate(
             candidate,
             photos.pictures,
             folder,
             device=device,
-            quiet=quiet,
             measure_speed=True,
             on_outcome=lambda _: advance(1),
         )

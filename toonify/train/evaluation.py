@@ -41,7 +41,7 @@ class Evaluation(Protocol):
 
     photos: tuple[Found, ...]  # that are drawn
 
-    def open(self, *, quiet: bool) -> None:
+    def open(self) -> None:
         """Fetch what it needs."""
 
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
@@ -79,9 +79,9 @@ class Distances:
         self._network: Inception | None = None
         self._reference: Measured | None = None
 
-    def open(self, *, quiet: bool) -> None:
+    def open(self) -> None:
         """Make the network ready, which may fetch it. Raises DownloadError, WeightsError, ExportError."""
-        self._network = Inception(find_weights(self._weights, quiet=quiet), quiet=quiet)
+        self._network = Inception(find_weights(self._weights))
 
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
         """Draw the photos into `folder` with a generator (a module) and the card's only variant, and measure them.
