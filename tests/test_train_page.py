@@ -17,7 +17,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toonify.train.chart import LARGE, SMALL, Course, Curve, chart, figure, smoothed, thin, tick_step, tick_text, ticks
+from toonify.pages.axes import figure, tick_step, tick_text, ticks
+from toonify.pages.line_chart import LARGE, SMALL, Course, Curve, chart, smoothed, thin
 from toonify.train.page import render_page
 from toonify.train.record import Entry, Losses, Note, Scores
 

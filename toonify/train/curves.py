@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from toonify.metrics.table import FIGURES, SPREAD
-from toonify.train.chart import COLOURS, SMALL, Course, Curve, chart, figure, smoothed, thin
+from toonify.pages.axes import figure
+from toonify.pages.line_chart import COLOURS, SMALL, Course, Curve, chart, smoothed, thin
 from toonify.train.record import Entry, Losses, Number, Scores
 
 _ROWS = 200  # of evaluations in the table, at most

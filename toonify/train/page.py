@@ -10,9 +10,9 @@ from string import Template
 
 from toonify.errors import ImageError, display
 from toonify.pages.embed import data_uri, page_jpeg, policy_hash, read_picture
+from toonify.pages.line_chart import Course
 from toonify.pixels.resize import fit_long_side
 from toonify.system.cores import available_cores
-from toonify.train.chart import Course
 from toonify.train.curves import course_of, loss_charts, pace_charts, score_charts
 from toonify.train.record import Entry, Losses, Note, Scores
 from toonify.version import __version__
