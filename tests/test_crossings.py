@@ -1,4 +1,7 @@
-"""How many files a reader passes through between a style's name and its network."""
+"""How many files a reader passes through between a style's name and its network.
+
+Without faces: they have a network of their own, found in its own way.
+"""
 
 import subprocess
 import sys

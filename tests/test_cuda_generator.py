@@ -271,34 +271,34 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *arithmetics: str) -> None:
 def test_what_draws_on_cuda_has_drawn_as_the_cpu_does(
     precision: Precision, spoilt: tuple[str, ...], found: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
+    expected = load_style(str(tiny_onnx), device="cpu")(photo())
     spoil(monkeypatch, *spoilt)
-    style = load_style(str(tiny_onnx), precision=precision, quiet=True)
+    style = load_style(str(tiny_onnx), precision=precision)
     assert str(style).endswith(f"on cuda, {style.engine.engine}, CPUExecutionProvider, {found}")
     assert psnr(style(photo()), expected, peak=255) > 50
 
 
 @pytest.mark.usefixtures("as_if_cuda")
 def test_a_device_that_draws_otherwise_is_left_aside(
-    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
+    expected = load_style(str(tiny_onnx), device="cpu")(photo())
     spoil(monkeypatch, "float16", "float32")
-    style = load_style(str(tiny_onnx), quiet=True)
+    style = load_style(str(tiny_onnx))
     assert style.engine.device == "cpu" and np.array_equal(style(photo()), expected)
-    said = capsys.readouterr().err
-    assert "CUDA left aside" in said and "dB from the CPU's drawing" in said and said.count("\n") == 1
+    said = "\n".join(caplog.messages)
+    assert "CUDA left aside" in said and "dB from the CPU's drawing" in said and "\n" not in said
     for precision in ("auto", "fp32", "fp16"):
         with pytest.raises(DeviceError, match=r"does not suit .*; drop it, or type --device cpu"):
-            load_style(str(tiny_onnx), device="cuda", precision=precision, quiet=True)
+            load_style(str(tiny_onnx), device="cuda", precision=precision)
     with pytest.raises(DeviceError, match="--precision fp16 does not suit"):  # what was asked for is not passed over
-        load_style(str(tiny_onnx), precision="fp16", quiet=True)
+        load_style(str(tiny_onnx), precision="fp16")
 
 
 @pytest.mark.usefixtures("as_if_cuda")
 @pytest.mark.parametrize("late", ["half drawn", "of the drawing before"])
 def test_a_device_whose_drawings_are_read_too_early_is_left_aside(
-    late: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    late: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As page-locked memory was seen to be on a GPU, whose first drawing was whole."""
     real, before = CudaGenerator.draw, dict[int, Halves]()
@@ -314,8 +314,8 @@ def test_a_device_whose_drawings_are_read_too_early_is_left_aside(
         return result
 
     monkeypatch.setattr(CudaGenerator, "draw", draw)
-    assert load_style(str(tiny_onnx), quiet=True).engine.device == "cpu"
-    assert "dB from the CPU's drawing" in capsys.readouterr().err
+    assert load_style(str(tiny_onnx)).engine.device == "cpu"
+    assert "dB from the CPU's drawing" in "\n".join(caplog.messages)
 
 
 @pytest.mark.usefixtures("as_if_cuda")
@@ -328,9 +328,9 @@ def test_float32_is_tried_where_float16_cannot_even_be_opened(tiny_onnx: Path, m
         real(self, data, arithmetic, **options)
 
     monkeypatch.setattr(CudaGenerator, "__init__", opening)
-    assert str(load_style(str(tiny_onnx), device="cuda", quiet=True)).endswith("float32")
+    assert str(load_style(str(tiny_onnx), device="cuda")).endswith("float32")
     with pytest.raises(DeviceError, match=r"--precision fp16 does not suit .* in float16: .*Type parameter"):
-        load_style(str(tiny_onnx), device="cuda", precision="fp16", quiet=True)
+        load_style(str(tiny_onnx), device="cuda", precision="fp16")
 
 
 @pytest.mark.usefixtures("as_if_cuda")
@@ -341,33 +341,33 @@ def test_a_network_that_the_disk_has_spoilt_is_made_anew(
 ) -> None:
     made: list[Path] = []
 
-    def convert(style: StyleVariant, device: str, path: Path, *, quiet: bool) -> None:
+    def convert(style: StyleVariant, device: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tiny_onnx, path)  # the same network, exported once for all tests
         made.append(path)
 
     monkeypatch.setattr("toonify.networks.ready._convert", convert)
     style = find_style(str(tiny_run)).variant()
-    expected = load_style(str(tiny_onnx), device="cpu", quiet=True)(photo())
+    expected = load_style(str(tiny_onnx), device="cpu")(photo())
     for kind in ("cpu", "cuda"):
         path = cached_onnx(style, kind)
-        convert(style, kind, path, quiet=True)
+        convert(style, kind, path)
         path.write_bytes(path.read_bytes()[:-1000])
     made.clear()
-    drawn = load_style(str(tiny_run), device=device, tile=tile, quiet=True)(photo())
+    drawn = load_style(str(tiny_run), device=device, tile=tile)(photo())
     assert psnr(drawn, expected, peak=255) > 50
     assert [path.name.split("-")[2] for path in made] == ["cuda" if device == "cuda" or tile == 64 else "cpu"]
 
 
 @pytest.mark.parametrize("factor", [1, 0.5])
 def test_a_teacher_on_cuda_draws_as_the_cpu_does_or_is_left_aside(
-    factor: float, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    factor: float, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class OnGpu(OnnxGenerator):
         def __call__(self, batch: Floats) -> Floats:
             return super().__call__(batch) * np.float32(factor)
 
-    def opening(style: StyleVariant, *, device: Device, quiet: bool) -> OnnxGenerator:
+    def opening(style: StyleVariant, *, device: Device = "auto") -> OnnxGenerator:
         opened = OnnxGenerator(tiny_onnx, "cpu") if device == "cpu" else OnGpu(tiny_onnx, "cpu")
         opened.device = "cpu" if device == "cpu" else "cuda"
         return opened
@@ -375,19 +375,19 @@ def test_a_teacher_on_cuda_draws_as_the_cpu_does_or_is_left_aside(
     monkeypatch.setattr("toonify.drawing.open.open_generator", opening)
     style = find_style(str(tiny_onnx)).variant()
     assert open_exact(style).device == ("cuda" if factor == 1 else "cpu")
-    said = capsys.readouterr().err
+    said = "\n".join(caplog.messages)
     if factor == 1:
         assert said == ""
         return
-    assert said.startswith("CUDA left aside: it draws the check photo") and said.count("\n") == 1
+    assert said.startswith("CUDA left aside: it draws the check photo") and "\n" not in said
     with pytest.raises(DeviceError, match=r"CUDA: it draws .* dB from the CPU's drawing; type --device cpu"):
         open_exact(style, device="cuda")
 
 
 @pytest.mark.usefixtures("as_if_cuda")
 def test_tiles_on_cuda_are_those_of_the_cpu(tiny_onnx: Path) -> None:
-    expected = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full")(photo(150, 210))
-    style = load_style(str(tiny_onnx), device="cuda", quiet=True, size="full", tile=64)
+    expected = load_style(str(tiny_onnx), device="cpu", size="full")(photo(150, 210))
+    style = load_style(str(tiny_onnx), device="cuda", size="full", tile=64)
     assert style.engine.device == "cuda"
     assert psnr(style(photo(150, 210)), expected, peak=255) > 50
 
@@ -395,9 +395,9 @@ def test_tiles_on_cuda_are_those_of_the_cpu(tiny_onnx: Path) -> None:
 @pytest.mark.usefixtures("as_if_cuda")
 @pytest.mark.parametrize("fault", ["blank", "an error", "no memory"])
 def test_a_device_that_draws_tiles_otherwise_is_left_aside(
-    fault: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fault: str, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full", tile=64)(photo(150, 210))
+    expected = load_style(str(tiny_onnx), device="cpu", size="full", tile=64)(photo(150, 210))
     real = TiledNetwork._run
 
     def run(self: TiledNetwork, *args: Any, **options: Any) -> dict[str, Any]:
@@ -407,19 +407,19 @@ def test_a_device_that_draws_tiles_otherwise_is_left_aside(
         return {name: value * value.dtype.type(0) if self.device == "cuda" else value for name, value in made.items()}
 
     monkeypatch.setattr(TiledNetwork, "_run", run)
-    style = load_style(str(tiny_onnx), quiet=True, size="full", tile=64)
+    style = load_style(str(tiny_onnx), size="full", tile=64)
     assert style.engine.device == "cpu" and np.array_equal(style(photo(150, 210)), expected)
-    said = capsys.readouterr().err
-    assert said.startswith("CUDA left aside for tiles: CUDA does not suit") and said.count("\n") == 1
+    said = "\n".join(caplog.messages)
+    assert said.startswith("CUDA left aside for tiles: CUDA does not suit") and "\n" not in said
     with pytest.raises(DeviceError, match=r"does not suit .* in tiles.*; type --device cpu"):
-        load_style(str(tiny_onnx), device="cuda", quiet=True, tile=64)
+        load_style(str(tiny_onnx), device="cuda", tile=64)
 
 
 @pytest.mark.usefixtures("as_if_cuda")
 def test_a_photo_too_large_for_the_gpu_goes_to_the_cpu_where_the_gpu_has_no_tiles_for_it(
-    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full")(photo(150, 210))
+    expected = load_style(str(tiny_onnx), device="cpu", size="full")(photo(150, 210))
     real_draw, real_run = CudaGenerator.draw, TiledNetwork._run
 
     def draw(self: CudaGenerator, pixels: Pixels) -> Halves:
@@ -434,20 +434,20 @@ def test_a_photo_too_large_for_the_gpu_goes_to_the_cpu_where_the_gpu_has_no_tile
 
     monkeypatch.setattr(CudaGenerator, "draw", draw)
     monkeypatch.setattr(TiledNetwork, "_run", run)
-    style = load_style(str(tiny_onnx), quiet=True, size="full")
+    style = load_style(str(tiny_onnx), size="full")
     assert style.engine.device == "cuda"
     large = np.ascontiguousarray(np.tile(photo(150, 210), (2, 2, 1)))
-    whole = load_style(str(tiny_onnx), device="cpu", quiet=True, size="full", tile="off")(large)
+    whole = load_style(str(tiny_onnx), device="cpu", size="full", tile="off")(large)
     assert np.abs(style(large).astype(int) - whole).max() <= 1
-    assert "CUDA left aside for tiles" in capsys.readouterr().err
+    assert "CUDA left aside for tiles" in "\n".join(caplog.messages)
     assert psnr(style(photo(150, 210)), expected, peak=255) > 50
 
 
 def test_a_precision_that_cannot_be_had_is_refused(tiny_onnx: Path) -> None:
     with pytest.raises(DeviceError, match="--precision fp16 is for ONNX Runtime on CUDA"):
-        load_style(str(tiny_onnx), precision="fp16", device="cpu", quiet=True)
+        load_style(str(tiny_onnx), precision="fp16", device="cpu")
     with pytest.raises(UsageError, match="--precision fp32 is for --backend onnx; drop it, or --backend torch"):
-        load_style(str(tiny_onnx), precision="fp32", backend="torch", quiet=True)
+        load_style(str(tiny_onnx), precision="fp32", backend="torch")
 
 
 @pytest.mark.usefixtures("as_if_cuda")

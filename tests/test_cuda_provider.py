@@ -103,7 +103,7 @@ def place(title, model, channels_last):
 for name, kind in (("shinkai", "lite"), (sys.argv[2], "original")):
     style = find_style(name).variant(kind)
     variant = style.variant
-    model = read_model(onnx_file(style, "cuda", quiet=True))
+    model = read_model(onnx_file(style, "cuda"))
     for halves in (False, True):
         taking = take_pixels(model, channels=variant.channels, value_range=variant.value_range, halves=halves)
         place(f"{kind}, halves {halves}", taking, True)
@@ -155,7 +155,7 @@ from toonify.errors import DeviceError
 from toonify.networks.ready import onnx_file
 from toonify.engines.onnx_runtime import OnnxNetwork
 from toonify.styles.find import find_style
-path = onnx_file(find_style("shinkai").variant("lite"), "cuda", quiet=True)
+path = onnx_file(find_style("shinkai").variant("lite"), "cuda")
 cuda.stubLimit(100_000)
 try:
     OnnxNetwork(path, "cuda")

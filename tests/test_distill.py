@@ -227,10 +227,10 @@ def test_pairs_of_another_teacher_are_drawn_anew_and_other_files_are_left_alone(
 def test_the_teacher_is_run_in_the_faster_way_that_agrees(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = choose_teacher(str(tiny_run))
     bf16 = Precision("cpu", torch.bfloat16)
-    teacher = open_teacher(plan, bf16, device="cpu", quiet=True)
+    teacher = open_teacher(plan, bf16, device="cpu")
     assert "dB between them" in teacher.remark and "bf16" in teacher.remark
     monkeypatch.setattr("toonify.distill.teacher.MIN_PSNR", 1e9)
-    teacher = open_teacher(plan, bf16, device="cpu", quiet=True)
+    teacher = open_teacher(plan, bf16, device="cpu")
     assert teacher.generator.engine.startswith("ONNX Runtime") and teacher.remark.endswith("the first draws")
 
 

@@ -171,9 +171,7 @@ def test_other_engines_take_the_plain_network(
     backend: str, one_accelerator: None, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(
-        "toonify.networks.ready.onnx_file", lambda style, device, quiet: asked.append(device) or tiny_onnx
-    )
+    monkeypatch.setattr("toonify.networks.ready.onnx_file", lambda style, device: asked.append(device) or tiny_onnx)
     load_style("shinkai", backend=backend)
     assert asked == ["cuda"]
 

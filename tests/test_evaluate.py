@@ -14,7 +14,7 @@ from conftest import PHOTOS
 from PIL import Image
 
 from toonify.cli import main
-from toonify.evaluate.contents import Content, Sample
+from toonify.evaluate.contents import Sample
 from toonify.evaluate.evaluation import Row
 from toonify.evaluate.page import shown
 from toonify.evaluate.report import _COLUMNS
@@ -28,7 +28,7 @@ class FakeInception:
 
     calls = 0
 
-    def __init__(self, weights: Weights, *, device: str = "auto", quiet: bool = False) -> None:
+    def __init__(self, weights: Weights, *, device: str = "auto") -> None:
         self.weights = weights
         self.runs_on: str | None = None
         self._mixture = np.random.default_rng(0).normal(size=(13 * 13 * 3, DIMENSIONS)).astype(np.float32)
@@ -49,7 +49,7 @@ class FakeInception:
 class FakeLpips:
     """Stands in for LPIPS: the mean difference."""
 
-    def __init__(self, weights: Any, *, device: str = "auto", quiet: bool = False) -> None:
+    def __init__(self, weights: Any, *, device: str = "auto") -> None:
         self.weights = weights
         self.runs_on = "cpu, a stand-in"
 
@@ -67,7 +67,7 @@ class FakeLpips:
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toonify.metrics.inception.Inception", FakeInception)
     monkeypatch.setattr(
-        "toonify.metrics.inception.find_weights", lambda path, quiet: Weights(path or Path("fake.pth"), "f" * 64)
+        "toonify.metrics.inception.find_weights", lambda path: Weights(path or Path("fake.pth"), "f" * 64)
     )
     monkeypatch.setattr("toonify.metrics.lpips.Lpips", FakeLpips)
 
@@ -389,18 +389,18 @@ def test_drawings_among_the_photos_are_no_photos() -> None:
     assert rows("photos")["tiny"]["count"] == 6
 
 
-def row(name: str, kind: str = "candidate", **figures: Any) -> Row:
-    plain = {"fid": 1.0, "kid": 1.0, "kid_spread": 0.1, "content": Content(0.5, 0.5)}
-    return Row(name, kind, 5, 9, kid_subset=2, **{**plain, **figures})  # type: ignore[arg-type]
+def row(name: str, kind: str = "candidate", speed: float | None = None, **figures: float) -> Row:
+    plain = {"fid": 1.0, "kid": 1.0, "kid_spread": 0.1, "kid_subset": 2, "ssim": 0.5, "edges": 0.5}
+    return Row(name, kind, 5, 9, {**plain, **figures}, megapixels_per_second=speed)  # type: ignore[arg-type]
 
 
 def test_the_best_style_of_a_column_is_marked() -> None:
     columns = {column.title: column for column in _COLUMNS}
     rows = (
-        row("photos", "photos", fid=0.1, content=Content(1, 1)),
-        row("a", fid=7.004, kid=0.3, fid_to_photos=2.0, content=Content(0.7, 0.1)),
-        row("b", fid=7.001, kid=0.2, fid_to_photos=3.0, content=Content(0.6, 0.2), megapixels_per_second=2.0),
-        row("c", fid=9.0, kid=0.4, fid_to_photos=1.0, content=Content(0.5, 0.05)),
+        row("photos", "photos", fid=0.1, ssim=1, edges=1),
+        row("a", fid=7.004, kid=0.3, fid_to_photos=2.0, ssim=0.7, edges=0.1),
+        row("b", fid=7.001, kid=0.2, fid_to_photos=3.0, ssim=0.6, edges=0.2, speed=2.0),
+        row("c", fid=9.0, kid=0.4, fid_to_photos=1.0, ssim=0.5, edges=0.05),
     )
     assert columns["FID"].best(rows) == {"a", "b"}  # what is printed alike is equally good
     assert columns["KID"].best(rows) == {"b"}

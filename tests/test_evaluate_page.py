@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify.evaluate.contents import Content, Sample
+from toonify.evaluate.contents import Sample
 from toonify.evaluate.evaluation import Evaluation, Row
 from toonify.evaluate.page import render_page
 from toonify.jobs.find import Found
@@ -25,7 +25,7 @@ COLOURS = {"photo": (200, 40, 40), "first": (40, 160, 40), "second": (40, 40, 20
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two styles and three photos, each of one colour; the second photo stands upright."""
     folder = tmp_path_factory.mktemp("page")
-    content = Content(0.5, 0.25, 0.125)
+    content = {"ssim": 0.5, "edges": 0.25, "lpips": 0.125}
     samples = []
     for number, size in enumerate(((300, 200), (200, 300), (300, 200))):
         paths = {}
@@ -36,7 +36,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples.append(Sample(photo, paths, dict.fromkeys(paths, content)))
 
     def row(name: str, kind: str, fid: float, failed: int | None = None) -> Row:
-        return Row(name, kind, 3, 9, fid, fid / 100, 0.01, 2, 1.0, content, 0.5, failed)  # type: ignore[arg-type]
+        figures = {"fid": fid, "kid": fid / 100, "kid_spread": 0.01, "kid_subset": 2, "fid_to_photos": 1.0, **content}
+        return Row(name, kind, 3, 9, figures, 0.5, failed)  # type: ignore[arg-type]
 
     evaluation = Evaluation(
         photos="photos",

@@ -176,7 +176,7 @@ def test_another_file_than_the_published_one_is_refused_and_not_kept(hub: type[H
     other.write_bytes(b"another network")
     put(hub, other)
     with pytest.raises(WeightsError, match="is not the published network; it was taken out of the cache"):
-        fetch_yunet(quiet=True)
+        fetch_yunet()
     assert cached(WEIGHTS) is None
 
 

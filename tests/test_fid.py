@@ -316,7 +316,7 @@ def test_each_set_says_the_size_of_its_own_subsets(inception: Path, capsys: pyte
 def test_what_can_be_known_is_refused_before_anything_is_measured(
     inception: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toonify.metrics.compare.extract", None)
+    monkeypatch.setattr("toonify.metrics.measure.extract", None)
     Path("damaged.npz").write_bytes(b"PK")
     Path("three").mkdir()
     for path in sorted(Path("ours").iterdir())[:3]:

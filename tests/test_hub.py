@@ -54,16 +54,16 @@ def style(tiny_run: Path) -> LocatedStyle:
 
 def test_a_file_is_fetched_once(server: type[HubHandler]) -> None:
     assert hub.cached(WEIGHTS) is None
-    path = hub.fetch(WEIGHTS, quiet=True)
+    path = hub.fetch(WEIGHTS)
     assert hub.cached(WEIGHTS) == path
     count = len(server.requests)
-    assert hub.fetch(WEIGHTS, quiet=True) == path
+    assert hub.fetch(WEIGHTS) == path
     assert len(server.requests) == count
 
 
 def test_a_style_on_the_hub_is_loaded_and_verified(server: type[HubHandler], style: LocatedStyle) -> None:
     assert not is_cached(style.variant("original"))
-    assert sum(p.numel() for p in load_module(style.variant("original"), quiet=True).parameters()) > 0
+    assert sum(p.numel() for p in load_module(style.variant("original")).parameters()) > 0
     assert is_cached(style.variant("original"))
 
 
@@ -78,7 +78,7 @@ def test_a_404_is_one_line(server: type[HubHandler], change: dict, message: str)
     import msgspec
 
     with pytest.raises(DownloadError, match=message) as caught:
-        hub.fetch(msgspec.structs.replace(WEIGHTS, **change), quiet=True)
+        hub.fetch(msgspec.structs.replace(WEIGHTS, **change))
     assert "\n" not in str(caught.value)
 
 
@@ -89,22 +89,22 @@ def test_without_a_network_the_line_says_what_to_do(server: type[HubHandler], mo
         "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", closed + "/{repo_id}/resolve/{revision}/{filename}"
     )
     with pytest.raises(DownloadError, match="toonify styles pull") as caught:
-        hub.fetch(WEIGHTS, quiet=True)
+        hub.fetch(WEIGHTS)
     assert "\n" not in str(caught.value)
 
 
 def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set"):
-        hub.fetch(WEIGHTS, quiet=True)
+        hub.fetch(WEIGHTS)
 
 
 def test_a_truncated_file_leaves_the_cache_clean(server: type[HubHandler], style: LocatedStyle) -> None:
     server.truncate = True
     with pytest.raises(WeightsError, match="try again"):
-        load_module(style.variant("original"), quiet=True)
+        load_module(style.variant("original"))
     assert not is_cached(style.variant("original"))
     server.truncate = False
-    load_module(style.variant("original"), quiet=True)
+    load_module(style.variant("original"))
 
 
 def test_a_swapped_file_leaves_the_cache_clean(server: type[HubHandler], style: LocatedStyle, tiny_run: Path) -> None:
@@ -114,9 +114,9 @@ def test_a_swapped_file_leaves_the_cache_clean(server: type[HubHandler], style: 
     good = (server.folder / "tests" / "tiny" / "tiny.pth").read_bytes()
     torch.save({key: value + 1 for key, value in state.items()}, server.folder / "tests" / "tiny" / "tiny.pth")
     with pytest.raises(WeightsError, match="other weights than the card says"):
-        load_module(style.variant("original"), quiet=True)
+        load_module(style.variant("original"))
     (server.folder / "tests" / "tiny" / "tiny.pth").write_bytes(good)
-    load_module(style.variant("original"), quiet=True)
+    load_module(style.variant("original"))
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(
@@ -125,9 +125,9 @@ def test_an_interrupted_download_goes_on_where_it_stopped(
     server.break_off = True
     with monkeypatch.context() as patch, pytest.raises(DownloadError):
         patch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)  # before it tries again
-        hub.fetch(WEIGHTS, quiet=True)
+        hub.fetch(WEIGHTS)
     server.break_off = False
-    path = hub.fetch(WEIGHTS, quiet=True)
+    path = hub.fetch(WEIGHTS)
     assert path.read_bytes() == (server.folder / "tests" / "tiny" / "tiny.pth").read_bytes()
 
 
@@ -139,8 +139,8 @@ def both(style: LocatedStyle, tiny_onnx: Path, tmp_path: Path, monkeypatch: pyte
     """The path of a card with two variants: "original" on the hub, "lite" beside the card."""
     import msgspec
 
-    def converting(style: StyleVariant, device: str, path: Path, *, quiet: bool) -> None:
-        load_module(style, quiet=quiet)
+    def converting(style: StyleVariant, device: str, path: Path) -> None:
+        load_module(style)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(tiny_onnx, path)  # the same network, converted once for all tests
 
@@ -166,10 +166,11 @@ def preferring_lite(both: str) -> str:
     return both
 
 
-def drawn_with(name: str, capsys: pytest.CaptureFixture[str], **options: object) -> tuple[str, str]:
-    """The variant that draws, and what was said."""
-    plan = load_plan(choose_plan(name, **options), device="cpu", quiet=True).plan
-    return plan.style.name, capsys.readouterr().err
+def drawn_with(name: str, caplog: pytest.LogCaptureFixture, **options: object) -> tuple[str, str]:
+    """The variant that draws, and what was warned of."""
+    caplog.clear()
+    plan = load_plan(choose_plan(name, **options), device="cpu").plan
+    return plan.style.name, "\n".join(caplog.messages)
 
 
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,62 +178,62 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_preferred_variant_is_fetched_and_then_needs_no_hub(
-    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert drawn_with(both, capsys) == ("original", "")
+    assert drawn_with(both, caplog) == ("original", "")
     unreachable(monkeypatch)
     asked = len(server.requests)
-    assert drawn_with(both, capsys) == ("original", "")
+    assert drawn_with(both, caplog) == ("original", "")
     assert len(server.requests) == asked
 
 
 def test_without_a_hub_the_variant_that_is_here_draws(
-    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     unreachable(monkeypatch)
-    assert drawn_with(both, capsys)[0] == "lite"
+    assert drawn_with(both, caplog)[0] == "lite"
     with pytest.raises(DownloadError):
-        drawn_with(both, capsys, variant="original")
+        drawn_with(both, caplog, variant="original")
     Path(both, "lite.onnx").unlink()
     with pytest.raises(DownloadError):
-        drawn_with(both, capsys)
+        drawn_with(both, caplog)
 
 
 def test_offline_mode_asks_nobody(
-    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert drawn_with(both, capsys)[0] == "lite"
+    assert drawn_with(both, caplog)[0] == "lite"
     assert not server.requests
 
 
 def test_a_download_that_fails_leaves_the_variant_that_is_here_and_says_so(
-    server: type[HubHandler], both: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: type[HubHandler], both: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "tests" / "tiny" / "tiny.pth").unlink()
-    variant, said = drawn_with(both, capsys)
+    variant, said = drawn_with(both, caplog)
     assert variant == "lite"
     assert said.startswith("tiny (original) left aside: tests/tiny/tiny.pth is not on")
     with pytest.raises(DownloadError):
-        drawn_with(both, capsys, variant="original")
+        drawn_with(both, caplog, variant="original")
 
 
 def test_a_preferred_variant_that_is_here_asks_nobody(
-    server: type[HubHandler], both: str, capsys: pytest.CaptureFixture[str]
+    server: type[HubHandler], both: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert drawn_with(preferring_lite(both), capsys) == ("lite", "")
+    assert drawn_with(preferring_lite(both), caplog) == ("lite", "")
     assert not server.requests
-    assert drawn_with(both, capsys, variant="original")[0] == "original"
+    assert drawn_with(both, caplog, variant="original")[0] == "original"
 
 
 def test_a_file_that_is_missing_beside_its_card_is_named_hub_or_no_hub(
-    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: type[HubHandler], both: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drawn_with(both, capsys)  # fetches the original
+    drawn_with(both, caplog)  # fetches the original
     Path(preferring_lite(both), "lite.onnx").unlink()
     for _ in range(2):
         with pytest.raises(StyleError, match=r"lite\.onnx is missing"):
-            drawn_with(both, capsys)
+            drawn_with(both, caplog)
         unreachable(monkeypatch)
 
 

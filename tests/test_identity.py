@@ -176,7 +176,7 @@ def test_a_finished_picture_is_known_whatever_version_made_it(
 ) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(noise).save(photo)
-    style = load_style(str(tiny_onnx), device="cpu", quiet=True)
+    style = load_style(str(tiny_onnx), device="cpu")
     job = Job(photo, tmp_path / "cat.png", "png")
     (outcome,) = convert([job], style, SaveOptions())
     assert outcome.result == "drawn"

@@ -29,7 +29,7 @@ def _converted(lpips_files: list[Path], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def lpips(lpips_files: list[Path], _converted: Path) -> Lpips:
     """The measure, with its network in the test's own cache already."""
-    network = Lpips(find_lpips_weights(lpips_files), device="cpu", quiet=True)
+    network = Lpips(find_lpips_weights(lpips_files), device="cpu")
     network._path.parent.mkdir(parents=True, exist_ok=True)
     os.link(_converted, network._path)
     return network

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
-from toonify.methods import METHODS
+from toonify.methods import METHODS, Arch
 from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, Game
 from toonify.methods.batch import Batch
 from toonify.methods.cyclegan import CycleGAN
@@ -32,7 +32,7 @@ from toonify.methods.ugatit import UGATIT
 from toonify.models import ARCHITECTURES
 from toonify.models.layers import Norm
 from toonify.models.ugatit import AdaptiveLayerInstanceNorm
-from toonify.train.options import Arch, Options, bare_type, make_options
+from toonify.train.options import Options, bare_type, make_options
 from toonify.train.settings import method_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -92,7 +92,7 @@ def make(features: str) -> Make:
         given = {name: value for name, value in {**given, **options}.items() if value is not None}
         settings = settings_of(arch, **given)
         torch.manual_seed(0)
-        return METHODS[arch](settings, Precision("cpu", dtype), quiet=True)
+        return METHODS[arch](settings, Precision("cpu", dtype))
 
     return make
 
@@ -614,7 +614,7 @@ def test_without_content_no_network_is_loaded(make: Make) -> None:
     for arch in METHODS:
         without = {"init_epochs": 0} if arch in GAMES else {}
         settings = replace(make(arch).settings, **without, content_weight=0, content_weights="nowhere.pth")
-        method = METHODS[arch](settings, Precision("cpu"), quiet=True)
+        method = METHODS[arch](settings, Precision("cpu"))
         assert method.features is None
         assert "content" not in method.step(batch_for(method), phase(method), 0)
 

@@ -22,7 +22,7 @@ from videos import boxed, credits_page, hold, plain, scene, write_video
 
 from toonify.cli import main
 from toonify.jobs.find import Found
-from toonify.pixels.crops import centre_box, cut, random_boxes
+from toonify.pixels.crops import center_box, cut, random_boxes
 from toonify.prepare.manifest import MANIFEST, Options, read_manifest
 from toonify.prepare.survey import picture_names
 from toonify.prepare.video import Frame, Video
@@ -78,7 +78,7 @@ def test_pictures_become_squares_and_the_manifest_tells_of_each(photos: Path, ou
     assert pictures(out) == [*(f"{number}.png" for number in range(6)), "sub/6.png"]
     with Image.open(out / "3.png") as image:
         assert image.mode == "RGB"
-        assert np.array_equal(image, cut(scene(3, 120, 160), centre_box(120, 160), SIZE))
+        assert np.array_equal(image, cut(scene(3, 120, 160), center_box(120, 160), SIZE))
     told = manifest(out)
     assert told["options"]["kind"] == "photos" and told["counts"] == {"kept": 7}
     (source,) = (source for source in told["sources"] if source["path"].endswith("3.png"))
@@ -148,7 +148,8 @@ def test_random_squares_are_the_same_every_time_and_others_with_another_seed(
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(16, 300), st.integers(0, 2**32 - 1))
 def test_random_squares_lie_in_the_picture_and_enlarge_nothing_needlessly(height, width, size, seed):
-    for left, top, right, bottom in random_boxes(height, width, size, 5, np.random.default_rng(seed)):
+    for box in random_boxes(height, width, size, 5, np.random.default_rng(seed)):
+        left, top, right, bottom = box.corners
         side = right - left
         assert side == bottom - top and 0 <= left < right <= width and 0 <= top < bottom <= height
         assert side >= min(size, height, width) and side >= min(height, width) // 2
@@ -158,8 +159,9 @@ def test_random_squares_lie_in_the_picture_and_enlarge_nothing_needlessly(height
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(16, 300), st.integers(1, 16), st.integers(0, 2**32 - 1))
 def test_squares_on_a_grid_are_of_one_size_and_begin_on_it(height, width, size, grid, seed):
     random = np.random.default_rng(seed)
-    boxes = [*random_boxes(height, width, size, 5, random, grid=grid), centre_box(height, width, size, grid=grid)]
-    for left, top, right, bottom in boxes:
+    boxes = [*random_boxes(height, width, size, 5, random, grid=grid), center_box(height, width, size, grid=grid)]
+    for box in boxes:
+        left, top, right, bottom = box.corners
         assert right - left == bottom - top == min(size, height, width)
         assert left % grid == top % grid == 0 and 0 <= left < right <= width and 0 <= top < bottom <= height
 
@@ -540,7 +542,7 @@ def test_a_film_gives_one_frame_of_each_shot_without_bars_or_credits(film: Path,
     assert f"{sum(counts.values())} frames of 1 video: 6 kept" in said[1] and "1 with credits" in said[1]
     for number, name in enumerate(pictures(out)):
         with Image.open(out / name) as image:
-            expected = cut(scene(70 + number, 96), centre_box(96, 192), SIZE)
+            expected = cut(scene(70 + number, 96), center_box(96, 192), SIZE)
             assert np.abs(np.asarray(image).astype(int) - expected).mean() < 12
     (source,) = manifest(out)["sources"]
     left, top, right, bottom = source["inside_bars"]

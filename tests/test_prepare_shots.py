@@ -142,13 +142,13 @@ def test_bars_are_what_all_samples_have_in_common():
     dark = boxed(scene(3), 20)
     dark[:60] = 0
     samples = [boxed(scene(seed), 20) for seed in range(8)] + [dark, plain(0, 168)]
-    left, top, right, bottom = find_bars(samples)
+    left, top, right, bottom = find_bars(samples).corners
     assert (left, right) == (0, 192)
     assert 20 <= top <= 24 and 144 <= bottom <= 148
 
 
 def test_bars_at_the_sides():
-    left, top, right, bottom = find_bars([np.pad(scene(seed), ((0, 0), (30, 30), (0, 0))) for seed in range(5)])
+    left, top, right, bottom = find_bars([np.pad(scene(seed), ((0, 0), (30, 30), (0, 0))) for seed in range(5)]).corners
     assert (top, bottom) == (0, 128) and 30 <= left <= 34 and 218 <= right <= 222
 
 
@@ -158,12 +158,12 @@ def test_noise_in_the_bars_does_not_hide_them():
         np.clip(boxed(scene(seed), 20) + random.normal(0, 5, (168, 192, 3)), 0, 255).astype(np.uint8)
         for seed in range(6)
     ]
-    assert 20 <= find_bars(samples)[1] <= 24
+    assert 20 <= find_bars(samples).top <= 24
 
 
 def test_a_logo_in_full_size_does_not_hide_the_bars_of_the_film():
     samples = [scene(99, 168)] + [boxed(scene(seed), 20) for seed in range(19)]
-    assert find_bars(samples)[1] >= 20
+    assert find_bars(samples).top >= 20
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_box_of_what_is_not_black():
     assert content_box(plain(0)) is None
     picture = plain(0)
     picture[30:60, 50:100] = 200
-    left, top, right, bottom = content_box(picture)
+    left, top, right, bottom = content_box(picture).corners
     assert abs(left - 50) <= 1 and abs(top - 30) <= 1 and abs(right - 100) <= 1 and abs(bottom - 60) <= 1
 
 
@@ -240,4 +240,4 @@ def test_pictures_of_a_few_pixels_are_judged_too(height, width, seed):
     looks_like_credits(picture)
     assert blank(picture) in (None, "black", "white", "plain")
     box = content_box(picture)
-    assert box is None or (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height)
+    assert box is None or (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height)

@@ -53,8 +53,8 @@ def published(url: str, content: bytes = CONTENT) -> Published:
 def test_it_is_downloaded_once(server: tuple[str, list[str]]) -> None:
     url, asked = server
     weights = published(f"{url}/net.pth")
-    assert fetch(weights, flag="--weights", quiet=True).read_bytes() == CONTENT
-    assert fetch(weights, flag="--weights", quiet=True) == weights.path
+    assert fetch(weights, flag="--weights").read_bytes() == CONTENT
+    assert fetch(weights, flag="--weights") == weights.path
     assert asked == ["/net.pth"]
 
 
@@ -64,20 +64,20 @@ def test_what_another_tool_has_fetched_is_used(server: tuple[str, list[str]]) ->
     alias = weights.path.with_name("alias.pth")
     alias.parent.mkdir(parents=True)
     alias.write_bytes(CONTENT)
-    assert fetch(weights, flag="--weights", quiet=True) == alias
+    assert fetch(weights, flag="--weights") == alias
     assert asked == []
 
 
 def test_another_file_than_the_published_one_is_refused_and_not_kept(server: tuple[str, list[str]]) -> None:
     weights = published(f"{server[0]}/net.pth", content=b"other")
     with pytest.raises(DownloadError, match="did not arrive whole"):
-        fetch(weights, flag="--weights", quiet=True)
+        fetch(weights, flag="--weights")
     assert list(weights.path.parent.iterdir()) == []
 
 
 def test_a_missing_file_is_named(server: tuple[str, list[str]]) -> None:
     with pytest.raises(DownloadError, match=r"404.*put http"):
-        fetch(published(f"{server[0]}/gone.pth"), flag="--weights", quiet=True)
+        fetch(published(f"{server[0]}/gone.pth"), flag="--weights")
 
 
 def test_a_damaged_file_on_disk_is_refused() -> None:
@@ -85,20 +85,20 @@ def test_a_damaged_file_on_disk_is_refused() -> None:
     weights.path.parent.mkdir(parents=True)
     weights.path.write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="not the published a network"):
-        fetch(weights, flag="--weights", quiet=True)
+        fetch(weights, flag="--weights")
 
 
 def test_offline_means_offline(server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE"):
-        fetch(published(f"{server[0]}/net.pth"), flag="--weights", quiet=True)
+        fetch(published(f"{server[0]}/net.pth"), flag="--weights")
     assert server[1] == []
 
 
 def test_without_a_network_one_line_says_where_to_put_it() -> None:
     weights = published("http://127.0.0.1:9/net.pth")
     with pytest.raises(DownloadError) as caught:
-        fetch(weights, flag="--weights", quiet=True)
+        fetch(weights, flag="--weights")
     message = str(caught.value)
     assert weights.url in message and str(weights.path) in message and "--weights FILE" in message
     assert "\n" not in message

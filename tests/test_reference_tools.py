@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ours(folder: Path, inception: Path, mode: Mode) -> np.ndarray:
-    network = Inception(find_weights(inception), device="cpu", quiet=True)
+    network = Inception(find_weights(inception), device="cpu")
     return np.concatenate([batch.vectors for batch in extract(find_set(str(folder)).pictures, network, mode, None)])
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from toonify.cli import main
-from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.crops import center_box, cut
 from toonify.pixels.edges import smooth_edges
 
 
@@ -45,7 +45,7 @@ def test_a_folder_is_mirrored_as_png_at_training_size(anime: Path, tmp_path: Pat
             pixels = np.asarray(image.convert("RGB"))
         with Image.open((tmp_path / "out" / name).with_suffix(".png")) as image:
             assert image.format == "PNG" and image.mode == "RGB"
-            assert np.array_equal(image, smooth_edges(cut(pixels, centre_box(*pixels.shape[:2]), 256)))
+            assert np.array_equal(image, smooth_edges(cut(pixels, center_box(*pixels.shape[:2]), 256)))
 
 
 def test_the_whole_cartoon_can_be_smoothed_at_its_own_size(anime: Path, tmp_path: Path) -> None:

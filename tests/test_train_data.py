@@ -352,7 +352,7 @@ def test_colour_modes_and_tiny_pictures_are_taken(tmp_path: Path) -> None:
     assert all(item["photo"].shape == (SIZE, SIZE, 3) and not item["problems"] for item in items)
     heads = read_heads(folders.photos, SIZE)
     assert {path.name for path in heads.small} == {"dot.png", "stripe.png"} and not heads.broken
-    assert random_boxes(1, 900, SIZE, 1, np.random.default_rng(0))[0][3] == 1
+    assert random_boxes(1, 900, SIZE, 1, np.random.default_rng(0))[0].bottom == 1
 
 
 def test_a_picture_that_goes_or_turns_to_garbage_during_the_run(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toonify.errors import UsageError
-from toonify.methods import METHODS
-from toonify.train.options import Arch, Options, describe_limits, flag, make_options, read_config
+from toonify.methods import METHODS, Arch
+from toonify.train.options import Options, describe_limits, flag, make_options, read_config
 from toonify.train.settings import forbidden_changes, method_settings
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Options)}

@@ -17,7 +17,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toonify.train.chart import LARGE, SMALL, Course, Curve, chart, figure, smoothed, thin, tick_step, tick_text, ticks
+from toonify.pages.axes import figure, tick_step, tick_text, ticks
+from toonify.pages.line_chart import LARGE, SMALL, Course, Curve, chart, smoothed, thin
 from toonify.train.page import render_page
 from toonify.train.record import Entry, Losses, Note, Scores
 
@@ -327,7 +328,7 @@ def test_an_evaluation_that_was_made_again_counts_once():
 def test_evaluations_may_fail_or_be_of_another_kind():
     page = page_of(Scores(100, 1, {"fid": math.nan, "kid_spread": 0.1}), Scores(200, 1, {"fid": None, "ssim": 0.5}))
     assert page.of("circle", "best") == [] and "none" in page.words("td")
-    assert page.words("h3") == ["FID", "kid spread", "ssim"]
+    assert page.words("h3") == ["FID", "kid spread", "SSIM"]
 
 
 def test_the_order_of_entries_does_not_matter():

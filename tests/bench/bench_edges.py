@@ -19,7 +19,7 @@ import numpy as np
 
 from toonify.images import read_photo
 from toonify.jobs.find import find_photos
-from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.crops import center_box, cut
 from toonify.pixels.edges import smooth_edges
 
 SAMPLES = Path(__file__).parent.parent / "data" / "photos"
@@ -59,7 +59,7 @@ def main() -> None:
     for one in chosen:
         with one.path.open("rb") as file:
             pixels = read_photo(file).pixels
-        pixels = cut(pixels, centre_box(*pixels.shape[:2]), 256)
+        pixels = cut(pixels, center_box(*pixels.shape[:2]), 256)
         rounds = [(seconds(smooth_edges, pixels), seconds(literal, pixels)) for _ in range(3)]
         fast += min(time for (time, _), _ in rounds)
         slow += min(time for _, (time, _) in rounds)

@@ -70,7 +70,7 @@ def main() -> None:
     print(f"{'source':24}{plain:8.2f}{1:11.2f}{1:26.2f}")
     for style in arguments.style or ["shinkai"]:
         for look in arguments.look or ["drawn"]:
-            drawn = load_style(style, variant=arguments.variant, look=look, quiet=True)
+            drawn = load_style(style, variant=arguments.variant, look=look)
             difference, relative = unsteadiness([drawn(frame) for frame in frames], origins)
             print(f"{style + ' ' + look:24}{difference:8.2f}{difference / plain:11.2f}{relative / own:26.2f}")
 

@@ -45,7 +45,7 @@ def draw_alone(style: str, variant: str, picture: Path, tile: str, target: Path)
     from toonify import load_style
 
     sides = tile if tile == "off" else int(tile)
-    loaded = load_style(style, variant=variant, size="full", device="cpu", tile=sides, quiet=True)
+    loaded = load_style(style, variant=variant, size="full", device="cpu", tile=sides)
     sketch = loaded.prepare(np.asarray(Image.open(picture)))
     started, worked = time.perf_counter(), time.process_time()
     drawing = loaded.draw(sketch)

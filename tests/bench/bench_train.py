@@ -114,7 +114,7 @@ def measure(way: str, arch: str, size: int, batch_size: int, device: str) -> dic
     precision = choose_precision(Options(arch=arch, device=device))
     with tempfile.TemporaryDirectory() as folder:
         settings = made(norm="instance", init_epochs=0, content_weights=content_weights(Path(folder)))
-        method = METHODS[arch](settings, precision if way == "toonify" else Precision(precision.device), quiet=True)
+        method = METHODS[arch](settings, precision if way == "toonify" else Precision(precision.device))
     pictures = [torch.rand(batch_size, 3, size, size) * 2 - 1 for _ in range(3)]
     if way == "toonify":
         tune(precision.device)

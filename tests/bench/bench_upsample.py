@@ -164,7 +164,7 @@ def main() -> None:
     measured: dict[tuple[str, float, str], list[list[float]]] = {}
     truths, rows = [], []
     for name, found in itertools.product(options.styles, find_photos(options.photos)):
-        style = load_style(name, variant="original", device="cpu", quiet=True)
+        style = load_style(name, variant="original", device="cpu")
         with found.path.open("rb") as file:
             photo = read_photo(file).pixels
         truth, _ = drawn(style, photo, max(photo.shape))

@@ -1,10 +1,13 @@
 """Weights from the Hugging Face hub, through its own client: its cache, tokens, resume, HF_HOME and HF_ENDPOINT."""
 
 import errno
+import logging
 from pathlib import Path
 
 from toonify.errors import DownloadError, StyleError, no_space, one_line
 from toonify.styles.card import HubWeights
+
+_log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -25,10 +28,10 @@ def cached(weights: HubWeights) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fetch(
-    weights: HubWeights, *, quiet: bool = False, way_out: str = "connect once and type `toonify styles pull`"
-) -> Path:
-    """The file in the hub's cache, downloaded if need be, with the client's own progress bar unless `quiet`.
+def fetch(weights: HubWeights, *, way_out: str = "connect once and type `toonify styles pull`") -> Path:
+    """The file in the hub's cache, downloaded if need be.
+
+    The client's progress bar is shown if this module's logger is enabled for INFO.
 
     `way_out` is what to do where there is no network. Raises DownloadError: one line for no network, no such file, no
     access, no space.
@@ -41,7 +44,7 @@ def fetch(
     what = f"{weights.repository}/{weights.file}"
     if not constants.HF_HUB_OFFLINE and (problem := reach()) is not None:  # the client would go on trying for 23 s
         raise DownloadError(f"{_no_network(what, way_out)} ({problem})")
-    (disable_progress_bars if quiet else enable_progress_bars)()
+    (enable_progress_bars if _log.isEnabledFor(logging.INFO) else disable_progress_bars)()
     try:
         return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
     except errors.GatedRepoError as error:

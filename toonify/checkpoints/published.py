@@ -1,5 +1,6 @@
 """Published networks that metrics and content losses need: in PyTorch's folder, fetched once, checked each time."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from toonify.checkpoints.hub import reach
 from toonify.errors import DownloadError, WeightsError, display, one_line
 from toonify.system.files import file_digest
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ VGG16 = Published(
 )
 
 
-def fetch(weights: Published, *, flag: str, quiet: bool = False) -> Path:
+def fetch(weights: Published, *, flag: str) -> Path:
     """The path of a published file, downloaded if it is not there, with its digest checked.
 
     `flag` names the option that takes a local file instead. Raises DownloadError, WeightsError.
@@ -56,7 +59,9 @@ def fetch(weights: Published, *, flag: str, quiet: bool = False) -> Path:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        download_url_to_file(weights.url, str(path), hash_prefix=weights.sha256, progress=not quiet)
+        download_url_to_file(
+            weights.url, str(path), hash_prefix=weights.sha256, progress=_log.isEnabledFor(logging.INFO)
+        )
     except (OSError, RuntimeError) as error:  # RuntimeError: another digest
         raise DownloadError(
             f"{weights.title} ({weights.megabytes:g} MB) did not arrive whole: {one_line(error)[:160]}; try again, "

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toonify.cli import convert, distill, doctor, evaluate, export, fid, prepare, smooth_edges, study, styles, train
+from toonify.cli.log import log_to_stderr
 
 EXIT_CODES = (
     "Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; "
@@ -71,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not debug:  # libraries' remarks on odd files and full disks; what matters is said by errors
         warnings.simplefilter("ignore")
     try:
-        code = int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
+        with log_to_stderr():
+            code = int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
         if sys.stdout is not None:
             sys.stdout.flush()  # or a full disk would be met where nobody can say so
         if code == 130:  # Typer has caught the KeyboardInterrupt

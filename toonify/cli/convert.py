@@ -186,6 +186,7 @@ def convert(
             tell(f"shard {part}: {len(jobs)} of {len(found)} photos")
 
     if dry_run:
+        plan.warn()
         return _print_plan(jobs, plan, save)
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, jobs, report=report, quiet=quiet, debug=debug)
@@ -200,11 +201,12 @@ def convert(
     if ray is not None:
         from toonify.convert.cluster import ClusterRun, connected
 
+        plan.warn()
         with connected(ray, hush=not debug):
             run = ClusterRun(jobs, plan, save, **runs_on, tell=tell)
             tell(f"{plan} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
             return finish(plan, run.outcomes, run.ran_on)
-    loaded = load_plan(plan, **runs_on, quiet=quiet)
+    loaded = load_plan(plan, **runs_on)
     tell(str(loaded))
     if streaming:
         return _convert_stream(loaded, save, format, quiet=quiet)

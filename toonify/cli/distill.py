@@ -51,28 +51,28 @@ def _distill(
     plan = describe(prepared)
     tell(plan if not quiet or dry_run else [])
     if dry_run:
-        teacher = open_needed(prepared, quiet=True)
+        teacher = open_needed(prepared)
         if teacher is not None:
             tell([f"drawings: {teacher.remark}", estimate(prepared, teacher)])
-        run, remarks = make_run(outline(prepared), quiet=quiet)
+        run, remarks = make_run(outline(prepared))
         tell([*remarks_on(outline(prepared), run, remarks), *rehearse(run)])
         return 0
 
     context.with_resource(prepared.folder.reserved())
     if resumed is None:  # what is wrong with networks and their weights, before hours of drawing
-        rehearsal, _ = make_run(outline(prepared), quiet=quiet)
+        rehearsal, _ = make_run(outline(prepared))
         if rehearsal.evaluation is not None:
-            rehearsal.evaluation.open(quiet=quiet)
+            rehearsal.evaluation.open()
 
     def bar(title: str, total: int) -> contextlib.AbstractContextManager[Callable[[float], None]]:
         return _bar(title, total, quiet=quiet)
 
-    prepared = draw_targets(prepared, quiet=quiet, bar=bar, tell=lambda line: tell([line]))
+    prepared = draw_targets(prepared, bar=bar, tell=lambda line: tell([line]))
     lined = outline(prepared)
-    run, remarks = make_run(lined, quiet=quiet)
+    run, remarks = make_run(lined)
     tell([] if quiet else remarks_on(lined, run, remarks))
     if run.evaluation is not None:
-        run.evaluation.open(quiet=quiet)
+        run.evaluation.open()
     lined.folder.make()
     train_shown(run, quiet=quiet)
     tell([] if quiet else end_of(run))

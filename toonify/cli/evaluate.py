@@ -80,11 +80,11 @@ def evaluate(
     if reference.statistics is not None:
         raise UsageError(f"--cartoons {display(cartoons)} holds statistics, which serve FID alone; give the pictures")
     candidates = find_candidates(styles)
-    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
+    network = Inception(find_weights(weights), device=device)
     network.prepare()  # in this thread, which hears Ctrl-C
     distance = None
     if lpips:
-        distance = Lpips(find_lpips_weights(lpips_weights or [], quiet=quiet), device=device, quiet=quiet)
+        distance = Lpips(find_lpips_weights(lpips_weights or []), device=device)
 
     def bar(title: str, total: int) -> contextlib.AbstractContextManager[Callable[[int], None]]:
         return _bar(title, total, quiet=quiet)
@@ -100,7 +100,6 @@ def evaluate(
             drawn,
             yardstick,
             device=device,
-            quiet=quiet,
             bar=bar,
         )
     with bar("page", len(shown(evaluation.samples, show))) as advance:

@@ -4,8 +4,9 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,11 +21,13 @@ from toonify.cli.options import (
 from toonify.cli.progress import count_bar
 from toonify.errors import display
 from toonify.metrics.mode import Mode
+from toonify.metrics.table import SET_METRICS, SPREAD, Figure, Setup, figures_of, standard_metrics
 
 if TYPE_CHECKING:
     from toonify.metrics.cache import FeatureCache
-    from toonify.metrics.compare import Comparison, Measured, Metric
+    from toonify.metrics.compare import Comparison
     from toonify.metrics.inception import Inception
+    from toonify.metrics.measure import Measured
     from toonify.metrics.sets import PictureSet
 
 
@@ -54,7 +57,9 @@ def compare(
     metrics: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="Of fid, kid, is and pr, with commas. Default: fid,kid; fid with saved statistics."
+            metavar="LIST",
+            help=f"Of {', '.join(SET_METRICS)}, with commas. Default: {','.join(standard_metrics())}; "
+            f"{','.join(standard_metrics(saved=True))} with saved statistics.",
         ),
     ] = None,
     mode: ModeOption = "legacy",
@@ -77,8 +82,9 @@ def compare(
     mode, weights and counts are the same. Exit code 1 if a picture could not be read.
     """
     from toonify.errors import UsageError
-    from toonify.metrics.compare import check_set, compare, load_statistics, record
-    from toonify.metrics.inception import Inception, classifier, find_weights
+    from toonify.metrics.compare import check_set, compare, record
+    from toonify.metrics.inception import Inception, find_weights
+    from toonify.metrics.measure import load_statistics
     from toonify.metrics.sets import find_set
 
     if len(sets) < 2:
@@ -89,13 +95,17 @@ def compare(
         raise UsageError("--kid-subset is for KID; add kid to --metrics, or drop it")
 
     def check(one: "PictureSet", count: int) -> None:
-        check_set(wanted, one, count, kid_subset=kid_subset, is_reference=one is found[-1])
+        check_set(wanted, one, count, setup, is_reference=one is found[-1])
 
     # What can be known to be wrong is said before minutes of measuring.
+    setup = Setup(seed, kid_subset)
     for one in found:
         check(one, len(one.pictures))
-    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
-    classes = classifier(network.weights) if "is" in wanted else None
+    network = Inception(find_weights(weights), device=device)
+    setup = Setup(seed, kid_subset, network.weights)
+    for name in wanted:
+        SET_METRICS[name].prepare(setup)
+    keep_vectors = any(SET_METRICS[name].vectors for name in wanted)
     saved = {i: load_statistics(one.statistics, network, mode) for i, one in enumerate(found) if one.statistics}
     measured = []
     with _open_cache(network, mode, cache) as features:
@@ -103,14 +113,14 @@ def compare(
             if i in saved:
                 measured.append(saved[i])
                 continue
-            measured.append(_measure(one, network, mode, features, keep_vectors=wanted != ["fid"], quiet=quiet))
+            measured.append(_measure(one, network, mode, features, keep_vectors=keep_vectors, quiet=quiet))
             check(one, measured[-1].count or 0)
     *judged, reference = measured
-    comparisons = [compare(one, reference, wanted, kid_subset=kid_subset, classes=classes, seed=seed) for one in judged]
+    comparisons = [compare(one, reference, wanted, setup) for one in judged]
     if as_json:
         print(json.dumps(record(comparisons, measured, network, mode, seed), indent=1))
     else:
-        _print_table(comparisons, reference, network, mode)
+        _print_table(comparisons, reference, figures_of(wanted), network, mode)
     return 1 if any(one.failed for one in measured) else 0
 
 
@@ -130,9 +140,9 @@ def save(
     Exit code 1 if a picture could not be read.
     """
     from toonify.errors import ToonifyError, UsageError, describe
-    from toonify.metrics.compare import protocol
     from toonify.metrics.gaussian import save_statistics
     from toonify.metrics.inception import Inception, find_weights
+    from toonify.metrics.measure import protocol
     from toonify.metrics.sets import find_set
 
     if target.suffix != ".npz":
@@ -148,7 +158,7 @@ def save(
     found = find_set(pictures)
     if found.statistics is not None:
         raise UsageError(f"{display(pictures)} is a file of statistics already; copy it")
-    network = Inception(find_weights(weights, quiet=quiet), device=device, quiet=quiet)
+    network = Inception(find_weights(weights), device=device)
     with _open_cache(network, mode, cache) as features:
         measured = _measure(found, network, mode, features, keep_vectors=False, quiet=quiet)
     try:
@@ -160,18 +170,17 @@ def save(
     return 1 if measured.failed else 0
 
 
-def _metrics(text: str | None, *, saved: bool) -> "list[Metric]":
+def _metrics(text: str | None, *, saved: bool) -> list[str]:
     from toonify.errors import UsageError
 
     if text is None:
-        return ["fid"] if saved else ["fid", "kid"]
+        return standard_metrics(saved=saved)
     names = [name.strip() for name in text.split(",")]
-    known = ("fid", "kid", "is", "pr")
     for name in names:
-        if name not in known:
+        if name not in SET_METRICS:
             what = display(name) or "an empty word"
-            raise UsageError(f"--metrics {display(text)}: {what} is no metric; choose of {', '.join(known)}")
-    return cast("list[Metric]", list(dict.fromkeys(names)))
+            raise UsageError(f"--metrics {display(text)}: {what} is no metric; choose of {', '.join(SET_METRICS)}")
+    return list(dict.fromkeys(names))
 
 
 def _open_cache(
@@ -191,7 +200,7 @@ def _measure(
     keep_vectors: bool,
     quiet: bool,
 ) -> "Measured":
-    from toonify.metrics.compare import measure
+    from toonify.metrics.measure import measure
 
     network.prepare()  # in this thread, which hears Ctrl-C
     with count_bar(pictures.name, len(pictures.pictures), quiet=quiet) as advance:
@@ -208,38 +217,39 @@ def _measure(
     return measured
 
 
-def _print_table(comparisons: "list[Comparison]", reference: "Measured", network: "Inception", mode: Mode) -> None:
+def _print_table(
+    comparisons: "list[Comparison]",
+    reference: "Measured",
+    figures: list[Figure],
+    network: "Inception",
+    mode: Mode,
+) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from toonify.metrics.compare import remarks
 
-    rows = {
-        "FID": [_figure(one.fid, None, 4) for one in comparisons],
-        "KID": [_figure(one.kid, one.kid_spread, 6) for one in comparisons],
-        "subset": ["" if one.kid_subset is None else str(one.kid_subset) for one in comparisons],
-        "Inception Score": [_figure(one.inception_score, one.inception_score_spread, 4) for one in comparisons],
-        "precision": [_figure(one.precision, None, 4) for one in comparisons],
-        "recall": [_figure(one.recall, None, 4) for one in comparisons],
-    }
-    asked = {title: column for title, column in rows.items() if any(column)}
-    table = Table("set", "pictures", *asked, box=None, pad_edge=False)
-    for index, one in enumerate(comparisons):
+    table = Table("set", "pictures", *(figure.title for figure in figures), box=None, pad_edge=False)
+    for one in comparisons:
         count = "unknown" if one.count is None else str(one.count)
-        table.add_row(Text(display(one.name)), count, *(column[index] for column in asked.values()))
+        table.add_row(Text(display(one.name)), count, *(_told(figure, one.figures) for figure in figures))
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
     print(f"reference: {display(reference.name)}, {reference.count or 'unknown'} pictures")
     print(
         f"protocol: {mode} resize, Inception {network.weights}"
-        + (", KID over 100 subsets" if any(rows["subset"]) else "")
+        + (", KID over 100 subsets" if "kid" in comparisons[0].figures else "")
         + f"; {f'run on {network.runs_on}' if network.runs_on else 'all from the cache'}"
     )
     for remark in remarks(comparisons):
         print(f"note: {remark}")
 
 
-def _figure(value: float | None, spread: float | None, digits: int) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+def _told(figure: Figure, figures: Mapping[str, float]) -> str:
+    """A figure with two digits more than other tables have, and its standard deviation."""
+    value = figures[figure.name]
+    if isinstance(value, int):
+        return str(value)
+    digits = figure.digits + 2
+    spread = f" ± {figures[figure.name + SPREAD]:.{digits}f}" if figure.has_spread else ""
+    return f"{value:.{digits}f}{spread}"

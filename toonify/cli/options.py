@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from toonify.cli.log import hush
 from toonify.engines.engine import Device
 from toonify.metrics.mode import Mode
 
@@ -16,7 +17,7 @@ VariantOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[Device, typer.Option(help="auto takes CUDA where it can run.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", callback=hush)]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, max=256, help="Files worked on at once. Default: one for each core.")
 ]

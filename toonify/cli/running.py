@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 import msgspec
 import typer
 
+from toonify.cli.log import hush
 from toonify.train.options import PANELS, RunOptions, bare_type, flag
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _signature(kind: type[RunOptions]) -> inspect.Signature:
         ),
         "resume": (str | None, typer.Option(metavar="last|FILE", help="Go on from a checkpoint.")),
         "dry_run": (bool, typer.Option("--dry-run", help="Check data, options and memory, print the plan, and stop.")),
-        "quiet": (bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")),
+        "quiet": (bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", callback=hush)),
     }
     for name, (shape, option) in own.items():
         default = False if shape is bool else None

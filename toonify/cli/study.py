@@ -123,9 +123,7 @@ def _draw(
                 progress.show(outcome)
 
         return {
-            candidate.name: draw_candidate(
-                candidate, photos, folder, among=among, device=device, quiet=quiet, on_outcome=show
-            )
+            candidate.name: draw_candidate(candidate, photos, folder, among=among, device=device, on_outcome=show)
             for candidate in candidates
         }
 

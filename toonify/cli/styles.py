@@ -77,7 +77,7 @@ def pull(
         raise UsageError("name the styles to pull, or give --all")
     for style in _chosen(names):
         for variant in style.variants():
-            path = onnx_file(variant, choose_device("auto", "onnx"), quiet=quiet)
+            path = onnx_file(variant, choose_device("auto", "onnx"))
             if not quiet:
                 print(f"{variant.label}: {path}")
 

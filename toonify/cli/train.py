@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from toonify.cli.log import hush
 from toonify.cli.running import as_command, choose_options, end_of, read_asked, remarks_on, tell, train_shown
 from toonify.train.options import Options
 
@@ -35,19 +36,19 @@ def _train(
     distributed.start(choose_precision(options).device)
     try:
         leads = distributed.rank() == 0
-        quiet = quiet or not leads
+        quiet = hush(quiet or not leads)
         lined = outline(options, resumed)
         if leads:
             plan = describe(lined)
             tell(plan if not quiet or dry_run else [])
-        run, remarks = make_run(lined, quiet=quiet)
+        run, remarks = make_run(lined)
         tell([] if quiet else remarks_on(lined, run, remarks))
         if dry_run:
             tell(rehearse(run) if leads else [])
             return 0
         if leads:
             if run.evaluation is not None:
-                run.evaluation.open(quiet=quiet)
+                run.evaluation.open()
             context.with_resource(lined.folder.reserved())
             lined.folder.make()
         distributed.wait()

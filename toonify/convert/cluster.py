@@ -145,7 +145,7 @@ class ClusterRun:
                 + (", or type --device cpu" if self._gpus else "")
             )
         must_exist = (jobs[0].source, _nearest_folder(jobs[0].target))
-        drawn = replace(plan, instead=None)
+        drawn = replace(plan, instead=None, warning="")  # which has been told here
         cpus = _cpus_beside_a_gpu(ray.nodes()) if self._gpus else 1
         self._work = Work(drawn, save, device, backend, precision, tile, cpus, Path.cwd(), must_exist)
         self._tell = tell
@@ -230,7 +230,6 @@ class Worker:
             backend=work.backend,
             precision=work.precision,
             tile=work.tile,
-            quiet=True,
         )
         self._place = Place(platform.node(), work.cpus, ran_on(style.engine))
         return style

@@ -41,14 +41,14 @@ class Agreement:
         self._lpips: Lpips | None = None
         self._of_photos: dict[Path, dict[str, float]] = {}
 
-    def open(self, *, quiet: bool) -> None:
+    def open(self) -> None:
         """Fetch LPIPS' network, if it is wanted. Raises DownloadError, WeightsError."""
         if self._with_lpips:
             try:
-                weights = find_lpips_weights(self._weights, quiet=quiet)
+                weights = find_lpips_weights(self._weights)
             except DownloadError as error:
                 raise DownloadError(f"{error}; or do without, with --eval-metric psnr") from error
-            self._lpips = Lpips(weights, device="auto", quiet=quiet)
+            self._lpips = Lpips(weights, device="auto")
             self._lpips.prepare()
 
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:

@@ -1,5 +1,6 @@
 """From options to a student that can be taught: everything that can be wrong is found here, before it takes time."""
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -50,6 +51,8 @@ from toonify.train.start import (
     describe_plan,
     make_plan,
 )
+
+_log = logging.getLogger(__name__)
 
 VARIANT = "lite"  # what the student is called on its card
 PAIRS, HELD_OUT = "pairs", "held-out"  # folders of the run
@@ -145,11 +148,11 @@ def describe(prepared: Preparation) -> list[str]:
     return lines + describe_plan(outline(prepared))
 
 
-def open_needed(prepared: Preparation, *, quiet: bool) -> Teacher | None:
+def open_needed(prepared: Preparation) -> Teacher | None:
     """The teacher, if it is still needed. Raises StyleError, DownloadError, DeviceError."""
     if not any(missing(targets.tasks, prepared.plan) for targets in prepared.all_targets if targets.manifest is None):
         return None
-    return open_teacher(prepared.plan, prepared.precision, device=prepared.options.device, quiet=quiet)
+    return open_teacher(prepared.plan, prepared.precision, device=prepared.options.device)
 
 
 def estimate(prepared: Preparation, teacher: Teacher) -> str:
@@ -159,16 +162,16 @@ def estimate(prepared: Preparation, teacher: Teacher) -> str:
     return f"{len(sides)} drawings take at most about {duration(megapixels * teacher.seconds_per_megapixel)}"
 
 
-def draw_targets(prepared: Preparation, *, quiet: bool, bar: Bar, tell: Callable[[str], None]) -> Preparation:
+def draw_targets(prepared: Preparation, *, bar: Bar, tell: Callable[[str], None]) -> Preparation:
     """Draw what is not there yet. Photos that cannot be drawn are named by `tell`, and left out.
 
     Raises ToonifyError if none can be drawn, StyleError, DownloadError, DeviceError, OSError.
     """
     if all(targets.manifest is not None for targets in prepared.all_targets):
         return prepared
-    teacher = open_needed(prepared, quiet=quiet)
-    if teacher is not None and not quiet:
-        tell(f"drawings: {teacher.remark}")
+    teacher = open_needed(prepared)
+    if teacher is not None:
+        _log.info("drawings: %s", teacher.remark)
     made = {}
     for targets in prepared.all_targets:
         if targets.manifest is not None:

@@ -49,20 +49,20 @@ class Teacher:
         return Style(replace(self.plan, options=options), drawer)
 
 
-def open_teacher(plan: DrawingPlan, precision: Precision | None, *, device: Device, quiet: bool) -> Teacher:
+def open_teacher(plan: DrawingPlan, precision: Precision | None, *, device: Device) -> Teacher:
     """Fetch what the teacher needs, and find the faster way to run it.
 
     The ways are ONNX Runtime in float32, and PyTorch in the shorter type of `precision` if that is given and agrees to
     50 dB. Raises StyleError, DownloadError, DeviceError.
     """
-    exact = open_exact(plan.style, device=device, quiet=quiet)
+    exact = open_exact(plan.style, device=device)
     photo = check_photo(plan.style.variant)
     megapixels = photo.shape[2] * photo.shape[3] / 1e6
     drawn, seconds = _time(exact, photo)
     said = f"{exact.engine}, float32"
     if precision is None or precision.dtype == torch.float32 or plan.style.onnx is not None:
         return Teacher(plan, exact, f"{said}, {seconds / megapixels:.1f} s a megapixel", seconds / megapixels)
-    module = _Shortened(load_module(plan.style, quiet=quiet), precision)
+    module = _Shortened(load_module(plan.style), precision)
     short = TorchGenerator(module, precision.device)
     other, other_seconds = _time(short, photo)
     low, high = plan.style.variant.value_range

@@ -176,7 +176,6 @@ def open_drawer(
     backend: Backend = "onnx",
     precision: Precision = "auto",
     tile: Tile = "auto",
-    quiet: bool = False,
 ) -> Drawer:
     """What draws photos with a variant of a style, as quickly as this machine can.
 
@@ -192,12 +191,12 @@ def open_drawer(
         raise UsageError(f"--tile {tile} draws in float32; drop it, or --precision fp16")
     generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
-        generator = open_for_drawing(style, backend=backend, device=device, precision=precision, quiet=quiet)
+        generator = open_for_drawing(style, backend=backend, device=device, precision=precision)
         place_of_tiles = device if generator.device == "cuda" else "cpu"
     return Drawer(
         generator,
         style.variant,
         padding=padding,
         tile=tile if backend == "onnx" else "off",
-        open_tiled=lambda: open_tiled(style, device=place_of_tiles, quiet=quiet),
+        open_tiled=lambda: open_tiled(style, device=place_of_tiles),
     )

@@ -68,13 +68,13 @@ def find_faces(pixels: Pixels) -> list[Face]:
 _opening = threading.Lock()
 
 
-def open_finder(*, quiet: bool = False) -> "FaceFinder":
+def open_finder() -> "FaceFinder":
     """What `find_faces` calls: opened once in a process, its network fetched from the hub if it is not on this machine.
 
     Raises DownloadError if the network cannot be had, WeightsError if what came is not the published one.
     """
     with _opening:
-        return _finder(fetch_yunet(quiet=quiet))
+        return _finder(fetch_yunet())
 
 
 @functools.cache

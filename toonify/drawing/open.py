@@ -1,7 +1,7 @@
 """The engines that draw a style's photos quickest here, at once and in tiles, and whether they draw them right."""
 
 import functools
-import sys
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +25,8 @@ from toonify.styles.card import StyleVariant, Variant
 if TYPE_CHECKING:
     from toonify.drawing.tiles import TiledNetwork
 
+_log = logging.getLogger(__name__)
+
 DRAWERS_ON_CUDA = 2  # threads: a GPU is idle while a picture travels, and one more is to be there then
 MIN_PSNR_ON_CUDA = 50.0  # dB, of a drawing there against the CPU's in float32: less than a grey level of difference
 _CHECK_TILE = 96  # pixels: the check photo of 288 x 192 in six tiles
@@ -36,7 +38,6 @@ def open_for_drawing(
     backend: Backend = "onnx",
     device: Device = "auto",
     precision: Precision = "auto",
-    quiet: bool = False,
 ) -> Generator | CudaGenerator:
     """The generator of a variant, as it draws photos quickest: `open_generator`, or on CUDA one that takes pixels.
 
@@ -46,7 +47,7 @@ def open_for_drawing(
     chosen = choose_device(device, backend)
     if backend == "onnx" and chosen == "cuda":
         try:
-            return from_onnx_file(style, "cuda", lambda path: _open_on_cuda(style, path, precision), quiet=quiet)
+            return from_onnx_file(style, "cuda", lambda path: _open_on_cuda(style, path, precision))
         except DeviceError as error:
             if precision == "fp16":
                 raise
@@ -54,7 +55,7 @@ def open_for_drawing(
             chosen = "cpu"
     if precision == "fp16":
         raise DeviceError("--precision fp16 is for ONNX Runtime on CUDA, which does not run here; drop it")
-    return open_on(chosen, style, backend=backend, quiet=quiet)
+    return open_on(chosen, style, backend=backend)
 
 
 def _open_on_cuda(style: StyleVariant, path: Path, precision: Precision) -> CudaGenerator:
@@ -85,16 +86,16 @@ def _open_on_cuda(style: StyleVariant, path: Path, precision: Precision) -> Cuda
     raise DeviceError(f"{what} does not suit {style.label}: {why}; drop it, or type --device cpu")
 
 
-def open_exact(style: StyleVariant, *, device: Device = "auto", quiet: bool = False) -> Generator:
+def open_exact(style: StyleVariant, *, device: Device = "auto") -> Generator:
     """The generator of a variant on ONNX Runtime in float32, which on CUDA has drawn the check photo as the CPU does.
 
     Raises what `open_generator` does.
     """
-    opened = open_generator(style, device=device, quiet=quiet)
+    opened = open_generator(style, device=device)
     if opened.device == "cpu":
         return opened
     variant = style.variant
-    path = onnx_file(style, "cuda", quiet=quiet)
+    path = onnx_file(style, "cuda")
     drawing = run.draw(check_pixels(variant), opened, variant, padding=0)
     agreement = psnr(drawing, _drawn_by_cpu(path, variant), peak=1)
     if agreement >= MIN_PSNR_ON_CUDA:
@@ -102,11 +103,11 @@ def open_exact(style: StyleVariant, *, device: Device = "auto", quiet: bool = Fa
     why = f"it draws the check photo of {style.label} {agreement:.0f} dB from the CPU's drawing"
     if device != "auto":
         raise DeviceError(f"CUDA: {why}; type --device cpu")
-    print(f"CUDA left aside: {why}", file=sys.stderr)
-    return open_generator(style, device="cpu", quiet=quiet)
+    _log.warning("CUDA left aside: %s", why)
+    return open_generator(style, device="cpu")
 
 
-def open_tiled(style: StyleVariant, *, device: Device = "auto", quiet: bool = False) -> "TiledNetwork":
+def open_tiled(style: StyleVariant, *, device: Device = "auto") -> "TiledNetwork":
     """The network of a variant, for pictures that are drawn in tiles.
 
     It is cut out of the plain network, which is what GPUs run, and each piece is made ready for its device; on CUDA it
@@ -123,7 +124,7 @@ def open_tiled(style: StyleVariant, *, device: Device = "auto", quiet: bool = Fa
                 leave_cuda_aside(error, device, what=" for tiles")
         return TiledNetwork(path, "cpu")
 
-    return from_onnx_file(style, "cuda", open_file, quiet=quiet)
+    return from_onnx_file(style, "cuda", open_file)
 
 
 def _open_tiled_on_cuda(style: StyleVariant, path: Path) -> "TiledNetwork":

@@ -126,11 +126,17 @@ class DrawingPlan:
     style: StyleVariant
     options: DrawOptions
     instead: "DrawingPlan | None" = None  # what is drawn if the network of this one cannot be fetched
+    warning: str = ""  # what is not as it was asked for; `warn` logs it, when it is sure that something will be drawn
 
-    def without_faces(self) -> "DrawingPlan":
+    def without_faces(self, warning: str = "") -> "DrawingPlan":
         """The same, but faces are not looked for."""
-        instead = None if self.instead is None else self.instead.without_faces()
-        return DrawingPlan(self.style, dataclasses.replace(self.options, faces=False), instead)
+        instead = None if self.instead is None else self.instead.without_faces(warning)
+        return DrawingPlan(self.style, dataclasses.replace(self.options, faces=False), instead, warning)
+
+    def warn(self) -> None:
+        """Log the warning, if there is one. `load_plan` does."""
+        if self.warning:
+            _log.warning("%s", self.warning)
 
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at {self.options.size} px"
@@ -141,8 +147,8 @@ def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", 
     """The plan that a style's name (or path), variant and options mean; nothing is fetched.
 
     With "auto" it depends on what is on this machine and whether the hub answers: see `variants_to_try`; of faces, the
-    network that finds them. Where they would be looked for and cannot be, a warning is logged. `options` are the others
-    of `draw_options`. Raises UsageError, StyleError.
+    network that finds them; where they would be looked for and cannot be, the plan has a warning. `options` are the
+    others of `draw_options`. Raises UsageError, StyleError.
     """
     plan = None
     for style in reversed(variants_to_try(find_style(name), variant)):
@@ -150,6 +156,5 @@ def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", 
         plan = DrawingPlan(style, draw_options(style.variant, style.card.look, faces=faces, **options), instead=plan)
     assert plan is not None  # noqa: S101 - there is a variant to try
     if plan.options.faces and not can_find_faces():
-        _log.warning(NO_FACES)
-        return plan.without_faces()
+        return plan.without_faces(NO_FACES)
     return plan

@@ -1,7 +1,6 @@
 """A style that is ready to draw: photo in, picture out."""
 
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -157,27 +156,28 @@ def load_plan(
     backend: Backend = "onnx",
     precision: Precision = "auto",
     tile: Tile = "auto",
-    quiet: bool = False,
 ) -> Style:
     """Fetch what a plan needs, if it is not there, and make it ready to draw.
 
     `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
     What comes out is the same. `precision`: of a network on CUDA; "auto" is float16 where that cannot be told from
     float32. If the network cannot be fetched and the plan has another one `instead`, that
-    is loaded, and a line on stderr says so. Raises UsageError, StyleError, DownloadError, DeviceError.
+    is loaded, and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
     try:
-        drawer = open_drawer(plan.style, padding=plan.options.padding, quiet=quiet, **runs_on)
+        drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:
         if plan.instead is None:
             raise
-        print(f"{plan.style.label} left aside: {error}", file=sys.stderr)
-        return load_plan(plan.instead, quiet=quiet, **runs_on)
+        _log.warning("%s left aside: %s", plan.style.label, error)
+        return load_plan(plan.instead, **runs_on)
+    if plan.warning:
+        plan.warn()
     if not plan.options.faces:
         return Style(plan, drawer)
     try:
-        return Style(plan, drawer, open_finder(quiet=quiet))
+        return Style(plan, drawer, open_finder())
     except DownloadError as error:
         _log.warning("%s (%s)", NO_FACES, error)
         return Style(plan.without_faces(), drawer)
@@ -191,7 +191,6 @@ def load_style(
     backend: Backend = "onnx",
     precision: Precision = "auto",
     tile: Tile = "auto",
-    quiet: bool = False,
     **options: Any,
 ) -> Style:
     """Load a style by name (`toonify styles`) or path, fetching its weights on first use.
@@ -204,4 +203,4 @@ def load_style(
     DeviceError.
     """
     plan = choose_plan(name, variant=variant, **options)
-    return load_plan(plan, device=device, backend=backend, precision=precision, tile=tile, quiet=quiet)
+    return load_plan(plan, device=device, backend=backend, precision=precision, tile=tile)

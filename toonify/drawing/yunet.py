@@ -38,12 +38,12 @@ def can_find_faces() -> bool:
     return hub.cached(WEIGHTS) is not None or hub.can_fetch()
 
 
-def fetch_yunet(*, quiet: bool = False) -> Path:
+def fetch_yunet() -> Path:
     """The file of the network in the hub's cache, downloaded if need be.
 
     Raises DownloadError if it cannot be had, WeightsError if what came is not the published one.
     """
-    path = hub.fetch(WEIGHTS, quiet=quiet, way_out="connect once and run the same command again")
+    path = hub.fetch(WEIGHTS, way_out="connect once and run the same command again")
     if f"sha256:{file_digest(path)}" != WEIGHTS.fingerprint:
         hub.forget(path)
         raise WeightsError(

@@ -1,11 +1,13 @@
 """Where a network runs."""
 
-import sys
+import logging
 
 from toonify.engines import accelerators, cuda
 from toonify.engines.accelerators import ACCELERATORS
 from toonify.engines.engine import Backend, Device
 from toonify.errors import DeviceError
+
+_log = logging.getLogger(__name__)
 
 
 def choose_device(device: Device, backend: Backend) -> str:
@@ -36,4 +38,4 @@ def leave_cuda_aside(error: DeviceError, device: Device, *, what: str = "") -> N
     """Say in a line that the CPU takes CUDA's place; raise the error unless `device` is "auto", which allows it."""
     if device != "auto":
         raise error
-    print(f"CUDA left aside{what}: {error}", file=sys.stderr)
+    _log.warning("CUDA left aside%s: %s", what, error)

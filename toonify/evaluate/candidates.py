@@ -74,7 +74,6 @@ def draw_candidate(
     *,
     among: Sequence[Found] | None = None,
     device: Device = "auto",
-    quiet: bool = False,
     measure_speed: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Drawn:
@@ -88,7 +87,7 @@ def draw_candidate(
     if candidate.plan is None:
         assert candidate.folder is not None  # noqa: S101 - one without a plan is a folder
         return _match(candidate.folder, photos, photos if among is None else among)
-    style = load_plan(candidate.plan, device=device, quiet=quiet)
+    style = load_plan(candidate.plan, device=device)
     # PNG: an encoder's losses are not the style's.
     jobs = plan_jobs(list(photos), output=folder / candidate.name, style=candidate.name, format="png")
     outdated = [job for job in jobs if _is_outdated(job, style.plan)]

@@ -7,21 +7,15 @@ from pathlib import Path
 
 from toonify.errors import ImageError, display
 from toonify.jobs.find import Found
-from toonify.metrics.content import edge_agreement, ssim, to_one_size
+from toonify.metrics.content import to_one_size
 from toonify.metrics.lpips import Lpips
+from toonify.metrics.table import CONTENT_METRICS
 from toonify.pages.embed import read_picture, same_shape
 from toonify.pixels.arrays import Pixels
 from toonify.system.cores import available_cores
 from toonify.system.pipeline import run_stages
 
-
-@dataclass(frozen=True)
-class Content:
-    """How much of a photo is left in a picture of it."""
-
-    ssim: float  # 1: all
-    edges: float  # 1: all
-    lpips: float | None = None  # 0: all; None: not asked for
+Content = Mapping[str, float]  # figures by name, of CONTENT_METRICS
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,7 @@ class _Pair:
 
     photo: Pixels
     picture: Pixels
-    ssim: float
-    edges: float
+    figures: dict[str, float]
     stretched: bool
 
 
@@ -80,8 +73,9 @@ def compare_contents(
         def measure(read: tuple[Sample, dict[str, _Pair]]) -> Sample:
             sample, pairs = read
             for name, pair in pairs.items():
-                distance = None if lpips is None else lpips.distance(pair.photo, pair.picture)
-                sample.content[name] = Content(pair.ssim, pair.edges, distance)
+                if lpips is not None:
+                    pair.figures["lpips"] = lpips.distance(pair.photo, pair.picture)
+                sample.content[name] = pair.figures
             return sample
 
         yield from run_stages(photos, [read, measure], on_stop=lambda: None if lpips is None else lpips.cancel())
@@ -95,4 +89,7 @@ def _pair(original: Pixels, path: Path) -> _Pair | str:
     except ImageError as error:
         return str(error)
     stretched = not same_shape(drawing.shape, original.shape)
-    return _Pair(photo, picture, ssim(photo, picture), edge_agreement(photo, picture), stretched)
+    figures = {
+        name: metric.compute(photo, picture) for name, metric in CONTENT_METRICS.items() if metric.compute is not None
+    }
+    return _Pair(photo, picture, figures, stretched)

@@ -20,19 +20,19 @@ from toonify.evaluate.candidates import Candidate, Drawn, draw_candidate
 from toonify.evaluate.contents import Content, Sample, compare_contents
 from toonify.jobs.find import Found
 from toonify.metrics.cache import FeatureCache
-from toonify.metrics.compare import Measured, compare, measure, protocol
-from toonify.metrics.content import EDGE_THRESHOLDS, EDGE_TOLERANCE, LONG_SIDE
+from toonify.metrics.compare import compare
+from toonify.metrics.content import EDGE_THRESHOLDS, EDGE_TOLERANCE
 from toonify.metrics.distances import frechet_distance
 from toonify.metrics.gaussian import Moments
 from toonify.metrics.inception import Inception
 from toonify.metrics.lpips import Lpips
+from toonify.metrics.measure import Measured, measure, protocol
 from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
-from toonify.pixels.arrays import Floats
+from toonify.metrics.table import CONTENT_METRICS, LONG_SIDE, Setup, standard_metrics
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # title, files to go; advanced by files
 _FEWEST_CARTOONS = 4  # of which half is a set
-_UNTOUCHED = Content(ssim=1.0, edges=1.0, lpips=0.0)
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,8 @@ class Row:
     kind: Literal["photos", "candidate", "cartoons"]
     count: int  # pictures in the set
     reference_count: int  # cartoons that it is compared with
-    fid: float  # to the cartoons
-    kid: float
-    kid_spread: float  # standard deviation over KID's subsets
-    kid_subset: int  # pictures in a subset
-    fid_to_photos: float | None = None  # None: counts differ from the other rows', so it would say nothing
-    content: Content | None = None  # the mean over the photos
+    figures: dict[str, float]  # by name: those of the standard metrics to the cartoons, and of the content, means over
+    # the photos; without "fid_to_photos" where counts differ from the other rows', so that it would say nothing
     megapixels_per_second: float | None = None
     failed: int | None = None  # photos of which there is no picture; they count for no row
     runs_on: str | None = None
@@ -108,7 +104,6 @@ def evaluate(
     yardstick: Yardstick,
     *,
     device: Device = "auto",
-    quiet: bool = False,
     bar: Bar = no_bar,
 ) -> Evaluation:
     """Draw the photos in every style, into `folder`/NAME, and measure what there is.
@@ -119,14 +114,12 @@ def evaluate(
     if yardstick.lpips is not None:
         yardstick.lpips.prepare()  # what is wrong with its weights comes out before minutes of drawing
     reference = _measure(cartoons, yardstick, bar)
-    if len(_vectors(reference)) < _FEWEST_CARTOONS:
+    if len(reference.kept_vectors) < _FEWEST_CARTOONS:
         raise UsageError(
             f"--cartoons {display(cartoons.name)}: {reference.count} pictures can be read, and half against half "
             f"needs {_FEWEST_CARTOONS}"
         )
-    drawn = {
-        candidate.name: _draw(candidate, photos, folder, bar, device=device, quiet=quiet) for candidate in candidates
-    }
+    drawn = {candidate.name: _draw(candidate, photos, folder, bar, device=device) for candidate in candidates}
     problems = {name: dict(one.failed) for name, one in drawn.items()}
     complete = [photo for photo in photos.pictures if all(photo.path in one.pictures for one in drawn.values())]
     samples = []
@@ -143,8 +136,12 @@ def evaluate(
         raise ToonifyError(f"{len(samples)} photos have a picture in every style, and two are needed{reason}")
 
     originals = _measure(PictureSet(photos.name, tuple(sample.photo for sample in samples)), yardstick, bar, whole=True)
-    untouched = _UNTOUCHED if yardstick.lpips is not None else Content(ssim=1.0, edges=1.0)
-    rows = [_row("photos, untouched", "photos", originals, reference, yardstick, fid_to_photos=0.0, content=untouched)]
+    untouched = {
+        name: metric.untouched
+        for name, metric in CONTENT_METRICS.items()
+        if metric.compute is not None or yardstick.lpips is not None
+    }
+    rows = [_row("photos, untouched", "photos", originals, reference, yardstick, {"fid_to_photos": 0.0} | untouched)]
     for name, one in drawn.items():
         pictures = PictureSet(name, tuple(Found(sample.pictures[name]) for sample in samples))
         measured = _measure(pictures, yardstick, bar, whole=True)
@@ -155,8 +152,8 @@ def evaluate(
                 measured,
                 reference,
                 yardstick,
-                fid_to_photos=frechet_distance(measured.gaussian, originals.gaussian),
-                content=_mean([sample.content[name] for sample in samples]),
+                {"fid_to_photos": frechet_distance(measured.gaussian, originals.gaussian)}
+                | _mean([sample.content[name] for sample in samples]),
                 megapixels_per_second=one.megapixels_per_second,
                 failed=len(problems[name]),
                 runs_on=one.runs_on,
@@ -177,14 +174,13 @@ def evaluate(
     )
 
 
-def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, device: Device, quiet: bool) -> Drawn:
+def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, device: Device) -> Drawn:
     with bar(candidate.name, len(photos.pictures)) as advance:
         return draw_candidate(
             candidate,
             photos.pictures,
             folder,
             device=device,
-            quiet=quiet,
             measure_speed=True,
             on_outcome=lambda _: advance(1),
         )
@@ -207,24 +203,18 @@ def _measure(pictures: PictureSet, yardstick: Yardstick, bar: Bar, *, whole: boo
     return measured
 
 
-def _vectors(measured: Measured) -> Floats:
-    assert measured.vectors is not None  # noqa: S101 - measured with keep_vectors
-    return measured.vectors
-
-
 def _row(
     name: str,
     kind: Literal["photos", "candidate", "cartoons"],
     measured: Measured,
     reference: Measured,
     yardstick: Yardstick,
-    **figures: Any,
+    more: dict[str, float],
+    **others: Any,
 ) -> Row:
-    found = compare(measured, reference, ["fid", "kid"], seed=yardstick.seed)
-    assert found.fid is not None and found.kid is not None  # noqa: S101 - asked for
-    assert found.kid_spread is not None and found.kid_subset is not None  # noqa: S101 - they come with KID
-    counts = len(_vectors(measured)), len(_vectors(reference))
-    return Row(name, kind, *counts, found.fid, found.kid, found.kid_spread, found.kid_subset, **figures)
+    found = compare(measured, reference, standard_metrics(), Setup(yardstick.seed))
+    counts = len(measured.kept_vectors), len(reference.kept_vectors)
+    return Row(name, kind, *counts, found.figures | more, **others)
 
 
 def _cartoon_rows(reference: Measured, originals: Measured, yardstick: Yardstick) -> list[Row]:
@@ -233,9 +223,9 @@ def _cartoon_rows(reference: Measured, originals: Measured, yardstick: Yardstick
     Once as many as there are photos, so that FID is as biased as the styles' (if enough are left to compare with),
     once half against half.
     """
-    vectors = _vectors(reference)
+    vectors = reference.kept_vectors
     order = np.random.default_rng(yardstick.seed).permutation(len(vectors))
-    count, rows = len(_vectors(originals)), []
+    count, rows = len(originals.kept_vectors), []
 
     def part(chosen: NDArray[np.intp]) -> Measured:
         moments = Moments()
@@ -246,19 +236,14 @@ def _cartoon_rows(reference: Measured, originals: Measured, yardstick: Yardstick
         some, others = part(order[:count]), part(order[count:])
         to_photos = frechet_distance(some.gaussian, originals.gaussian)
         name = f"cartoons, {count} against the others"
-        rows.append(_row(name, "cartoons", some, others, yardstick, fid_to_photos=to_photos))
+        rows.append(_row(name, "cartoons", some, others, yardstick, {"fid_to_photos": to_photos}))
     half = len(vectors) // 2
     halves = part(order[:half]), part(order[half:])
-    return [*rows, _row("cartoons, half against half", "cartoons", *halves, yardstick)]
+    return [*rows, _row("cartoons, half against half", "cartoons", *halves, yardstick, {})]
 
 
-def _mean(contents: Sequence[Content]) -> Content:
-    distances = [one.lpips for one in contents if one.lpips is not None]
-    return Content(
-        ssim=float(np.mean([one.ssim for one in contents])),
-        edges=float(np.mean([one.edges for one in contents])),
-        lpips=float(np.mean(distances)) if distances else None,
-    )
+def _mean(contents: Sequence[Content]) -> dict[str, float]:
+    return {name: float(np.mean([one[name] for one in contents])) for name in contents[0]}
 
 
 def _left_out(photos: Sequence[Found], problems: dict[str, dict[Path, str]]) -> list[tuple[Path, str]]:

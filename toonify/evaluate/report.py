@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from toonify.errors import ToonifyError, UsageError, describe, display
 from toonify.evaluate.evaluation import Evaluation, Row, Yardstick
-from toonify.metrics.content import LONG_SIDE
 from toonify.metrics.sets import PictureSet
+from toonify.metrics.table import CONTENT_METRICS, FIGURES, SPREAD, Direction, Figure, figures_of, standard_metrics
 from toonify.pages.tables import csv_text, markdown_table
 from toonify.system.files import write_atomically
 from toonify.version import __version__
@@ -24,7 +24,7 @@ class Column:
 
     title: str
     explanation: str
-    better: Literal["lower", "higher", None]
+    better: Direction
     value: Callable[[Row], float | None]
     text: Callable[[Row], str]  # of a row that has a value
 
@@ -47,77 +47,28 @@ class Column:
         return best if len(best) < len(styles) else set()
 
 
-def _content(name: str) -> Callable[[Row], float | None]:
-    return lambda row: None if row.content is None else getattr(row.content, name)
+def _column(figure: Figure) -> Column:
+    def text(row: Row) -> str:
+        spread = row.figures.get(figure.name + SPREAD)
+        told = "" if spread is None else f" ± {spread:.{figure.digits}f}"
+        return f"{row.figures[figure.name]:.{figure.digits}f}{told}"
+
+    return Column(figure.title, figure.explanation, figure.better, lambda row: row.figures.get(figure.name), text)
 
 
-def _figure(value: Callable[[Row], float | None], digits: int) -> Callable[[Row], str]:
-    return lambda row: f"{value(row):.{digits}f}"
-
-
-def _column(
-    title: str,
-    value: Callable[[Row], float | None],
-    digits: int,
-    better: Literal["lower", "higher", None],
-    explanation: str,
-) -> Column:
-    return Column(title, explanation, better, value, _figure(value, digits))
-
-
+_OF_SETS = figures_of(standard_metrics())
+_OF_CONTENT = [metric.figure for metric in CONTENT_METRICS.values()]
 _COLUMNS = (
-    _column(
-        "FID",
-        lambda row: row.fid,
-        2,
-        "lower",
-        "Fréchet distance of Inception's features to those of the cartoons. With few pictures it is too high, the more "
-        "so the fewer there are",
-    ),
+    *(_column(figure) for figure in _OF_SETS if figure.in_evaluations),
+    _column(FIGURES["fid_to_photos"]),
+    *map(_column, _OF_CONTENT),
     Column(
-        "KID",
-        "kernel distance of the same features to the cartoons, mean ± standard deviation over 100 subsets. It has no "
-        "such bias (so it may be below 0), and the whole column can be compared; differences within the deviation say "
-        "little",
-        "lower",
-        lambda row: row.kid,
-        lambda row: f"{row.kid:.4f} ± {row.kid_spread:.4f}",
-    ),
-    _column(
-        "FID to photos",
-        lambda row: row.fid_to_photos,
-        2,
-        None,
-        "how far the pictures have moved away from the photos. A style has to, so neither end is good in itself",
-    ),
-    _column(
-        "SSIM",
-        _content("ssim"),
-        3,
-        "higher",
-        f"structural similarity of a picture to its photo, in grey and {LONG_SIDE} pixels long; 1 is the photo",
-    ),
-    _column(
-        "edges",
-        _content("edges"),
-        3,
-        "higher",
-        "how well the edges of a picture and its photo agree (F1 of Canny's edges within 2 pixels); 1 is the photo",
-    ),
-    _column(
-        "LPIPS",
-        _content("lpips"),
-        3,
-        "lower",
-        "how different a picture looks from its photo to VGG-16; 0 is the photo",
-    ),
-    _column(
         "MP/s",
-        lambda row: row.megapixels_per_second,
-        3,
-        "higher",
         "megapixels of photos drawn in a second on this machine, one after the other, from decoded photo to finished "
         "picture",
+        "higher",
+        lambda row: row.megapixels_per_second,
+        lambda row: f"{row.megapixels_per_second:.3f}",
     ),
 )
 
@@ -162,7 +113,7 @@ def notes(evaluation: Evaluation) -> list[str]:
     weights = f"Inception weights {str(made['weights'])[:8]}"
     if isinstance(digests := made.get("lpips_weights"), list):
         weights += f", LPIPS weights {' and '.join(digest[:8] for digest in digests)}"
-    subsets = " or ".join(str(size) for size in sorted({row.kid_subset for row in evaluation.rows}))
+    subsets = " or ".join(str(size) for size in sorted({row.figures["kid_subset"] for row in evaluation.rows}))
     lines = list(evaluation.remarks)
     if evaluation.failed:
         lines.append(
@@ -207,28 +158,31 @@ def markdown(evaluation: Evaluation) -> str:
     return "\n".join(lines) + "\n"
 
 
-_FIELDS = (
-    ("kind", lambda row: row.kind),
-    ("count", lambda row: row.count),
-    ("cartoons", lambda row: row.reference_count),
-    ("fid", lambda row: row.fid),
-    ("kid", lambda row: row.kid),
-    ("kid_spread", lambda row: row.kid_spread),
-    ("kid_subset", lambda row: row.kid_subset),
-    ("fid_to_photos", lambda row: row.fid_to_photos),
-    ("ssim", _content("ssim")),
-    ("edges", _content("edges")),
-    ("lpips", _content("lpips")),
-    ("megapixels_per_second", lambda row: row.megapixels_per_second),
-    ("failed", lambda row: row.failed),
-    ("runs_on", lambda row: row.runs_on),
-)
+_NUMBERS = [
+    *(name for figure in _OF_SETS for name in [figure.name, *[figure.name + SPREAD] * figure.has_spread]),
+    "fid_to_photos",
+    *CONTENT_METRICS,
+]
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    """A row for programs; what was not measured is None."""
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "count": row.count,
+        "cartoons": row.reference_count,
+        **{name: row.figures.get(name) for name in _NUMBERS},
+        "megapixels_per_second": row.megapixels_per_second,
+        "failed": row.failed,
+        "runs_on": row.runs_on,
+    }
 
 
 def sheet(evaluation: Evaluation) -> str:
     """The table as CSV, with all digits."""
-    rows = [[row.name, *(value(row) for _, value in _FIELDS)] for row in evaluation.rows]
-    return csv_text([["name", *(name for name, _ in _FIELDS)], *rows])
+    rows = [_fields(row) for row in evaluation.rows]
+    return csv_text([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def record(evaluation: Evaluation, request: dict[str, Any]) -> dict[str, Any]:
@@ -238,12 +192,12 @@ def record(evaluation: Evaluation, request: dict[str, Any]) -> dict[str, Any]:
         "request": request,
         "protocol": evaluation.protocol,
         "runs_on": evaluation.runs_on,
-        "rows": [{"name": row.name, **{name: value(row) for name, value in _FIELDS}} for row in evaluation.rows],
+        "rows": [_fields(row) for row in evaluation.rows],
         "photos": [
             {
                 "photo": display(sample.photo.path),
                 "pictures": {
-                    name: {"picture": display(path), **asdict(sample.content[name])}
+                    name: {"picture": display(path), **{key: sample.content[name].get(key) for key in CONTENT_METRICS}}
                     for name, path in sample.pictures.items()
                 },
             }

@@ -3,11 +3,11 @@
 A GPU brings bytes to a network's value range in no time, and only a quarter as many of them have to travel to it.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper
 
+from toonify.graphs.builder import GraphBuilder
 from toonify.graphs.format import PICTURE, PIXELS, to_halves
 
 _BACKWARD = 2, 1, 0  # of the channels: RGB to BGR, and back
@@ -29,56 +29,32 @@ def take_pixels(
     (photo,), (drawing,) = (
         [value.name for value in values if value.name not in weights] for values in (graph.input, graph.output)
     )
-    scalar = np.float16 if halves else np.float32
-    kind = TensorProto.FLOAT16 if halves else TensorProto.FLOAT
     low, high = value_range
+    before, after = GraphBuilder(f"{PIXELS}/"), GraphBuilder(f"{PICTURE}/")
 
-    def constant(name: str, value: Any) -> str:
-        graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
+    def number(builder: GraphBuilder, value: float) -> str:
+        return builder.halves(value) if halves else builder.floats(value)
 
-    swaps = channels == "bgr"
-    order = [constant("pixels_order", np.array(_BACKWARD))] if swaps else []
-    before = _Chain(PIXELS)
-    if swaps:
-        before.add("Gather", *order, axis=3)
-    before.add("Transpose", perm=[0, 3, 1, 2])
-    before.add("Cast", to=kind)
-    before.add("Mul", constant("pixels_step", scalar((high - low) / 255)))
-    before.add("Add", constant("pixels_low", scalar(low)))
-    after = _Chain(drawing)
-    after.add("Sub", constant("picture_low", scalar(low)))
-    after.add("Mul", constant("picture_step", scalar(1 / (high - low))))
-    after.add("Transpose", perm=[0, 2, 3, 1])
-    if swaps:
-        after.add("Gather", *order, axis=3)
-    after.add("Cast", to=TensorProto.FLOAT16)
+    def in_order(builder: GraphBuilder, x: str) -> str:
+        return builder.op("Gather", x, builder.ints(_BACKWARD), axis=3) if channels == "bgr" else x
 
-    nodes = [*before.ending_in(photo), *graph.node, *after.ending_in(PICTURE)]
+    x = before.op("Transpose", in_order(before, PIXELS), perm=[0, 3, 1, 2])
+    x = before.op("Cast", x, to=TensorProto.FLOAT16 if halves else TensorProto.FLOAT)
+    x = before.op("Mul", x, number(before, (high - low) / 255))
+    before.write(photo, "Add", x, number(before, low))
+    x = after.op("Sub", drawing, number(after, low))
+    x = after.op("Mul", x, number(after, 1 / (high - low)))
+    x = in_order(after, after.op("Transpose", x, perm=[0, 2, 3, 1]))
+    after.write(PICTURE, "Cast", x, to=TensorProto.FLOAT16)
+
+    nodes = [*before.nodes, *graph.node, *after.nodes]
+    graph.initializer.extend([*before.constants, *after.constants])
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     sides: list[str | int | None] = ["batch", "height", "width", 3]
     graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, sides))
     graph.output.append(helper.make_tensor_value_info(PICTURE, TensorProto.FLOAT16, sides))
     return model
-
-
-class _Chain:
-    """Nodes of one main input each, one after the other."""
-
-    def __init__(self, first: str) -> None:
-        self._first = self._last = first
-        self._nodes: list[Any] = []
-
-    def add(self, operator: str, *more_inputs: str, **attributes: Any) -> None:
-        name = f"{self._first}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, [self._last, *more_inputs], [name], name=name, **attributes))
-        self._last = name
-
-    def ending_in(self, name: str) -> list[Any]:
-        """The nodes, of which the last gives `name`."""
-        self._nodes[-1].output[0] = name
-        return self._nodes
 
 
 def _copy(model: ModelProto) -> ModelProto:

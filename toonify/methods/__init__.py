@@ -1,17 +1,37 @@
-"""The training methods by name; `train --arch` takes the games, and `distill` the other one."""
+"""The training methods by name: a new one is a line here. Each is imported when it is first asked for."""
 
-from toonify.methods.cartoongan import CartoonGAN, ImprovedCartoonGAN
-from toonify.methods.cyclegan import CycleGAN
-from toonify.methods.distill import Distill
-from toonify.methods.method import Method
-from toonify.methods.pix2pix import Pix2Pix
-from toonify.methods.ugatit import UGATIT
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
 
-METHODS: dict[str, type[Method]] = {
-    "cartoongan": CartoonGAN,
-    "cartoongan-improved": ImprovedCartoonGAN,
-    "cyclegan": CycleGAN,
-    "ugatit": UGATIT,
-    "pix2pix": Pix2Pix,
-    "distill": Distill,
+if TYPE_CHECKING:
+    from toonify.methods.method import Method
+
+Arch = Literal["cartoongan", "cartoongan-improved", "cyclegan", "ugatit", "pix2pix"]  # of `train --arch`
+
+_CLASSES = {
+    "cartoongan": "cartoongan.CartoonGAN",
+    "cartoongan-improved": "cartoongan.ImprovedCartoonGAN",
+    "cyclegan": "cyclegan.CycleGAN",
+    "ugatit": "ugatit.UGATIT",
+    "pix2pix": "pix2pix.Pix2Pix",
+    "distill": "distill.Distill",  # of `distill`
 }
+
+
+class _Methods(Mapping[str, "type[Method]"]):
+    """The classes by name. The command line needs the names alone, and PyTorch takes seconds."""
+
+    def __getitem__(self, name: str) -> "type[Method]":
+        module, _, kind = _CLASSES[name].partition(".")
+        found: type[Method] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
+METHODS: Mapping[str, "type[Method]"] = _Methods()

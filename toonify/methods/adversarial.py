@@ -41,9 +41,9 @@ class Game(Method):
     settings: GameSettings
     discriminators: Player
 
-    def __init__(self, settings: GameSettings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: GameSettings, precision: Precision) -> None:
         self.objective = OBJECTIVES[settings.objective]
-        super().__init__(settings, precision, quiet=quiet)
+        super().__init__(settings, precision)
 
     @classmethod
     def phases_of(cls, settings: Settings) -> tuple[Phase, ...]:

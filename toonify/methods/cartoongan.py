@@ -53,9 +53,9 @@ class CartoonGAN(Game):
     activation: ClassVar[Activation] = "relu"  # of the generator
     settings: CartoonGANSettings
 
-    def __init__(self, settings: CartoonGANSettings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: CartoonGANSettings, precision: Precision) -> None:
         check_size(settings, 4, 8, "CartoonGAN")
-        super().__init__(settings, precision, quiet=quiet)
+        super().__init__(settings, precision)
         config = CartoonGANConfig(settings.width, settings.blocks, 1e-5, settings.norm, self.activation)
         generator = CartoonGANGenerator(config)
         discriminator = CartoonGANDiscriminator(settings.discriminator_width, norm=self.discriminator_norm)

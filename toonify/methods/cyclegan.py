@@ -39,9 +39,9 @@ class CycleGAN(Game):
     architecture = "cyclegan"
     settings: CycleGANSettings
 
-    def __init__(self, settings: CycleGANSettings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: CycleGANSettings, precision: Precision) -> None:
         check_size(settings, 4, PATCH_MINIMUM, "CycleGAN")
-        super().__init__(settings, precision, quiet=quiet)
+        super().__init__(settings, precision)
         config = CycleGANConfig(settings.width, settings.blocks, settings.norm)
         generators = nn.ModuleList(CycleGANGenerator(config) for _ in range(2))
         discriminators = nn.ModuleList(

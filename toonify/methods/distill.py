@@ -70,17 +70,17 @@ class Distill(Method):
     warm_up = 100
     settings: DistillSettings
 
-    def __init__(self, settings: DistillSettings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: DistillSettings, precision: Precision) -> None:
         config = settings.config
         check_size(settings, config.multiple, 16, "the student")
-        super().__init__(settings, precision, quiet=quiet)
+        super().__init__(settings, precision)
         generator = LiteGenerator(config)
         initialise_lite(generator)
         self.config = asdict(config)
         self.generators = self.generating(generator)
         self.lpips: LpipsNetwork | None = None
         if settings.lpips_weight > 0:
-            paths = lpips_files([Path(path) for path in settings.lpips_weights or ()], quiet=quiet)
+            paths = lpips_files([Path(path) for path in settings.lpips_weights or ()])
             self.lpips = read_lpips(paths).requires_grad_(False)
             precision.place(self.lpips)
 

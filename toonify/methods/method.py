@@ -71,14 +71,14 @@ class Method(ABC):
     config: Mapping[str, Any]  # the generator's, as a style card has it
     generators: Player
 
-    def __init__(self, settings: Settings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: Settings, precision: Precision) -> None:
         self.settings = settings
         self.precision = precision
         self.phases = self.phases_of(settings)
         self.features: nn.Module | None = None
         if self.needs_features(settings):
             path = None if settings.content_weights is None else Path(settings.content_weights)
-            self.features = precision.place(load_features(settings.content, path, quiet=quiet))
+            self.features = precision.place(load_features(settings.content, path))
 
     @classmethod
     @abstractmethod

@@ -38,9 +38,9 @@ class Pix2Pix(Game):
     paired = True
     settings: Pix2PixSettings
 
-    def __init__(self, settings: Pix2PixSettings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: Pix2PixSettings, precision: Precision) -> None:
         check_size(settings, 2**settings.depth, PATCH_MINIMUM, f"a U-Net of --depth {settings.depth}")
-        super().__init__(settings, precision, quiet=quiet)
+        super().__init__(settings, precision)
         config = Pix2PixConfig(settings.width, settings.depth, settings.norm)
         generator = UNetGenerator(config)
         discriminator = PatchDiscriminator(6, settings.discriminator_width, norm=self.discriminator_norm)

@@ -42,11 +42,11 @@ class UGATIT(Game):
     weight_decay = 1e-4
     settings: UGATITSettings
 
-    def __init__(self, settings: UGATITSettings, precision: Precision, *, quiet: bool = False) -> None:
+    def __init__(self, settings: UGATITSettings, precision: Precision) -> None:
         check_size(settings, 4, 16, "U-GAT-IT")
         if settings.norm != "instance":
             raise UsageError(f"--norm {settings.norm}: U-GAT-IT has norms of its own (AdaLIN); drop it")
-        super().__init__(settings, precision, quiet=quiet)
+        super().__init__(settings, precision)
         config = UGATITConfig(settings.width, settings.blocks, settings.light, settings.size)
         generators = nn.ModuleList(UGATITGenerator(config) for _ in range(2))
         width = settings.discriminator_width

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import ImageError
+from toonify.metrics.table import LONG_SIDE
 from toonify.pixels.arrays import Pixels
 from toonify.pixels.resize import fit_long_side, resize
 
-LONG_SIDE = 512  # pixels at which pictures are compared
 SHORTEST_SIDE = 16  # pixels that are left of a shorter side at least: SSIM's window and LPIPS' layers need them
 EDGE_THRESHOLDS = (100, 200)  # Canny's, as where edges are smoothed for CartoonGAN
 EDGE_TOLERANCE = 2  # pixels by which an edge may have moved: about half of a drawn line's width

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from toonify.metrics.gaussian import Doubles, Gaussian
 
 Vectors = NDArray[np.float32] | Doubles  # N x d; arithmetic is in double precision whichever they are
+_SUBSET = 1000  # pictures in each of KID's subsets, where there are so many
 _BLOCK = 1024  # rows of a matrix of all pairs that are in memory at a time
 
 
@@ -21,6 +22,14 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     spread = float(np.sum(a.root**2) + np.sum(b.root**2))
     shared = float(np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum())
     return max(shift + spread - 2 * shared, 0.0)  # rounding may take it below
+
+
+def subset_size(smaller: int) -> int:
+    """How many pictures KID's subsets have, if the smaller set has that many.
+
+    Half of a small set, so that subsets differ and their standard deviation says something.
+    """
+    return _SUBSET if smaller >= _SUBSET else max(smaller // 2, 2)
 
 
 def kernel_distance(

@@ -35,12 +35,12 @@ class Weights:
         return f"{known} (sha256 {self.sha256[:8]})"
 
 
-def find_weights(path: Path | None, *, quiet: bool = False) -> Weights:
+def find_weights(path: Path | None) -> Weights:
     """The weights to measure with: the user's own file, or the published one, fetched once.
 
     Raises DownloadError if they cannot be had, WeightsError if the file is another than the published one.
     """
-    path = path if path is not None else fetch(PUBLISHED, flag="--weights", quiet=quiet)
+    path = path if path is not None else fetch(PUBLISHED, flag="--weights")
     return Weights(path, file_digest(path))
 
 
@@ -50,14 +50,13 @@ class Inception(MeasuringNetwork):
     Raises WeightsError if the file does not hold the network, DeviceError if the device cannot run.
     """
 
-    def __init__(self, weights: Weights, *, device: Device = "auto", quiet: bool = False) -> None:
+    def __init__(self, weights: Weights, *, device: Device = "auto") -> None:
         self.weights = weights
         super().__init__(
             "Inception network",
             converted_path(weights),
             lambda target: convert_inception(weights.path, target),
             device=device,
-            quiet=quiet,
         )
 
 

@@ -42,18 +42,18 @@ class LpipsWeights:
         return f"{known} (sha256 {', '.join(digest[:8] for digest in self.sha256)})"
 
 
-def find_lpips_weights(paths: Sequence[Path], *, quiet: bool = False) -> LpipsWeights:
+def find_lpips_weights(paths: Sequence[Path]) -> LpipsWeights:
     """The weights to measure with: the user's own files, or the published ones (553 MB), fetched once.
 
     Raises DownloadError if they cannot be had, WeightsError if a file is another than the published one.
     """
-    paths = lpips_files(paths, quiet=quiet)
+    paths = lpips_files(paths)
     return LpipsWeights(tuple(paths), tuple(file_digest(path) for path in paths))
 
 
-def lpips_files(paths: Sequence[Path], *, quiet: bool = False) -> Sequence[Path]:
+def lpips_files(paths: Sequence[Path]) -> Sequence[Path]:
     """The user's own files, or the published ones, fetched once. Raises DownloadError, WeightsError."""
-    return paths or [fetch(published, flag=_FLAG, quiet=quiet) for published in (VGG16, HEADS)]
+    return paths or [fetch(published, flag=_FLAG) for published in (VGG16, HEADS)]
 
 
 class Lpips(MeasuringNetwork):
@@ -62,7 +62,7 @@ class Lpips(MeasuringNetwork):
     Raises WeightsError if the files do not hold the network, DeviceError if the device cannot run.
     """
 
-    def __init__(self, weights: LpipsWeights, *, device: Device = "auto", quiet: bool = False) -> None:
+    def __init__(self, weights: LpipsWeights, *, device: Device = "auto") -> None:
         self.weights = weights
         digest = hashlib.sha256(" ".join(weights.sha256).encode()).hexdigest()
         super().__init__(
@@ -70,7 +70,6 @@ class Lpips(MeasuringNetwork):
             converted_file("lpips", digest),
             lambda target: convert_lpips(weights.paths, target),
             device=device,
-            quiet=quiet,
         )
 
     def distance(self, photo: Pixels, picture: Pixels) -> float:

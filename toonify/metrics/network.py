@@ -1,6 +1,6 @@
 """Networks that measure pictures, on ONNX Runtime: converted once, checked, opened when they are first needed."""
 
-import sys
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +20,8 @@ from toonify.system.files import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_log = logging.getLogger(__name__)
+
 _AGREEMENT = 1e-4  # with PyTorch; features and distances are of the order of 1
 
 
@@ -30,14 +32,11 @@ class MeasuringNetwork:
     device cannot run.
     """
 
-    def __init__(
-        self, title: str, path: Path, convert: Callable[[Path], None], *, device: Device = "auto", quiet: bool = False
-    ) -> None:
+    def __init__(self, title: str, path: Path, convert: Callable[[Path], None], *, device: Device = "auto") -> None:
         self._title = title
         self._path = path
         self._convert = convert
         self._device = device
-        self._quiet = quiet
         self._network: OnnxGenerator | None = None
         if device == "cuda":  # asked for in so many words: say at once if it cannot be had, needed or not
             choose_device(device, "onnx")
@@ -57,8 +56,7 @@ class MeasuringNetwork:
     def prepare(self) -> None:
         """Convert the network now if that is still to be done, before other work relies on it."""
         if not self._path.exists():
-            if not self._quiet:
-                print(f"preparing the {self._title} for this machine, once", file=sys.stderr)
+            _log.info("preparing the %s for this machine, once", self._title)
             _make_folder(self._path)
             self._convert(self._path)
 

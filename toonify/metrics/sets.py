@@ -55,8 +55,10 @@ def _listed(path: Path) -> list[Found]:
     inputs = [path.parent / line.removesuffix("\r") for line in lines if line.strip()]
     if not inputs:
         raise UsageError(f"{display(path)} lists no pictures; give one path a line")
-    there = [each for each in inputs if os.path.lexists(each)]
-    missing = [
-        Found(each, problem=f"no such file, though {display(path)} names it") for each in inputs if each not in there
-    ]
+    there, missing = [], []
+    for each in inputs:
+        if os.path.lexists(each):
+            there.append(each)
+        else:
+            missing.append(Found(each, problem=f"no such file, though {display(path)} names it"))
     return [*(find_photos(there, drawings=True) if there else []), *missing]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from toonify.models.architecture import Architecture
 from toonify.models.layers import Activation, Norm, ResidualBlock, activation, normalisation
 
 
@@ -102,3 +103,11 @@ def rename_released_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             key = f"{_RELEASED_LAYERS[layer]}.{_RELEASED_PARAMETERS[parameter]}"
         renamed[key] = tensor
     return renamed
+
+
+ARCHITECTURE = Architecture(
+    CartoonGANConfig,
+    CartoonGANGenerator,
+    rename=rename_released_keys,
+    fits=frozenset({"eps"}),  # which makes no other layers
+)

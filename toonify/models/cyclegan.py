@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from toonify.models.architecture import Architecture
 from toonify.models.layers import Norm, ResidualBlock, normalisation
 
 
@@ -53,3 +54,6 @@ class CycleGANGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.tail(self.up(self.blocks(self.down(self.head(x)))))
         return y
+
+
+ARCHITECTURE = Architecture(CycleGANConfig, CycleGANGenerator)

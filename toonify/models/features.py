@@ -140,7 +140,7 @@ class ContentFeatures(nn.Module):
         return [maps[place] for place in self._places]
 
 
-def load_features(name: str, path: Path | None, *, quiet: bool = False) -> ContentFeatures:
+def load_features(name: str, path: Path | None) -> ContentFeatures:
     """The features that `--content NAME` means, from a file of the user's or the published weights, fetched once.
 
     Raises UsageError if there are no such features, DownloadError if the weights cannot be had, WeightsError if the
@@ -149,7 +149,7 @@ def load_features(name: str, path: Path | None, *, quiet: bool = False) -> Conte
     network, layers = parse_content(name)
     published = PUBLISHED[network]
     if path is None:
-        path = fetch(published, flag=_FLAG, quiet=quiet)
+        path = fetch(published, flag=_FLAG)
     try:
         return ContentFeatures(network, layers, read_tensors(path))
     except RuntimeError as error:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.models.architecture import Architecture
 from toonify.models.contrast import Contrast
 from toonify.models.layers import activation
 
@@ -167,3 +168,13 @@ def _pair(older: nn.Sequential, newer: nn.Sequential) -> list[tuple[nn.Module, n
 
 def _third(blocks: int) -> int:
     return (blocks + 1) // 3
+
+
+ARCHITECTURE = Architecture(
+    LiteConfig,
+    LiteGenerator,
+    multiple=lambda config: LiteConfig(**config).multiple,
+    minimum=lambda config: LiteConfig(**config).multiple,
+    fits=frozenset({"blocks", "deep_blocks", "contrast"}),
+    fit=fit_lite,
+)

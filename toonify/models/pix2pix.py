@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from toonify.models.architecture import Architecture
 from toonify.models.layers import Norm, activation, normalisation
 
 
@@ -67,3 +68,11 @@ class UNetGenerator(nn.Module):
         for number, up in enumerate(self.up):
             x = up(x if number == 0 else torch.cat([maps.pop(), x], dim=1))
         return torch.tanh(x)
+
+
+ARCHITECTURE = Architecture(
+    Pix2PixConfig,
+    UNetGenerator,
+    multiple=lambda config: 2 ** Pix2PixConfig(**config).depth,
+    minimum=lambda config: 2 ** Pix2PixConfig(**config).depth,
+)

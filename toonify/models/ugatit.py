@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.models.architecture import Architecture
 from toonify.models.layers import ClassActivation, InstanceNorm, ResidualBlock, activation
 
 
@@ -143,3 +144,6 @@ def clip_rho(network: nn.Module) -> None:
         for module in network.modules():
             if isinstance(module, AdaptiveLayerInstanceNorm):
                 module.rho.clamp_(0, 1)
+
+
+ARCHITECTURE = Architecture(UGATITConfig, UGATITGenerator)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def load_module(style: StyleVariant, *, quiet: bool = False) -> "nn.Module":
+def load_module(style: StyleVariant) -> "nn.Module":
     """The generator as a PyTorch module on the CPU, fetched if need be and verified against its card."""
     from toonify.networks.checkpoint import load_generator
 
@@ -23,7 +23,7 @@ def load_module(style: StyleVariant, *, quiet: bool = False) -> "nn.Module":
     weights = style.variant.weights
     if not isinstance(weights, HubWeights):
         return load_generator(style.file, style.variant)
-    path = hub.fetch(weights, quiet=quiet)
+    path = hub.fetch(weights)
     try:
         return load_generator(path, style.variant)
     except WeightsError as error:

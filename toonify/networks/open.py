@@ -12,30 +12,28 @@ from toonify.networks.ready import from_onnx_file
 from toonify.styles.card import StyleVariant
 
 
-def open_generator(
-    style: StyleVariant, *, backend: Backend = "onnx", device: Device = "auto", quiet: bool = False
-) -> Generator:
+def open_generator(style: StyleVariant, *, backend: Backend = "onnx", device: Device = "auto") -> Generator:
     """The generator of a variant, ready to draw.
 
     Raises StyleError (and DownloadError) if its weights cannot be had, DeviceError if it cannot run as asked.
     """
     chosen = choose_device(device, backend)
     try:
-        return open_on(chosen, style, backend=backend, quiet=quiet)
+        return open_on(chosen, style, backend=backend)
     except DeviceError as error:
         if backend != "onnx":
             raise
         leave_cuda_aside(error, device)
-        return open_on("cpu", style, backend=backend, quiet=quiet)
+        return open_on("cpu", style, backend=backend)
 
 
-def open_on(device: str, style: StyleVariant, *, backend: Backend = "onnx", quiet: bool = False) -> Generator:
+def open_on(device: str, style: StyleVariant, *, backend: Backend = "onnx") -> Generator:
     """The same on a device that `choose_device` gave, or not at all."""
     if backend == "torch":
-        return TorchGenerator(load_module(style, quiet=quiet), device)
+        return TorchGenerator(load_module(style), device)
     if backend == "openvino":
         from toonify.engines.openvino import OpenVinoGenerator
 
-        return from_onnx_file(style, "cuda", OpenVinoGenerator, quiet=quiet)
+        return from_onnx_file(style, "cuda", OpenVinoGenerator)
     made_for = "cpu" if device == "cpu" else "cuda"  # other engines take the plain network
-    return from_onnx_file(style, made_for, partial(OnnxGenerator, device=device), quiet=quiet)
+    return from_onnx_file(style, made_for, partial(OnnxGenerator, device=device))

@@ -1,7 +1,7 @@
 """The ONNX network of a style: its own file, or one converted from its checkpoint, once."""
 
 import contextlib
-import sys
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -14,10 +14,12 @@ from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.styles.card import StyleVariant
 
+_log = logging.getLogger(__name__)
+
 _Made = TypeVar("_Made")
 
 
-def onnx_file(style: StyleVariant, device: str, *, quiet: bool = False) -> Path:
+def onnx_file(style: StyleVariant, device: str) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     if style.onnx is not None:
         return style.onnx
@@ -25,16 +27,16 @@ def onnx_file(style: StyleVariant, device: str, *, quiet: bool = False) -> Path:
     if not path.exists():
         with _one_at_a_time(path):
             if not path.exists():  # another process was first
-                _convert(style, device, path, quiet=quiet)
+                _convert(style, device, path)
     return path
 
 
-def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made], *, quiet: bool = False) -> _Made:
+def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made]) -> _Made:
     """What `use` makes of the same file. It raises StyleError if it cannot read it, but TilingError if it can.
 
     What had been made here and the disk spoilt is made anew, once.
     """
-    path = onnx_file(style, device, quiet=quiet)
+    path = onnx_file(style, device)
     try:
         return use(path)
     except TilingError:
@@ -43,15 +45,14 @@ def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made
         if path != cached_onnx(style, device):
             raise
     path.unlink(missing_ok=True)
-    return use(onnx_file(style, device, quiet=quiet))
+    return use(onnx_file(style, device))
 
 
-def _convert(style: StyleVariant, device: str, path: Path, *, quiet: bool) -> None:
+def _convert(style: StyleVariant, device: str, path: Path) -> None:
     from toonify.networks.export import export_onnx
 
-    module = load_module(style, quiet=quiet)
-    if not quiet:
-        print(f"preparing {style.label} for this machine, once: about 20 s", file=sys.stderr)
+    module = load_module(style)
+    _log.info("preparing %s for this machine, once: about 20 s", style.label)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         export_onnx(module, style, path, photo=check_photo(style.variant), for_cpu=device == "cpu")

@@ -36,6 +36,15 @@ class Box:
         """As seen from the corner of another."""
         return Box(self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left)
 
+    def moved(self, down: int, right: int) -> "Box":
+        """So many pixels further down and to the right."""
+        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom: the order in which files have them."""
+        return self.left, self.top, self.right, self.bottom
+
     def at(self, unit: int) -> "Box":
         """In elements of `unit` pixels."""
         return Box(self.top // unit, self.left // unit, self.bottom // unit, self.right // unit)

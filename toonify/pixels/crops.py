@@ -1,18 +1,17 @@
-"""Squares cut out of pictures, as networks are trained on them."""
+"""Square crops of pictures, as networks are trained on them."""
 
 import numpy as np
 
 from toonify.pixels.arrays import Pixels
+from toonify.pixels.boxes import Box
 from toonify.pixels.resize import resize
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first outside
 
-
-def centre_box(height: int, width: int, size: int | None = None, *, grid: int = 1) -> Box:
+def center_box(height: int, width: int, size: int | None = None, *, grid: int = 1) -> Box:
     """The largest square in the middle, of at most `size`; its left and top are multiples of `grid`."""
     side = min(height, width) if size is None else min(height, width, size)
     left, top = ((length - side) // 2 // grid * grid for length in (width, height))
-    return left, top, left + side, top + side
+    return Box(top, left, top + side, left + side)
 
 
 def random_boxes(
@@ -33,11 +32,10 @@ def random_boxes(
         left, top = (
             step * int(random.integers(0, (length - side) // step, endpoint=True)) for length in (width, height)
         )
-        boxes.append((left, top, left + side, top + side))
+        boxes.append(Box(top, left, top + side, left + side))
     return boxes
 
 
 def cut(pixels: Pixels, box: Box, size: int) -> Pixels:
     """What lies in a square box, brought to `size` x `size`: H x W x 3 to size x size x 3, as a new array."""
-    left, top, right, bottom = box
-    return resize(pixels[top:bottom, left:right], (size, size)).copy()
+    return resize(pixels[box.slices], (size, size)).copy()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from toonify.pixels.arrays import Pixels
-from toonify.pixels.crops import Box
+from toonify.pixels.boxes import Box
 
 Blank = Literal["black", "white", "plain"]
 
@@ -42,7 +42,7 @@ def content_box(pixels: Pixels) -> Box | None:
     if lit.mean() < 1 - _SHARE:
         return None
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
 
 def find_bars(samples: Iterable[Pixels]) -> Box | None:
@@ -56,16 +56,17 @@ def find_bars(samples: Iterable[Pixels]) -> Box | None:
     if len(boxes) < 3:
         return None
     (height, width), _ = Counter(shape for shape, _ in boxes).most_common(1)[0]
-    sides = np.array([box for shape, box in boxes if shape == (height, width)])
+    sides = np.array([box.corners for shape, box in boxes if shape == (height, width)])
     left, top = (int(bar) for bar in np.quantile(sides[:, :2], 0.1, axis=0, method="lower"))
     right, bottom = (int(bar) for bar in np.quantile(sides[:, 2:], 0.9, axis=0, method="higher"))
     left, top = (bar + _BORDER if bar > 0 else 0 for bar in (left, top))
     right, bottom = (end - _BORDER if end < whole else end for end, whole in ((right, width), (bottom, height)))
-    if (left, top, right, bottom) == (0, 0, width, height):
+    inside = Box(top, left, bottom, right)
+    if inside == Box(0, 0, height, width):
         return None
     if right <= left or bottom <= top or (right - left) * (bottom - top) < _LEAST_AREA * height * width:
         return None
-    return left, top, right, bottom
+    return inside
 
 
 _LINES = 360  # height at which text is looked for, in pixels

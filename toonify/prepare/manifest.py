@@ -7,12 +7,12 @@ from typing import Literal
 import msgspec
 
 from toonify.errors import UsageError, display, one_line
-from toonify.pixels.crops import Box
 
 MANIFEST = "manifest.json"
 _STEPS = 1  # of the way from source to picture: raise it when it changes, and folders count as made otherwise
 
 Kind = Literal["photos", "cartoons"]
+Corners = tuple[int, int, int, int]  # of a box: left, top, right, bottom
 Reason = Literal["too small", "black", "white", "plain", "credits", "near-duplicate"]
 
 
@@ -46,7 +46,7 @@ class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A square that was cut out."""
 
     file: str  # below the folder, with forward slashes
-    box: Box  # in the picture as it stands upright
+    box: Corners  # in the picture as it stands upright
 
     def __post_init__(self) -> None:
         check_below(self.file)
@@ -76,7 +76,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str  # as it was named
     sha256: str
     is_video: bool = False
-    inside_bars: Box | None = None  # what is left of a video's frames without their black bars
+    inside_bars: Corners | None = None  # what is left of a video's frames without their black bars
     problem: str | None = None  # why there is nothing of it, or not all
     pictures: tuple[Picture, ...] = ()
 

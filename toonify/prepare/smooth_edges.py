@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 from toonify.images import DEFAULT_MAX_PIXELS, encode_picture, opaque, read_photo
 from toonify.jobs.outcome import Outcome, Recipe, examine, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.plan import Job
-from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.crops import center_box, cut
 from toonify.pixels.edges import CANNY, KERNEL, smooth_edges
 from toonify.system.pipeline import run_parallel
 
@@ -53,7 +53,7 @@ def _smooth(job: Job, options: SmoothOptions) -> Outcome:
     if options.size is not None:
         if min(height, width) < options.size:
             notes.append(f"enlarged from {width} x {height}")
-        pixels = cut(pixels, centre_box(height, width), options.size)
+        pixels = cut(pixels, center_box(height, width), options.size)
     pixels = smooth_edges(pixels, kernel=options.kernel, canny=options.canny)
     data = encode_picture(pixels, format=job.format, exif=exif, compression=1)
     if (outcome := write_output(job, data, overwrite=options.overwrite)) is not None:

@@ -14,7 +14,8 @@ from toonify.images import encode_picture, opaque, read_photo
 from toonify.jobs.find import Found
 from toonify.jobs.outcome import open_source
 from toonify.pixels.arrays import Pixels
-from toonify.pixels.crops import Box, centre_box, cut, random_boxes
+from toonify.pixels.boxes import Box
+from toonify.pixels.crops import center_box, cut, random_boxes
 from toonify.prepare.content import blank, find_bars, is_plain, looks_like_credits
 from toonify.prepare.hashing import perceptual_hash, sharpness
 from toonify.prepare.manifest import Cut, Picture, Reason, Source
@@ -120,7 +121,9 @@ class _Surveyor:
                 reason: Reason | None = "credits" if looks_like_credits(pixels) else blank(pixels)
                 picture = self._picture(pixels, source, reason, seconds=round(frame.time, 3), corner=corner)
                 pictures.append(picture)
-        return msgspec.structs.replace(source, inside_bars=box, pictures=tuple(pictures), problem=video.problem)
+        return msgspec.structs.replace(
+            source, inside_bars=None if box is None else box.corners, pictures=tuple(pictures), problem=video.problem
+        )
 
     def _samples(self, path: Path) -> Iterator[Pixels]:
         """Frames from all over a video: key frames, which are quick to reach; where there are few, others too."""
@@ -163,7 +166,7 @@ class _Surveyor:
     ) -> Picture:
         """What is known of a picture; if it is good, its squares go into the workspace.
 
-        `corner` is where in the whole frame `pixels` begin, from left and top.
+        `corner` is where in the whole frame `pixels` begin, from top and left.
         """
         options = self.workspace.options
         height, width = pixels.shape[:2]
@@ -176,23 +179,20 @@ class _Surveyor:
             seed = [options.seed, int(source.sha256[:16], 16), round(1000 * (seconds or 0))]
             boxes = random_boxes(height, width, options.size, options.crops, np.random.default_rng(seed))
         else:
-            boxes = [centre_box(height, width)]
+            boxes = [center_box(height, width)]
         cuts = []
         for box in boxes:
             square = encode_picture(cut(pixels, box, options.size), format="png", compression=1)
-            left, top, right, bottom = box
-            box = left + corner[0], top + corner[1], right + corner[0], bottom + corner[1]
-            cuts.append(Cut(self.workspace.store(square), box))
+            cuts.append(Cut(self.workspace.store(square), box.moved(*corner).corners))
         hash_ = f"{perceptual_hash(pixels):016x}"
         return Picture(width, height, seconds, hash_, round(sharpness(pixels), 1), cuts=tuple(cuts))
 
 
 def _inside(pixels: Pixels, box: Box | None) -> tuple[Pixels, tuple[int, int]]:
     """What lies inside a video's bars, and where it begins; all of a frame that is too small for the box."""
-    left, top, right, bottom = box or (0, 0, 0, 0)
-    if box is None or right > pixels.shape[1] or bottom > pixels.shape[0]:
+    if box is None or box.right > pixels.shape[1] or box.bottom > pixels.shape[0]:
         return pixels, (0, 0)
-    return pixels[top:bottom, left:right], (left, top)
+    return pixels[box.slices], (box.top, box.left)
 
 
 def picture_names(found: Sequence[Found]) -> list[str]:

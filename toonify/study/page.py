@@ -10,7 +10,7 @@ from string import Template
 import msgspec
 
 from toonify.errors import UsageError, display
-from toonify.pages.embed import policy_hash
+from toonify.pages.base import render
 from toonify.study.plan import Plan
 
 PAGE_NAME = "index.html"
@@ -23,29 +23,25 @@ _PLAN = re.compile(r'<script type="application/json" id="plan">(.*?)</script>', 
 
 
 def render_page(plan: Plan, pictures: Iterable[tuple[str, bytes]]) -> str:
-    """The page, with pictures as (id, JPEG): `q3r` is the reference of question 3, `q3p0` its picture 0.
-
-    Its Content-Security-Policy lets nothing in or out but its own script and style, so a title cannot smuggle one in.
-    """
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; script-src {policy_hash(script)}; "
-        f"{_ALONE[1]}; base-uri 'none'; form-action 'none'"
-    )
+    """The page, with pictures as (id, JPEG): `q3r` is the reference of question 3, `q3p0` its picture 0."""
+    parts = {name: (_FOLDER / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
     blocks = (
         f'<script type="text/plain" id="{name}">{base64.b64encode(data).decode()}</script>' for name, data in pictures
     )
-    template = Template((_FOLDER / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        collects=_ALONE[0],
-        policy=policy,
+    body = Template(parts["page.html"]).substitute(
         title=html.escape(plan.title),
-        style=style,
         # A data block ends at the first "</script"; JSON may write its < otherwise.
         plan=msgspec.json.encode(plan).decode().replace("<", "\\u003c"),
         pictures="\n".join(blocks),
-        script=script,
+    )
+    return render(
+        plan.title,
+        body,
+        style=parts["page.css"],
+        script=parts["page.js"],
+        attributes=_ALONE[0],
+        head='<meta name="robots" content="noindex">',
+        policy=_ALONE[1],
     )
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from toonify.errors import ToonifyError, UsageError, describe, display
+from toonify.pages.dot_chart import Dot, dot_chart
 from toonify.pages.tables import csv_text, markdown_table
 from toonify.study.answers import Collected
 from toonify.study.tally import Strength, Tally
@@ -154,53 +154,15 @@ def as_record(tally: Tally, collected: Collected) -> dict[str, Any]:
 def svg(tally: Tally) -> str:
     """The strengths with their intervals and votes, the strongest on top; the dashed line is chance."""
     rows = ranked(tally)
-    chance = 1 / len(rows)
-    left, right, row, top = 190, 120, 44, 70
-    width, plot = 800, 800 - left - right
-    bottom = top + row * len(rows)
-    reach = max([chance, *(one.interval[1] if one.interval else one.strength for one in rows)])
-    step = next(step for step in (0.05, 0.1, 0.2) if reach <= 6 * step or step == 0.2)
-    ticks = [i * step for i in range(int(-(-reach // step)) + 1)]
-
-    def x(value: float) -> float:
-        return round(left + plot * value / ticks[-1], 1)
-
-    people = _many(len(tally.people), "person", "people")
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{bottom + 60}" '
-        f'viewBox="0 0 {width} {bottom + 60}" font-family="system-ui, sans-serif" font-size="15" fill="#1b1b1b" '
-        'role="img">',
-        f"<title>{_xml(tally.key.plan.title)}</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="24" y="34" font-size="18" font-weight="600">{_xml(_short(tally.key.plan.title, 70))}</text>',
-    ]
-    for tick in ticks:
-        parts.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{top}" y2="{bottom}" stroke="#e2e2e2"/>')
-        parts.append(f'<text x="{x(tick)}" y="{bottom + 20}" text-anchor="middle" fill="#5c5c5c">{tick:.0%}</text>')
-    parts.append(
-        f'<line x1="{x(chance)}" x2="{x(chance)}" y1="{top - 8}" y2="{bottom}" stroke="#5c5c5c" '
-        'stroke-dasharray="5 4"/>'
-    )
-    parts.append(
-        f'<text x="{x(chance)}" y="{top - 12}" text-anchor="middle" fill="#5c5c5c" font-size="13">chance</text>'
-    )
-    for number, one in enumerate(rows):
-        y = top + row * number + row / 2
-        parts.append(f'<text x="{left - 14}" y="{y + 5}" text-anchor="end">{_xml(_short(one.name, 22))}</text>')
-        if one.interval is not None:
-            low, high = x(one.interval[0]), x(one.interval[1])
-            parts.append(
-                f'<path d="M{low} {y}H{high}M{low} {y - 7}v14M{high} {y - 7}v14" stroke="#0b57d0" stroke-width="2" '
-                'fill="none"/>'
-            )
-        parts.append(f'<circle cx="{x(one.strength)}" cy="{y}" r="6" fill="#0b57d0"/>')
-        parts.append(f'<text x="{width - 24}" y="{y + 5}" text-anchor="end">{_many(one.votes, "vote")}</text>')
     interval = ", 95 % interval over people" if any(one.interval for one in rows) else ""
-    parts.append(
-        f'<text x="{left}" y="{bottom + 44}" fill="#5c5c5c" font-size="13">strength: chance of being chosen{interval}; '
-        f"{people}, {_many(tally.key.plan.questions, 'question')}</text>"
+    people = _many(len(tally.people), "person", "people")
+    return dot_chart(
+        tally.key.plan.title,
+        [Dot(one.name, one.strength, one.interval, _many(one.votes, "vote")) for one in rows],
+        reference=1 / len(rows),
+        reference_name="chance",
+        caption=f"strength: chance of being chosen{interval}; {people}, {_many(tally.key.plan.questions, 'question')}",
     )
-    return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def ranked(tally: Tally) -> list[Strength]:
@@ -233,12 +195,3 @@ def _question_rows(tally: Tally) -> list[list[str]]:
 
 def _many(count: int, one: str, several: str | None = None) -> str:
     return f"{count} {one if count == 1 else several or one + 's'}"
-
-
-def _xml(text: str) -> str:
-    """A line as XML; the two characters in it that no XML may hold are shown as replaced."""
-    return escape(text.translate({0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}))
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -22,7 +22,7 @@ from toonify.train.options import Options, flag
 _OPTIONS = frozenset(Options.__struct_fields__)
 
 
-def begin(method: Method, text: str, *, quiet: bool) -> str:
+def begin(method: Method, text: str) -> str:
     """Give a method's generator the weights of a style, or the mean of several, and say so in a line.
 
     Raises UsageError if a style has no such generator, StyleError, DownloadError.
@@ -30,7 +30,7 @@ def begin(method: Method, text: str, *, quiet: bool) -> str:
     states, names = [], []
     for name in start_names(text):
         start = find_start(name, method.architecture, method.config)
-        module = load_module(start, quiet=quiet)
+        module = load_module(start)
         if start.variant.channels == "bgr":
             module.load_state_dict(turned_round(module.state_dict()))
         states.append(ARCHITECTURES[method.architecture].fit(module, method.generator))

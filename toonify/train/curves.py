@@ -9,21 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from toonify.train.chart import COLOURS, SMALL, Course, Curve, chart, figure, smoothed, thin
+from toonify.metrics.table import FIGURES, SPREAD
+from toonify.pages.axes import figure
+from toonify.pages.line_chart import COLOURS, SMALL, Course, Curve, chart, smoothed, thin
 from toonify.train.record import Entry, Losses, Number, Scores
 
 _ROWS = 200  # of evaluations in the table, at most
-_SPREAD = "_spread"  # ends the name of a deviation
-# What scores are called, and with how many decimals; the first two as `toonify fid` has them.
-_TITLES = {
-    "fid": ("FID", 2),
-    "kid": ("KID", 4),
-    "psnr": ("PSNR", 2),
-    "lpips": ("LPIPS", 3),
-    "psnr_photo": ("PSNR of the photo", 2),
-    "lpips_photo": ("LPIPS of the photo", 3),
-}
-_LOWER_IS_BETTER = ("fid", "kid", "lpips")
 _LOWER = '<span class="arrow" aria-hidden="true">&nbsp;↓</span><span class="unseen">, lower is better</span>'
 
 
@@ -57,14 +48,14 @@ def loss_charts(losses: Sequence[Losses], course: Course) -> str:
 def score_charts(scores: Sequence[Scores], course: Course) -> str:
     """A chart for each figure that evaluations gave, and a table of all; empty if there are none."""
     curves = {curve.name: curve for curve in _curves((entry.step, entry.evaluation) for entry in scores)}
-    shown = [name for name in curves if not (name.endswith(_SPREAD) and name.removesuffix(_SPREAD) in curves)]
+    shown = [name for name in curves if not (name.endswith(SPREAD) and name.removesuffix(SPREAD) in curves)]
     charts, best = [], {}
     for name in shown:
-        curve, spread = curves[name], curves.get(name + _SPREAD)
+        curve, spread = curves[name], curves.get(name + SPREAD)
         if spread is not None and len(spread.values) == len(curve.values):
             curve = Curve(name, curve.steps, curve.values, spread.values)
         keys = [_key("last", curve, curve.drawn, functools.partial(_score, name))]
-        lowest = _lowest(curve) if name in _LOWER_IS_BETTER else -1
+        lowest = _lowest(curve) if _is_better_lower(name) else -1
         if lowest >= 0:
             best[name] = step = int(curve.steps[lowest])
             keys.append(_Key("best", _score(name, float(curve.values[lowest])), f"at step {step:,}"))
@@ -78,10 +69,10 @@ def tell_scores(scores: Mapping[str, Number]) -> str:
     """An evaluation in a line: each score, with its spread if it has one."""
     told = []
     for name, number in scores.items():
-        if name.endswith(_SPREAD):
+        if name.endswith(SPREAD):
             continue
-        spread = scores.get(name + _SPREAD)
-        decimals = _TITLES[name][1] if name in _TITLES else 4
+        spread = scores.get(name + SPREAD)
+        decimals = FIGURES[name].digits if name in FIGURES else 4
         said = f"{_score_title(name)} {_score(name, number)}"
         told.append(said if spread is None else f"{said} ± {spread:.{decimals}f}")
     return ", ".join(told)
@@ -181,8 +172,8 @@ def _score_table(scores: Sequence[Scores], shown: Sequence[str], best: Mapping[s
         cells = [f'<th scope="row">{entry.step:,}</th>', f"<td>{entry.epoch:,}</td>"]
         for name in shown:
             cell = _score(name, entry.evaluation.get(name))
-            if name + _SPREAD in entry.evaluation:
-                cell += f" ± {_score(name, entry.evaluation[name + _SPREAD])}"
+            if name + SPREAD in entry.evaluation:
+                cell += f" ± {_score(name, entry.evaluation[name + SPREAD])}"
             is_best = best.get(name) == entry.step
             cells.append(f'<td><b>{cell}</b><span class="unseen"> best</span></td>' if is_best else f"<td>{cell}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
@@ -194,11 +185,15 @@ def _score_table(scores: Sequence[Scores], shown: Sequence[str], best: Mapping[s
     )
 
 
+def _is_better_lower(name: str) -> bool:
+    return name in FIGURES and FIGURES[name].better == "lower"
+
+
 def _score_title(name: str) -> str:
-    return _TITLES[name][0] if name in _TITLES else _words(name)
+    return FIGURES[name].title if name in FIGURES else _words(name)
 
 
 def _score(name: str, number: Number) -> str:
     if number is None or not math.isfinite(number):
         return "none"
-    return f"{number:.{_TITLES[name][1]}f}" if name in _TITLES else figure(number, 4)
+    return f"{number:.{FIGURES[name].digits}f}" if name in FIGURES else figure(number, 4)

@@ -156,9 +156,8 @@ def _cut(pixels: Pixels, size: int, random: np.random.Generator, grid: int | Non
     (box,) = random_boxes(height, width, size, 1, random, grid=grid)
     mirrored = random.random() < 0.5
     if mirrored and grid is not None:
-        left, top, right, bottom = box
-        mirrored = right < width
-        box = (left + mirrored, top, right + mirrored, bottom)
+        mirrored = box.right < width
+        box = box.moved(0, int(mirrored))
     square = cut(pixels, box, size)
     return np.ascontiguousarray(square[:, ::-1]) if mirrored else square
 

@@ -11,11 +11,13 @@ from toonify.drawing import Style, draw_options
 from toonify.errors import ImageError, UsageError, display
 from toonify.images import encode_picture
 from toonify.jobs.find import Found
-from toonify.metrics.compare import Measured, compare, measure
+from toonify.metrics.compare import compare
 from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
+from toonify.metrics.measure import Measured, measure
 from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
+from toonify.metrics.table import figures_of, standard_metrics
 from toonify.styles.card import Card, LocatedStyle
 from toonify.system.files import write_atomically
 from toonify.train.options import Options
@@ -39,7 +41,7 @@ class Evaluation(Protocol):
 
     photos: tuple[Found, ...]  # that are drawn
 
-    def open(self, *, quiet: bool) -> None:
+    def open(self) -> None:
         """Fetch what it needs."""
 
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
@@ -77,9 +79,9 @@ class Distances:
         self._network: Inception | None = None
         self._reference: Measured | None = None
 
-    def open(self, *, quiet: bool) -> None:
+    def open(self) -> None:
         """Make the network ready, which may fetch it. Raises DownloadError, WeightsError, ExportError."""
-        self._network = Inception(find_weights(self._weights, quiet=quiet), quiet=quiet)
+        self._network = Inception(find_weights(self._weights))
 
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
         """Draw the photos into `folder` with a generator (a module) and the card's only variant, and measure them.
@@ -96,9 +98,10 @@ class Distances:
             problems += [f"{display(path)}: {reason}" for path, reason in self._reference.failed]
         # Without the cache: these drawings never come again.
         judged = measure(PictureSet("--eval-photos", tuple(drawn)), self._network, _MODE, None, keep_vectors=True)
-        found = compare(judged, self._reference, ["fid", "kid"], kid_subset=None, classes=None, seed=2020)
-        assert found.fid is not None and found.kid is not None and found.kid_spread is not None  # noqa: S101
-        return Verdict({"fid": found.fid, "kid": found.kid, "kid_spread": found.kid_spread}, problems)
+        metrics = standard_metrics()
+        found = compare(judged, self._reference, metrics).figures
+        untold = {figure.name for figure in figures_of(metrics) if not figure.in_evaluations}
+        return Verdict({name: value for name, value in found.items() if name not in untold}, problems)
 
     def rank(self, scores: Mapping[str, float]) -> float:
         """FID or KID."""

@@ -12,9 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 import msgspec
 
 from toonify.errors import UsageError, display
-
-Arch = Literal["cartoongan", "cartoongan-improved", "cyclegan", "ugatit", "pix2pix"]
-
+from toonify.methods import Arch
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=100_000)]

@@ -9,10 +9,11 @@ from pathlib import Path
 from string import Template
 
 from toonify.errors import ImageError, display
-from toonify.pages.embed import data_uri, page_jpeg, policy_hash, read_picture
+from toonify.pages.base import render
+from toonify.pages.embed import data_uri, page_jpeg, read_picture
+from toonify.pages.line_chart import Course
 from toonify.pixels.resize import fit_long_side
 from toonify.system.cores import available_cores
-from toonify.train.chart import Course
 from toonify.train.curves import course_of, loss_charts, pace_charts, score_charts
 from toonify.train.record import Entry, Losses, Note, Scores
 from toonify.version import __version__
@@ -28,17 +29,13 @@ _NOTES, _NOTES_IN_ALL = 8, 200  # at first sight, and folded away
 def render_page(
     title: str, facts: Sequence[tuple[str, str]], entries: Iterable[Entry], grids: Sequence[tuple[int, Path]]
 ) -> str:
-    """The page of a run as `entries` tell it, with sample sheets as (step, file).
-
-    Its Content-Security-Policy lets nothing in or out but its own style, so no name of a file can smuggle a script in.
-    """
+    """The page of a run as `entries` tell it, with sample sheets as (step, file)."""
     told = sorted(entries, key=lambda entry: entry.step)
     losses = [entry for entry in told if isinstance(entry, Losses)]
     scores = list({entry.step: entry for entry in told if isinstance(entry, Scores)}.values())  # the last of a step
     course = course_of(told)
     sheets = _read_sheets(grids)
     style = (_FOLDER / "page.css").read_text(encoding="utf-8") + _proportions(sheets)
-    policy = f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; base-uri 'none'; form-action 'none'"
     legend = "Faint as recorded, strong smoothed; a figure is where its smoothed curve ends."
     sections = [
         _section(heading, explanation, charts)
@@ -50,15 +47,14 @@ def render_page(
         if charts
     ]
     sections += [_sheets(sheets, len(grids), course), _notes([entry for entry in told if isinstance(entry, Note)])]
-    return Template((_FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
-        policy=policy,
-        style=style,
+    body = Template((_FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
         version=html.escape(__version__),
         title=_text(title),
         lede=_lede(losses),
         facts="\n".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts),
         sections="\n".join(filter(None, sections)),
     )
+    return render(display(title), body, style=style)
 
 
 def _text(words: str) -> str:

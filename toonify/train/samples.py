@@ -14,7 +14,7 @@ from toonify.errors import ImageError
 from toonify.images import encode_picture
 from toonify.jobs.find import Found
 from toonify.pixels.arrays import Floats, Pixels
-from toonify.pixels.crops import centre_box, cut
+from toonify.pixels.crops import center_box, cut
 from toonify.pixels.resize import resize
 from toonify.system.files import write_atomically
 from toonify.train.grid import MAX_PAIRS, grid
@@ -52,7 +52,7 @@ def choose_samples(
         with contextlib.suppress(ImageError):  # the data loader names it when its turn comes
             read = [read_picture(pictures[place]) for pictures in folders]
             height, width = read[0].shape[:2]
-            box = centre_box(height, width) if grid is None else centre_box(height, width, size, grid=grid)
+            box = center_box(height, width) if grid is None else center_box(height, width, size, grid=grid)
             squares.append([cut(resize(pixels, (height, width)), box, size) for pixels in read])
             if measure is not None:
                 frames.append(measure(read[0]))

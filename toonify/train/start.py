@@ -170,7 +170,7 @@ def _has_bf16(device: str) -> bool:
     return any(bool(getattr(torch.cpu, test, lambda: False)()) for test in tests)
 
 
-def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
+def make_run(lined: Outline) -> tuple[Run, list[str]]:
     """Build the networks, from fresh weights or a checkpoint, and return the run with what is to be said of it.
 
     Raises StyleError, DownloadError, UsageError.
@@ -178,7 +178,7 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     options = lined.options
     tune(lined.precision.device)
     set_seed(options.seed)
-    method = METHODS[options.method](lined.settings, lined.precision, quiet=quiet)
+    method = METHODS[options.method](lined.settings, lined.precision)
     set_seed(options.seed + distributed.rank())  # from here on each process draws its own numbers
     if options.compile:
         method.compile()
@@ -202,7 +202,7 @@ def make_run(lined: Outline, *, quiet: bool) -> tuple[Run, list[str]]:
     if lined.resumed is not None:
         remarks = run.load(lined.resumed.checkpoint)
     elif options.start_from is not None:
-        remarks = [begin(method, options.start_from, quiet=quiet)]
+        remarks = [begin(method, options.start_from)]
     if run.finished:
         longer = "--epochs" if options.steps is None else "--steps or --epochs"
         raise UsageError(

@@ -1,11 +1,13 @@
 """Stopping a run from outside, with a checkpoint."""
 
 import contextlib
+import logging
 import signal
-import sys
 from collections.abc import Iterator
 
 from toonify.system import distributed
+
+_log = logging.getLogger(__name__)
 
 
 class Stop:
@@ -25,7 +27,7 @@ def stop_requests() -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.asked = True
         if distributed.rank() == 0:
-            print("stopping after this step, with a checkpoint; again: at once, without", file=sys.stderr)
+            _log.warning("stopping after this step, with a checkpoint; again: at once, without")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ValueError):  # not the main thread: whoever started us hears signals

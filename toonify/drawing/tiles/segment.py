@@ -1,14 +1,13 @@
 """A sweep as a network of its own, whose norms are told their means and variances."""
 
-from typing import Any
-
 import numpy as np
 import onnx
-from numpy.typing import ArrayLike, NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 
 from toonify.drawing.tiles.anatomy import NORM, Anatomy, Step
 from toonify.drawing.tiles.plan import Sweep
+from toonify.graphs.builder import GraphBuilder
 from toonify.graphs.speedup.match import attributes
 from toonify.pixels.arrays import Floats
 
@@ -29,8 +28,8 @@ def segment(model: onnx.ModelProto, anatomy: Anatomy, sweep: Sweep) -> onnx.Mode
 class _Segment:
     def __init__(self, model: onnx.ModelProto, anatomy: Anatomy, sweep: Sweep) -> None:
         self._anatomy = anatomy
-        self._nodes: list[NodeProto] = []
-        self._constants: dict[str, TensorProto] = {}
+        self._graph = GraphBuilder("segment/")
+        self._copied: dict[str, TensorProto] = {}  # constants of the network itself
         self._inputs: dict[str, ValueInfoProto] = {}
         self._outputs: list[ValueInfoProto] = []
         for name in sweep.reads:
@@ -43,9 +42,8 @@ class _Segment:
                 self._keep(name, inside)
             if name in sweep.measures:
                 self._measure(name, inside)
-        graph = helper.make_graph(
-            self._nodes, "segment", list(self._inputs.values()), self._outputs, list(self._constants.values())
-        )
+        constants = [*self._copied.values(), *self._graph.constants]
+        graph = helper.make_graph(self._graph.nodes, "segment", list(self._inputs.values()), self._outputs, constants)
         self.model = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
     def _read(self, name: str) -> None:
@@ -54,60 +52,48 @@ class _Segment:
             self._input(name, TensorProto.FLOAT, [1, channels, None, None])
             return
         self._input(f"{KEPT}{name}", TensorProto.FLOAT16, [1, None, None, channels])
-        long = self._op("Cast", f"{KEPT}{name}", to=TensorProto.FLOAT)
-        self._write("Transpose", [long], name, perm=[0, 3, 1, 2])
+        long = self._graph.op("Cast", f"{KEPT}{name}", to=TensorProto.FLOAT)
+        self._graph.write(name, "Transpose", long, perm=[0, 3, 1, 2])
 
     def _take(self, step: Step) -> None:
         node = step.node
         if node.op_type != NORM:
-            self._nodes.append(node)
+            self._graph.copy(node, node.input)
             for name in node.input:
                 if name in self._anatomy.constants:
-                    self._constants[name] = self._anatomy.constants[name]
+                    self._copied[name] = self._anatomy.constants[name]
             return
         for what in (GAIN, SHIFT):
             self._input(f"{what}{step.name}", TensorProto.FLOAT, [1, step.value.channels, 1, 1])
-        scaled = self._op("Mul", node.input[0], f"{GAIN}{step.name}")
-        self._write("Add", [scaled, f"{SHIFT}{step.name}"], step.name)
+        scaled = self._graph.op("Mul", node.input[0], f"{GAIN}{step.name}")
+        self._graph.write(step.name, "Add", scaled, f"{SHIFT}{step.name}")
 
     def _inside(self, name: str) -> str:
         unit = self._anatomy.value(name).unit
         for what in (FIRST, LAST):
             self._input(f"{what}{unit}", TensorProto.INT64, [2])
-        turned = self._op("Transpose", name, perm=[0, 2, 3, 1])  # the order that `speed_up` works in, too
-        return self._op("Slice", turned, f"{FIRST}{unit}", f"{LAST}{unit}", self._ints("axes:image", [1, 2]))
+        turned = self._graph.op("Transpose", name, perm=[0, 2, 3, 1])  # the order that `speed_up` works in, too
+        return self._graph.op("Slice", turned, f"{FIRST}{unit}", f"{LAST}{unit}", self._graph.ints([1, 2]))
 
     def _keep(self, name: str, inside: str) -> None:
         channels = self._anatomy.value(name).channels
         if name == self._anatomy.drawing:
-            self._write("Transpose", [inside], f"{KEPT}{name}", perm=[0, 3, 1, 2])
+            self._graph.write(f"{KEPT}{name}", "Transpose", inside, perm=[0, 3, 1, 2])
             self._output(f"{KEPT}{name}", TensorProto.FLOAT, [1, channels, None, None])
             return
-        self._write("Cast", [inside], f"{KEPT}{name}", to=TensorProto.FLOAT16)
+        self._graph.write(f"{KEPT}{name}", "Cast", inside, to=TensorProto.FLOAT16)
         self._output(f"{KEPT}{name}", TensorProto.FLOAT16, [1, None, None, channels])
 
     def _measure(self, name: str, inside: str) -> None:
         channels = self._anatomy.value(name).channels
-        axes = self._ints("axes:places", [0, 1, 2])
-        mean = self._op("ReduceMean", inside, axes, keepdims=1)
-        centred = self._op("Sub", inside, mean)
-        self._write("Reshape", [mean, self._ints("shape:vector", [-1])], f"{MEAN}{name}")
-        squares = self._op("Mul", centred, centred)  # ReduceSumSquare takes ten times as long
-        self._write("ReduceSum", [squares, axes], f"{SPREAD}{name}", keepdims=0)
+        axes = self._graph.ints([0, 1, 2])
+        mean = self._graph.op("ReduceMean", inside, axes, keepdims=1)
+        centred = self._graph.op("Sub", inside, mean)
+        self._graph.write(f"{MEAN}{name}", "Reshape", mean, self._graph.ints([-1]))
+        squares = self._graph.op("Mul", centred, centred)  # ReduceSumSquare takes ten times as long
+        self._graph.write(f"{SPREAD}{name}", "ReduceSum", squares, axes, keepdims=0)
         for what in (MEAN, SPREAD):
             self._output(f"{what}{name}", TensorProto.FLOAT, [channels])
-
-    def _op(self, kind: str, *inputs: str, **options: Any) -> str:
-        name = f"segment:{kind}_{len(self._nodes)}"
-        self._write(kind, list(inputs), name, **options)
-        return name
-
-    def _write(self, kind: str, inputs: list[str], output: str, **options: Any) -> None:
-        self._nodes.append(helper.make_node(kind, inputs, [output], name=f"make {output}", **options))
-
-    def _ints(self, name: str, values: ArrayLike) -> str:
-        self._constants[name] = numpy_helper.from_array(np.asarray(values, np.int64), name)
-        return name
 
     def _input(self, name: str, kind: int, shape: list[int | None]) -> None:
         self._inputs[name] = helper.make_tensor_value_info(name, kind, shape)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from toonify.graphs.speedup.graph import Box, Graph
+from toonify.graphs.builder import GraphBuilder, Slices
 from toonify.graphs.speedup.match import Convolution, Doubling, Edge
 from toonify.graphs.speedup.matrices import winograd_matrices
 from toonify.graphs.speedup.rows import Rows, mean, row_count, row_numbers, tiled, to_image, windows
@@ -12,7 +12,7 @@ from toonify.pixels.arrays import Floats
 
 _ALL, _INNER, _FIRST, _FIRST_TWO, _LAST = slice(None), slice(1, -1), slice(0, 1), slice(0, 2), slice(-1, None)
 # The ring of an image's outermost pixels, each pixel once; and what it is computed from before the size is doubled.
-_RING: list[tuple[Box, Box]] = [
+_RING: list[tuple[Slices, Slices]] = [
     ((_FIRST, _ALL), (_FIRST_TWO, _ALL)),
     ((_LAST, _ALL), (_LAST, _ALL)),
     ((_INNER, _FIRST), (_ALL, _FIRST_TWO)),
@@ -20,7 +20,7 @@ _RING: list[tuple[Box, Box]] = [
 ]
 
 
-def convolve(graph: Graph, rows: Rows, weight: Floats, edge: Edge, tile: int, *, cell: int = 1) -> Rows:
+def convolve(graph: GraphBuilder, rows: Rows, weight: Floats, edge: Edge, tile: int, *, cell: int = 1) -> Rows:
     """A 3x3 convolution without bias: Winograd's F(tile x tile, 3 x 3), Lavin and Gray's equation 11.
 
     Y = A' [sum over channels of (G g G') * (B' d B)] A, where to multiply by a matrix from both sides is to multiply
@@ -39,7 +39,7 @@ def convolve(graph: Graph, rows: Rows, weight: Floats, edge: Edge, tile: int, *,
     return Rows(y, channels, tiled(graph, rows.layout, tile, cell))
 
 
-def double(graph: Graph, rows: Rows, first: Doubling, second: Convolution, tile: int) -> tuple[Rows, Floats]:
+def double(graph: GraphBuilder, rows: Rows, first: Doubling, second: Convolution, tile: int) -> tuple[Rows, Floats]:
     """A transposed convolution and the 3x3 convolution after it, as one that makes 2 x 2 pixels of each.
 
     That is the same but for the ring of outermost pixels, where the second convolution sees zeros around the doubled
@@ -51,7 +51,7 @@ def double(graph: Graph, rows: Rows, first: Doubling, second: Convolution, tile:
     second_parameters = graph.floats(second.weight), graph.floats(-first_bias)
     ring, numbers = [], []
     for part, source in _RING:
-        strip = to_image(graph, rows, box=source)
+        strip = to_image(graph, rows, part=source)
         strip = graph.op(
             "ConvTranspose", strip, *first_parameters, strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]
         )
@@ -83,22 +83,22 @@ def _combined(first: Floats, second: Floats) -> Floats:
     return both.reshape(4 * outputs, inputs, 3, 3).astype(np.float32)
 
 
-def add_bias(graph: Graph, rows: Rows, bias: Floats) -> Rows:
+def add_bias(graph: GraphBuilder, rows: Rows, bias: Floats) -> Rows:
     """One number for each channel."""
     return Rows(graph.op("Add", rows.name, graph.floats(bias)), rows.channels, rows.layout)
 
 
-def add(graph: Graph, a: Rows, b: Rows) -> Rows:
+def add(graph: GraphBuilder, a: Rows, b: Rows) -> Rows:
     """Two batches with the same layout and number of channels."""
     return Rows(graph.op("Add", a.name, b.name), a.channels, a.layout)
 
 
-def elementwise(graph: Graph, rows: Rows, kind: str, attributes: dict[str, Any]) -> Rows:
+def elementwise(graph: GraphBuilder, rows: Rows, kind: str, attributes: dict[str, Any]) -> Rows:
     """A function of single numbers, such as Relu."""
     return Rows(graph.op(kind, rows.name, **attributes), rows.channels, rows.layout)
 
 
-def instance_norm(graph: Graph, rows: Rows, scale: str, shift: str, eps: float) -> Rows:
+def instance_norm(graph: GraphBuilder, rows: Rows, scale: str, shift: str, eps: float) -> Rows:
     """(x - mean) / sqrt(variance + eps) * scale + shift over the pixels of each image; `scale`, `shift`: vectors."""
     centred = Rows(graph.op("Sub", rows.name, mean(graph, rows)), rows.channels, rows.layout)
     squares = Rows(graph.op("Mul", centred.name, centred.name), rows.channels, rows.layout)
@@ -107,7 +107,7 @@ def instance_norm(graph: Graph, rows: Rows, scale: str, shift: str, eps: float) 
     return Rows(graph.op("Add", scaled, shift), rows.channels, rows.layout)
 
 
-def convolve_to_few(graph: Graph, image: str, weight: Floats, bias: Floats, *, padding: int) -> str:
+def convolve_to_few(graph: GraphBuilder, image: str, weight: Floats, bias: Floats, *, padding: int) -> str:
     """A convolution of stride 1 to O channels as one of stride 2 to 4 O, then DepthToSpace.
 
     N x I x H x W of even size, to be padded with `padding` zeros. The kernel, K x K, is put at each of the four

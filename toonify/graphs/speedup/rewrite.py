@@ -3,7 +3,7 @@
 import onnx
 from onnx import NodeProto
 
-from toonify.graphs.speedup.graph import PREFIX, Graph
+from toonify.graphs.builder import GraphBuilder
 from toonify.graphs.speedup.match import ELEMENTWISE, Convolution, Edge, Original, attributes
 from toonify.graphs.speedup.operators import (
     add,
@@ -17,6 +17,7 @@ from toonify.graphs.speedup.operators import (
 from toonify.graphs.speedup.rows import Rows, from_image, to_image
 from toonify.pixels.arrays import Floats
 
+PREFIX = "speedup/"  # of the names of all values that are written here
 _MIN_OPSET = 13
 _FEW = 4  # channels
 
@@ -68,7 +69,7 @@ class _Walk:
     """
 
     def __init__(self, original: Original, tile: int, min_products: int) -> None:
-        self.graph = Graph()
+        self.graph = GraphBuilder(PREFIX)
         self._original = original
         self._tile = tile
         self._min_products = min_products

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from onnx import TensorProto
 
-from toonify.graphs.speedup.graph import Box, Graph
+from toonify.graphs.builder import GraphBuilder, Slices
 from toonify.graphs.speedup.match import Edge
 
-_WHOLE: Box = (slice(None), slice(None))
+_WHOLE: Slices = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Rows:
     layout: Layout
 
 
-def tiled(graph: Graph, layout: Layout, tile: int, cell: int) -> Layout:
+def tiled(graph: GraphBuilder, layout: Layout, tile: int, cell: int) -> Layout:
     """The layout in tiles of an image in which cell x cell pixels have taken the place of each one."""
 
     def tiles(size: str) -> str:
@@ -54,7 +54,7 @@ def tiled(graph: Graph, layout: Layout, tile: int, cell: int) -> Layout:
     return Layout(height, width, tiles_y, tiles_x, tile, cell)
 
 
-def from_image(graph: Graph, image: str, channels: int) -> Rows:
+def from_image(graph: GraphBuilder, image: str, channels: int) -> Rows:
     """N x C x H x W to rows in the image's own order."""
     shape = graph.op("Shape", image)
     height, width = (graph.op("Gather", shape, graph.ints([axis])) for axis in (2, 3))
@@ -62,18 +62,18 @@ def from_image(graph: Graph, image: str, channels: int) -> Rows:
     return Rows(graph.reshape(pixels, 0, -1, channels), channels, Layout(height, width, height, width))
 
 
-def to_image(graph: Graph, rows: Rows, *, box: Box = _WHOLE, margin: int = 0) -> str:
+def to_image(graph: GraphBuilder, rows: Rows, *, part: Slices = _WHOLE, margin: int = 0) -> str:
     """Rows to N x C x H x W: a part of the image, or all of it with a reflected margin."""
     numbers = row_numbers(graph, rows.layout)
-    if box != _WHOLE:
-        numbers = graph.crop(numbers, box, axis=0)
+    if part != _WHOLE:
+        numbers = graph.crop(numbers, part, axis=0)
     if margin:
         numbers = graph.op("Pad", numbers, graph.ints([margin] * 4), mode="reflect")
     pixels = graph.op("Gather", rows.name, numbers, axis=1)
     return graph.op("Transpose", pixels, perm=[0, 3, 1, 2])
 
 
-def row_numbers(graph: Graph, layout: Layout) -> str:
+def row_numbers(graph: GraphBuilder, layout: Layout) -> str:
     """The image whose pixels are the numbers of their own rows: H x W int64."""
     tile, cell = graph.ints([layout.tile] * 2), graph.ints([layout.cell] * 2)
     shape = graph.op("Concat", tile, layout.tiles_y, layout.tiles_x, cell, axis=0)
@@ -83,12 +83,12 @@ def row_numbers(graph: Graph, layout: Layout) -> str:
     return graph.op("Slice", numbers, graph.ints([0, 0]), _size(graph, layout))
 
 
-def row_count(graph: Graph, layout: Layout) -> str:
+def row_count(graph: GraphBuilder, layout: Layout) -> str:
     """How many rows an image has, with those past its edge."""
     return graph.op("ReduceProd", _size_in_tiles(graph, layout), keepdims=1)
 
 
-def windows(graph: Graph, rows: Rows, tile: int, edge: Edge) -> str:
+def windows(graph: GraphBuilder, rows: Rows, tile: int, edge: Edge) -> str:
     """What a Winograd convolution reads: overlapping windows of (tile + 2)^2 pixels, one every `tile` pixels.
 
     N x (tile + 2)^2 x windows x C; the first window begins one pixel before the image's corner.
@@ -112,7 +112,7 @@ def windows(graph: Graph, rows: Rows, tile: int, edge: Edge) -> str:
     return graph.op("Gather", source, graph.reshape(numbers, (tile + 2) ** 2, -1), axis=1)
 
 
-def mean(graph: Graph, rows: Rows) -> str:
+def mean(graph: GraphBuilder, rows: Rows) -> str:
     """Over the pixels of each image: N x 1 x C. In two steps, which rounds less than one long sum."""
     groups = rows.layout.tile**2
     shares = graph.reshape(_shares(graph, rows.layout), groups, 1, -1)
@@ -120,7 +120,7 @@ def mean(graph: Graph, rows: Rows) -> str:
     return graph.op("ReduceSum", sums, graph.ints([1]), keepdims=0)
 
 
-def _shares(graph: Graph, layout: Layout) -> str:
+def _shares(graph: GraphBuilder, layout: Layout) -> str:
     """What each row counts in a mean, in the rows' order: 1 / (H W), or 0 if it lies past the image's edge."""
     size, size_in_tiles = _size(graph, layout), _size_in_tiles(graph, layout)
     pixels = graph.op("Cast", graph.op("ReduceProd", size, keepdims=0), to=TensorProto.FLOAT)
@@ -132,11 +132,11 @@ def _shares(graph: Graph, layout: Layout) -> str:
     return graph.op("Transpose", graph.op("Reshape", shares, shape), perm=[1, 4, 0, 3, 2, 5])
 
 
-def _size(graph: Graph, layout: Layout) -> str:
+def _size(graph: GraphBuilder, layout: Layout) -> str:
     return graph.op("Concat", layout.height, layout.width, axis=0)
 
 
-def _size_in_tiles(graph: Graph, layout: Layout) -> str:
+def _size_in_tiles(graph: GraphBuilder, layout: Layout) -> str:
     """Height and width of all tiles together, in pixels."""
     tiles = graph.op("Concat", layout.tiles_y, layout.tiles_x, axis=0)
     return graph.times(tiles, layout.tile * layout.cell)

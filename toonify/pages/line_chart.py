@@ -1,15 +1,14 @@
-"""Small line charts as SVG: what belongs to a run's steps is drawn here, colours and type are the page's."""
+"""Small line charts as SVG: what belongs to a run's steps is drawn here, colors and type are the page's."""
 
 import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-Series = NDArray[np.float64]  # of one dimension
+from toonify.pages.axes import Axis, Series, path, short, tick_step, tick_text, ticks
 
 COLOURS = 6  # that the page has, so so many curves a chart
 _POINTS = 600  # of a curve, at most: more than a chart has pixels
@@ -78,30 +77,6 @@ LARGE = Frame()
 SMALL = Frame(width=320, height=133, top=8, bottom=23, ticks=2, detail=False)
 
 
-@dataclass(frozen=True)
-class Axis:
-    """Values to places: `low` at `start`, `high` at `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    is_log: bool = False
-    ticks: Sequence[float] = ()
-
-    def place(self, values: Series) -> Series:
-        """Where values are drawn."""
-        low, high = self.low, self.high
-        if self.is_log:
-            low, high = math.log10(low), math.log10(high)
-            values = np.log10(np.where(values > 0, values, np.nan))
-        return self.start + (values - low) / (high - low) * (self.end - self.start)
-
-    def at(self, value: float) -> float:
-        """Where one value is drawn."""
-        return float(self.place(np.array([value], np.float64))[0])
-
-
 def chart(
     curves: Sequence[Curve],
     course: Course,
@@ -140,7 +115,7 @@ def chart(
                 parts.append(f'<path class="dots c{number}" d="{_dots(places, y.place(curve.values))}"/>')
     if best >= 0:
         at = x.at(float(curves[0].steps[best])), y.at(float(curves[0].values[best]))
-        parts.append(f'<circle class="best c1" cx="{_short(at[0])}" cy="{_short(at[1])}" r="6"/>')
+        parts.append(f'<circle class="best c1" cx="{short(at[0])}" cy="{short(at[1])}" r="6"/>')
     return "\n".join([*parts, "</svg>"])
 
 
@@ -205,70 +180,9 @@ def value_axis(curves: Sequence[Curve], frame: Frame, *, log: bool = False) -> A
     return Axis(low, high, start, end, False, ticks(low, high, step))
 
 
-def tick_step(low: float, high: float, count: int) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that makes at most `count` steps from `low` to `high`.
-
-    If none of its multiples lies there (from 1 to 400,000 in two steps: 0 and 500,000), the next smaller one.
-    """
-    least = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(least))
-    steps = pairwise(factor * power for factor in (0.5, 1, 2, 5, 10))
-    smaller, step = next((smaller, step) for smaller, step in steps if step >= least * (1 - 1e-9))
-    return step if ticks(low, high, step) else smaller
-
-
-def ticks(low: float, high: float, step: float) -> list[float]:
-    """The multiples of `step` from `low` to `high`."""
-    return [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def tick_text(value: float, step: float) -> str:
-    """A tick's number, with the digits that it needs to differ from its neighbours by `step`."""
-    size = max(abs(value), step)
-    if abs(value) < step / 2:
-        return "0"
-    if size >= 1e9 or size < 1e-3:
-        digits = max(0, math.floor(math.log10(size)) - math.floor(math.log10(step) + 1e-9))
-        mantissa, exponent = f"{value:.{digits}e}".split("e")
-        text = f"{mantissa}e{int(exponent)}"
-    elif size >= 1e4 and step >= size / 1000:
-        text = f"{value / 1e6:g}M" if size >= 1e6 else f"{value / 1e3:g}k"
-    else:
-        text = f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
-    return _with_minus(text)
-
-
-def figure(value: float, digits: int = 3) -> str:
-    """A number with so many digits that count."""
-    size = abs(value)
-    if not size or 1e-3 <= size < 1e6:
-        decimals = digits - 1 - math.floor(math.log10(size)) if size else 0
-        return _with_minus(f"{value:,.{max(0, decimals)}f}")
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return _with_minus(f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}")
-
-
-def _with_minus(text: str) -> str:
-    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
-
-
-def path(x: Series, y: Series) -> str:
-    """A line through points; where one is missing it stops and starts anew."""
-    parts, pen = [], "M"
-    for across, down in zip(x.tolist(), y.tolist(), strict=True):
-        if math.isnan(down):
-            pen = "M"
-            continue
-        parts.append(f"{pen}{_short(across)} {_short(down)}")
-        if pen == "M":
-            parts.append("h0")  # so that a point alone is seen, as a dot
-        pen = "L"
-    return "".join(parts)
-
-
 def _dots(x: Series, y: Series) -> str:
     return "".join(
-        f"M{_short(across)} {_short(down)}h0"
+        f"M{short(across)} {short(down)}h0"
         for across, down in zip(x.tolist(), y.tolist(), strict=True)
         if not math.isnan(down)
     )
@@ -278,7 +192,7 @@ def _band(number: int, x: Series, low: Series, high: Series) -> str:
     """What lies between two curves, as one outline: at a place alone, a line up and down."""
     seen = ~np.isnan(low) & ~np.isnan(high)
     across, down = np.concatenate([x[seen], x[seen][::-1]]), np.concatenate([high[seen], low[seen][::-1]])
-    points = " ".join(f"{_short(a)},{_short(d)}" for a, d in zip(across.tolist(), down.tolist(), strict=True))
+    points = " ".join(f"{short(a)},{short(d)}" for a, d in zip(across.tolist(), down.tolist(), strict=True))
     return f'<polygon class="band c{number}" points="{points}"/>'
 
 
@@ -292,12 +206,12 @@ def _phases(course: Course, x: Axis, frame: Frame) -> list[str]:
         left, right = x.at(first), x.at(end)
         if number % 2 == 0:
             parts.append(
-                f'<rect class="phase" x="{_short(left)}" y="{frame.top}" width="{_short(right - left)}" '
+                f'<rect class="phase" x="{short(left)}" y="{frame.top}" width="{short(right - left)}" '
                 f'height="{frame.floor - frame.top}"/>'
             )
         left, width = max(left, free), len(name) * _CHARACTER
         if left + width <= frame.width:
-            parts.append(f'<text class="name" x="{_short(left)}" y="{frame.top - 7}">{html.escape(name)}</text>')
+            parts.append(f'<text class="name" x="{short(left)}" y="{frame.top - 7}">{html.escape(name)}</text>')
             free = left + width + 12
     return parts
 
@@ -306,7 +220,7 @@ def _axes(course: Course, x: Axis, y: Axis, frame: Frame) -> list[str]:
     parts = []
     y_step = y.ticks[1] - y.ticks[0] if len(y.ticks) > 1 else 1.0
     for tick in y.ticks:
-        down = _short(y.at(tick))
+        down = short(y.at(tick))
         text = tick_text(tick, tick if y.is_log else y_step)
         parts.append(f'<path class="rule" d="M{frame.left} {down}H{frame.width - frame.right}"/>')
         parts.append(f'<text class="y" x="{frame.left - 8}" y="{down}" dy="0.35em">{text}</text>')
@@ -329,16 +243,16 @@ def _epochs(course: Course, x: Axis, frame: Frame) -> list[str]:
     for epoch, first in course.epochs:
         at = x.at(first)
         if epoch % every == 0 and at >= free:
-            parts.append(f'<path class="axis" d="M{_short(at)} {frame.floor}v-4"/>')
-            parts.append(f'<text class="x" x="{_short(at)}" y="{frame.floor + 36}">{epoch}</text>')
+            parts.append(f'<path class="axis" d="M{short(at)} {frame.floor}v-4"/>')
+            parts.append(f'<text class="x" x="{short(at)}" y="{frame.floor + 36}">{epoch}</text>')
             free = at + (len(str(epoch)) + 1) * _CHARACTER
     return parts
 
 
 def _mark(at: float, floor: float, baseline: float, text: str) -> list[str]:
     return [
-        f'<path class="axis" d="M{_short(at)} {floor}v4"/>',
-        f'<text class="x" x="{_short(at)}" y="{baseline}">{text}</text>',
+        f'<path class="axis" d="M{short(at)} {floor}v4"/>',
+        f'<text class="x" x="{short(at)}" y="{baseline}">{text}</text>',
     ]
 
 
@@ -350,8 +264,3 @@ def _round_down(value: float) -> float:
 def _round_up(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     return min(factor * power for factor in (1, 2, 5, 10) if factor * power >= value * (1 - 1e-9))
-
-
-def _short(value: float) -> str:
-    """A coordinate to a tenth of a unit."""
-    return f"{value:.1f}".removesuffix(".0")

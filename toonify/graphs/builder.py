@@ -7,30 +7,34 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-PREFIX = "speedup/"  # of the names of all values that are written here
-
-Box = tuple[slice, slice]  # part of an image: y and x, without steps
+Slices = tuple[slice, slice]  # part of an image: y and x, without steps
 
 
-class Graph:
+class GraphBuilder:
     """Nodes in the order in which they run, and constants; values are known by name.
 
     What is asked for twice, with the same inputs, is written once and has one name. So nobody needs to remember what
-    has been computed already, and values with the same name are the same.
+    has been computed already, and values with the same name are the same. `prefix` begins the names of all values
+    that are written here, but for those that are given one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
+        self._prefix = prefix
         self._written: dict[tuple[object, ...], str] = {}
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Write a node with one output; returns the output's name."""
         key = (kind, inputs, repr(sorted(attributes.items())))
         if key not in self._written:
-            name = self._written[key] = f"{PREFIX}{kind}_{len(self._written)}"
-            self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+            self._written[key] = f"{self._prefix}{kind}_{len(self._written)}"
+            self.write(self._written[key], kind, *inputs, **attributes)
         return self._written[key]
+
+    def write(self, name: str, kind: str, *inputs: str, **attributes: Any) -> None:
+        """Write a node whose one output has the name that it must have."""
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
 
     def ints(self, values: ArrayLike) -> str:
         """An int64 constant."""
@@ -40,10 +44,14 @@ class Graph:
         """A float32 constant."""
         return self._constant(np.asarray(values, np.float32))
 
+    def halves(self, values: ArrayLike) -> str:
+        """A float16 constant."""
+        return self._constant(np.asarray(values, np.float16))
+
     def _constant(self, array: NDArray[np.generic]) -> str:
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._written:
-            name = self._written[key] = f"{PREFIX}constant_{len(self._written)}"
+            name = self._written[key] = f"{self._prefix}constant_{len(self._written)}"
             self.constants.append(numpy_helper.from_array(array, name))
         return self._written[key]
 
@@ -59,10 +67,10 @@ class Graph:
         """0, 1, ... count - 1, where `count` is an int64 vector of length 1."""
         return self.op("Range", self.ints(0), self.op("Squeeze", count), self.ints(1))
 
-    def crop(self, x: str, box: Box, *, axis: int) -> str:
-        """The part `box` of two axes of x, of which `axis` is the first."""
-        starts = [side.start or 0 for side in box]
-        stops = [np.iinfo(np.int64).max if side.stop is None else side.stop for side in box]
+    def crop(self, x: str, part: Slices, *, axis: int) -> str:
+        """A part of two axes of x, of which `axis` is the first."""
+        starts = [side.start or 0 for side in part]
+        stops = [np.iinfo(np.int64).max if side.stop is None else side.stop for side in part]
         return self.op("Slice", x, self.ints(starts), self.ints(stops), self.ints([axis, axis + 1]))
 
     def copy(self, node: NodeProto, inputs: Iterable[str]) -> None:
@@ -74,7 +82,7 @@ class Graph:
 
     def rename(self, x: str, name: str) -> None:
         """Let a value be known by another name too."""
-        self.nodes.append(helper.make_node("Identity", [x], [name], name=f"{PREFIX}{name}"))
+        self.nodes.append(helper.make_node("Identity", [x], [name], name=f"{self._prefix}{name}"))
 
     def needed_for(self, outputs: Iterable[str]) -> tuple[list[NodeProto], set[str]]:
         """The nodes without which `outputs` could not be computed, in order, and the names of all that they read."""
