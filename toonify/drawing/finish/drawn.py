@@ -68,5 +68,8 @@ def _finish(
                 stepped = portrait.keep_features(stepped, flat.planes, planes)
             planes = [soft + amount * (hard - soft) for soft, hard in zip(planes, stepped, strict=True)]
     if look.grade is not None:
-        planes = apply_grade(planes, look.grade, frame.lightness)
+        graded = apply_grade(planes, look.grade, frame.lightness)
+        if portrait is not None:
+            graded = portrait.ease_grade(graded, planes, look.grade, frame.lightness)
+        planes = graded
     return to_rgb(planes), opacity

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from toonify.drawing.faces import Face, Point
 from toonify.drawing.finish.filters import gaussian, smoothstep
+from toonify.drawing.finish.grade import apply_grade
 from toonify.drawing.finish.lab import Planes
 from toonify.pixels.arrays import Floats
 from toonify.pixels.boxes import Box
+from toonify.styles.look import Grade
 
 _SKIN = 0.42, 0.47  # of a face's width and height: the half axes of the ellipse in which there is skin
 _EYE = 0.17, 0.1  # likewise: standard deviations of what belongs to an eye, brows included
@@ -24,15 +27,26 @@ class Portrait:
     features: Floats
 
     def clear_lines(self, opacity: Floats) -> Floats:
-        """The opacity of lines, h x w, without those on skin."""
-        return opacity * (1 - self.skin * (1 - self.features))
+        """The opacity of lines, h x w: without those on skin, and half of it at eyes and mouths."""
+        return np.asarray(opacity * (1 - self.skin * (1 - 0.5 * self.features)), np.float32)
+
+    def ease_grade(self, graded: Planes, planes: Planes, grade: Grade, mean: float) -> Planes:
+        """Graded planes with a gentler grade on faces: no hard light on skin, and no veil over it.
+
+        `planes` are those before they were graded, `mean` is the mean lightness of the frame.
+        """
+        gentle = replace(grade, contrast=min(grade.contrast, 0.1), black=min(grade.black, 0.16))
+        if gentle == grade:
+            return graded
+        eased = apply_grade(planes, gentle, mean)
+        return [there + self.skin * (here - there) for there, here in zip(graded, eased, strict=True)]
 
     def keep_features(self, stepped: Planes, flat: Planes, soft: Planes) -> Planes:
         """Planes of a picture in steps of light, with softer ones on skin, and features as they were drawn, sharpened.
 
         `flat` are those before lightness was stepped, `soft` those before the picture was flattened.
         """
-        calm = 0.5 * self.skin * (1 - self.features)
+        calm = 0.8 * self.skin * (1 - self.features)
         eased = [stepped[0] + calm * (flat[0] - stepped[0]), *stepped[1:]]
         sharp = [soft[0] + 0.8 * (soft[0] - gaussian(soft[0], 1.5)), *soft[1:]]
         return [under + 0.85 * self.features * (over - under) for under, over in zip(eased, sharp, strict=True)]
