@@ -7,7 +7,7 @@ import numpy as np
 
 from toonify.drawing.faces import Face
 from toonify.drawing.finish.contours import contours, reach
-from toonify.drawing.finish.flatten import flatten, plain_areas, step_tones
+from toonify.drawing.finish.flatten import flatten, plain_areas, step_tones, stroke_scale
 from toonify.drawing.finish.grade import Frame, add_glow, apply_grade
 from toonify.drawing.finish.lab import to_planes, to_rgb
 from toonify.drawing.finish.portrait import Portrait, find_portrait
@@ -34,12 +34,13 @@ def finish_drawn(
     """
     height, width = small.shape[:2]
     whole = Box(0, 0, height, width)
+    scale = stroke_scale(height, width)
     at_once = height * width <= _WHOLE and max(height, width) <= _LONGEST
     margin = _LEAST if look.lines is None else max(_LEAST, _FILTERS + reach(look.lines))
     for box in [whole] if at_once else whole.tiles(_TILE):
         around = box.widened(margin).common(whole)
         portrait = find_portrait(faces, around)
-        colors, opacity = _finish(drawing(around), small[around.slices], look, frame, portrait)
+        colors, opacity = _finish(drawing(around), small[around.slices], look, scale, frame, portrait)
         inside = box.relative_to(around).slices
         colors, opacity = colors[inside], opacity[inside]
         if look.grade is not None and frame.glow is not None:
@@ -49,13 +50,13 @@ def finish_drawn(
 
 
 def _finish(
-    drawing: Floats, photo: Pixels, look: Look, frame: Frame, portrait: Portrait | None
+    drawing: Floats, photo: Pixels, look: Look, scale: float, frame: Frame, portrait: Portrait | None
 ) -> tuple[Floats, Floats]:
     """Colors and lines of a part of a picture; a tile's margin comes out wrong."""
     planes = to_planes(plain_areas(drawing, photo))
     opacity = np.zeros(photo.shape[:2], np.float32)
     if look.lines is not None or look.tones is not None:
-        flat = flatten(planes, look.tones or Tones())
+        flat = flatten(planes, look.tones or Tones(), scale)
         if look.lines is not None:
             gray = to_floats(np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8))
             opacity = contours(gray, planes[0], flat.edges, flat.tensor, look.lines)

@@ -12,7 +12,6 @@ from toonify.pixels.arrays import Floats, Pixels, to_floats
 from toonify.styles.look import Tones
 
 _SECTORS = 8
-_RADIUS = 3  # pixels: of a brush stroke
 _STRUCTURED = 13  # pixels: the square in which edges have one direction
 _BUILT = 21  # pixels: the square in which they have two
 _PLAIN = 33  # pixels: the square over which colors of plain areas are averaged
@@ -43,45 +42,53 @@ class Flattened:
     tensor: Tensor  # of that
 
 
-def flatten(planes: Planes, tones: Tones) -> Flattened:
-    """Flatten a picture.
+def stroke_scale(height: int, width: int) -> float:
+    """The size of strokes in a picture, 1 from a long side of 768 pixels on: small ones would melt under large ones."""
+    return min(max(max(height, width) / 768, 0.6), 1.0)
+
+
+def flatten(planes: Planes, tones: Tones, scale: float = 1.0) -> Flattened:
+    """Flatten a picture, with strokes of that scale (see `stroke_scale`).
 
     Where edges have a direction, lightness is smoothed along them and made crisp across, twice (coherence-enhancing
     filtering: Kyprianidis and Kang, 2011). Elsewhere, as in leaves, gravel and plain surfaces, brush strokes take its
     place (the generalized Kuwahara filter); the colors are theirs everywhere, which leaves no fringe of JPEG's coarser
     colors along an edge. Thin features that stand alone, such as masts, and those of buildings are kept.
     """
-    tensor = structure_tensor(planes, 1.6)
+    sigma = max(1.6 * scale, 1.2)
+    tensor = structure_tensor(planes, sigma)
     edges = planes[0]
-    for sigma, reach in ((2.0, 2), (2.5, 3)):
-        (edges,) = smooth_along([edges], tensor, sigma=sigma, reach=reach)
+    for reach in (2, 3):
+        (edges,) = smooth_along([edges], tensor, sigma=2.0 * scale, reach=max(2, round(reach * scale)))
         edges = crispen(edges)
-        tensor = structure_tensor([edges], 1.6)
-    lightness, *colors = (crispen(plane) for plane in smooth_along(kuwahara(planes), tensor, sigma=2.0, reach=2))
+        tensor = structure_tensor([edges], sigma)
+    brushed = smooth_along(kuwahara(planes, max(2, round(3 * scale))), tensor, sigma=2.0 * scale, reach=2)
+    lightness, *colors = (crispen(plane) for plane in brushed)
     built = _rectilinear(planes[0])
     structured = np.maximum(smoothstep(tensor.averaged(_STRUCTURED).coherence, *tones.structure), built)
     lightness += structured * (edges - lightness)
     thin = _thin(planes[0], built)
     flat = [hard + thin * (soft - hard) for soft, hard in zip(planes, [lightness, *colors], strict=True)]
     # What was made crisp is stairs of pixels, which are smoothed along themselves; but windows would melt.
-    even = smooth_along(flat, tensor, sigma=1.2, reach=2)
+    even = smooth_along(flat, tensor, sigma=1.2 * scale, reach=round(2 * scale))
     return Flattened([soft + built * (hard - soft) for soft, hard in zip(even, flat, strict=True)], edges, tensor)
 
 
-def kuwahara(planes: Planes) -> Planes:
+def kuwahara(planes: Planes, radius: int = 3) -> Planes:
     """Replace each pixel by the mean of that part of its neighborhood which varies least, softly weighted.
 
-    Sectors are Gaussian windows around points on a circle. Source: Papari, Petkov, Campisi: Artistic Edge and Corner
-    Enhancing Smoothing, IEEE Transactions on Image Processing 16, 2007, equations 13 to 15, with an exponent of 8.
+    Sectors are Gaussian windows around points on a circle of `radius` pixels. Source: Papari, Petkov, Campisi: Artistic
+    Edge and Corner Enhancing Smoothing, IEEE Transactions on Image Processing 16, 2007, equations 13 to 15, with an
+    exponent of 8.
     """
     height, width = planes[0].shape
-    means = [gaussian(plane, _RADIUS / 2) for plane in planes]
+    means = [gaussian(plane, radius / 2) for plane in planes]
     variance = np.zeros_like(planes[0])
     for plane, average in zip(planes, means, strict=True):
-        variance += gaussian(plane * plane, _RADIUS / 2) - average * average
+        variance += gaussian(plane * plane, radius / 2) - average * average
     weight = 1 / (np.maximum(variance, 0) + 1e-4)
     weight = np.square(np.square(weight))
-    border = (_RADIUS,) * 4
+    border = (radius,) * 4
     weighted = [
         cv2.copyMakeBorder(plane, *border, cv2.BORDER_REFLECT_101)
         for plane in (weight, *(weight * average for average in means))
@@ -89,7 +96,7 @@ def kuwahara(planes: Planes) -> Planes:
     sums = [np.zeros_like(planes[0]) for _ in weighted]
     for sector in range(_SECTORS):
         angle = 2 * np.pi * sector / _SECTORS
-        top, left = (_RADIUS + round(_RADIUS * part) for part in (np.sin(angle), np.cos(angle)))
+        top, left = (radius + round(radius * part) for part in (np.sin(angle), np.cos(angle)))
         for total, part in zip(sums, weighted, strict=True):
             np.add(total, part[top : top + height, left : left + width], out=total)
     return [total / sums[0] for total in sums[1:]]
