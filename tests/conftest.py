@@ -20,7 +20,6 @@ from toonify.styles.card import Card, FileWeights, Variant
 hypothesis.settings.register_profile("repeatable", derandomize=True)  # the same examples whenever a test runs
 hypothesis.settings.load_profile("repeatable")
 
-PHOTOS = Path(__file__).parent / "data" / "photos"  # small, credited, in the repository
 
 # Two processes run the tests (`-n 2`) and inherit this: with a thread for each core in both, they would wait for each
 # other, and take a tenth longer.
@@ -223,7 +222,7 @@ def yunet_file() -> Path:
         pytest.skip("needs real networks: set TOONIFY_TEST_NETS")
     path = Path(folder, WEIGHTS.file)
     if not path.exists():
-        pytest.skip("needs the network that finds faces: python tests/fetch_yunet.py $TOONIFY_TEST_NETS")
+        pytest.skip("needs the network that finds faces: python tests/support/fetch_yunet.py $TOONIFY_TEST_NETS")
     return path
 
 

@@ -88,3 +88,11 @@ def test_the_hall_is_small() -> None:
         assert ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text())), (
             f"{room} does not say what it is"
         )
+
+
+def test_tests_lie_in_the_rooms_that_they_are_of() -> None:
+    """What is of several rooms lies in the highest of them; of the whole house, beside this file."""
+    folder = Path(__file__).parent
+    found = {path.parent.name for path in folder.glob("*/test_*.py")}
+    assert found <= {room for room in ROOMS if (ROOT / room).is_dir()}
+    assert {path.name for path in folder.glob("test_*.py")} == {"test_readme.py", "test_rooms.py"}

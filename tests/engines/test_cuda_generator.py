@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from samples import PHOTOS
 
 from toonify import load_style
 from toonify.cli import main
@@ -456,7 +457,7 @@ def test_a_folder_is_drawn_on_cuda_as_on_the_cpu(
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for path in sorted((Path(__file__).parent / "data" / "photos").glob("*.jpg")):
+    for path in sorted(PHOTOS.glob("*.jpg")):
         shutil.copy(path, photos)
     options = ["--style", str(tiny_onnx), "--size", "256", "--format", "png"]
     assert main(["convert", str(photos), *options, "--output", str(tmp_path / "gpu")]) == 0

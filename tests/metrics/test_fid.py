@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import PHOTOS
 from PIL import Image
+from samples import PHOTOS
 
 from toonify.checkpoints import hub
 from toonify.cli import main

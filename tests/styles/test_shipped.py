@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from PIL import Image
+from samples import DRAWN, PHOTOS
 
 from toonify import load_style
 from toonify.graphs.format import CARD_KEY, read_onnx_metadata
@@ -19,8 +20,6 @@ from toonify.pixels.resize import resize
 from toonify.styles.card import FileWeights
 from toonify.styles.find import parse_card, shipped_folder, shipped_styles
 
-PHOTOS = Path(__file__).parent / "data" / "photos"
-DRAWN = Path(__file__).parent / "data" / "drawn"  # the middles of what the originals draw of photos, by style
 PHOTO_OF = {"shinkai": "colosseum", "hayao": "casa-mila", "hosoda": "singapore", "paprika": "periwinkle"}
 
 

@@ -1,11 +1,11 @@
 """The drawn finish as a whole: in tiles as at once, at any size, from the photo to beyond the drawing."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from samples import PHOTOS
 
 from toonify.drawing.faces import Face, Point
 from toonify.drawing.finish import Colors, finish, finish_soft
@@ -17,7 +17,6 @@ from toonify.pixels.arrays import Floats, Pixels, to_floats
 from toonify.pixels.boxes import Box
 from toonify.styles.look import Grade, Lines, Look, Tones
 
-PHOTOS = Path(__file__).parent / "data" / "photos"
 FULL_LOOK = Look(Lines(), Tones(), Grade(glow=0.4, greens=0.3, shadows=(0.0, -0.04)))
 LOOKS = {
     "all": FULL_LOOK,

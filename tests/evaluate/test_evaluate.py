@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from conftest import PHOTOS
 from PIL import Image
+from samples import PHOTOS
 
 from toonify.cli import main
 from toonify.evaluate.contents import Sample

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import PHOTOS
 from PIL import Image
+from samples import PHOTOS
 
 from toonify.metrics.distances import frechet_distance
 from toonify.metrics.features import extract

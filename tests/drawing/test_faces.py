@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hub_server import HubHandler, serve
 from PIL import Image
+from samples import PHOTOS
 
 from toonify.checkpoints.hub import cached
 from toonify.drawing.faces import Face, FaceFinder, find_faces
@@ -17,7 +18,6 @@ from toonify.drawing.yunet import WEIGHTS, YuNet, fetch_yunet
 from toonify.errors import DownloadError, UsageError, WeightsError
 from toonify.pixels.boxes import Box
 
-PHOTOS = Path(__file__).parent / "data" / "photos"
 GIRL, BAND, ORCHESTRA = "eval/33.jpg", "train/0959.jpg", "train/0931.jpg"
 
 

@@ -1,6 +1,6 @@
 """A small stand-in for the Hugging Face hub: serves a folder laid out as owner/repository/file over loopback.
 
-    python tests/hub_server.py FOLDER [PORT]
+    python tests/support/hub_server.py FOLDER [PORT]
 
 The real client (huggingface_hub) talks to it: set HF_ENDPOINT to the address that it prints.
 """

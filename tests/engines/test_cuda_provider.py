@@ -9,6 +9,7 @@ from pathlib import Path
 import cuda_stub
 import msgspec
 import pytest
+from samples import PHOTOS
 
 from toonify.styles.card import Card, FileWeights, Variant
 
@@ -181,7 +182,7 @@ sys.exit(main(["convert", *sys.argv[2:], "--size", "128"]))
     variant = Variant(weights=weights, architecture="cartoongan", multiple=4, minimum=8, size=128)
     card = Card(id="soft", title="Soft", licence="CC0", attribution="", source="", variants={"original": variant})
     (tmp_path / "soft.json").write_bytes(msgspec.json.encode(card))
-    photo = Path(__file__).parent / "data" / "photos" / "periwinkle.jpg"
+    photo = PHOTOS / "periwinkle.jpg"
     options = [tmp_path / "soft.onnx", photo, "--style", tmp_path / "soft.json", "--tile", tile]
     done = run(stub, code, *options, "--output", tmp_path / "drawn.jpg")
     assert done.returncode == 0 and (tmp_path / "drawn.jpg").is_file(), done.stderr

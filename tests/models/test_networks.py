@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from PIL import Image
+from samples import PHOTOS
 from tiling import draw_at_once, draw_in_tiles
 from tiling import photo as photo_of
 from torch import Tensor, nn
@@ -714,7 +715,7 @@ def nets() -> Path:
 
 
 def photo_batch(size: int) -> Tensor:
-    paths = sorted((Path(__file__).parent / "data" / "photos").glob("*.jpg"))
+    paths = sorted(PHOTOS.glob("*.jpg"))
     photos = [np.asarray(Image.open(path).convert("RGB").resize((size, size))) for path in paths]
     return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
