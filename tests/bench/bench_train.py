@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from toonify.methods import METHODS
+from toonify.methods.adversarial import ADVERSARIAL
 from toonify.methods.batch import Batch
-from toonify.methods.method import ADVERSARIAL, Method
+from toonify.methods.method import Method
 from toonify.methods.player import Precision
 from toonify.models.layers import InstanceNorm
 from toonify.train.check import peak_memory
