@@ -10,6 +10,7 @@ from toonify.drawing import Combination, DrawingPlan
 from toonify.engines.engine import RanOn
 from toonify.errors import DeviceError, StyleError, UsageError, display
 from toonify.images import FORMAT_OF_SUFFIX
+from toonify.images.formats import FormatOption
 from toonify.jobs.find import Found
 from toonify.jobs.outcome import Outcome
 from toonify.jobs.plan import Job, path_key, plan_jobs, target_among_photos
@@ -37,7 +38,7 @@ def plan_batches(
     *,
     inputs: Iterable[Path],
     output: Path | None,
-    format: str = "same",  # noqa: A002
+    format: FormatOption = "same",  # noqa: A002
 ) -> list[Batch]:
     """Give every photo an output path of its own in every combination.
 

@@ -144,6 +144,14 @@ class DrawingPlan:
         instead = None if self.instead is None else self.instead.without_warning()
         return DrawingPlan(self.style, self.options, instead)
 
+    def for_variant(self, name: str) -> "DrawingPlan":
+        """The plan for one of the variants that this one may draw with. Raises KeyError if it is none of them."""
+        if self.style.name == name:
+            return self
+        if self.instead is None:
+            raise KeyError(name)
+        return self.instead.for_variant(name)
+
     def check_weights(self) -> None:
         """Raise StyleError if a file of weights beside the card is missing, WeightsError if it is another one."""
         self.style.digest  # noqa: B018 - it is the files' own

@@ -136,6 +136,26 @@ def check_output_folder(output: Path, inputs: Iterable[Path]) -> None:
             raise UsageError(f"OUT {display(output)} is an input; give a folder of its own")
 
 
+def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool) -> FormatName:
+    """The format of a picture that is to be written to `output`.
+
+    Raises UsageError if its name is that of no format, if it is one of the photos, or if something is there already
+    that it may not, or cannot, replace.
+    """
+    name, suffix = display(output), output.suffix.lower()
+    known = FORMAT_OF_SUFFIX.get(suffix)
+    if known is None or suffix not in FORMATS[known].suffixes:
+        endings = ", ".join(each.suffixes[0] for each in FORMATS.values())
+        raise UsageError(f"--output {name}: give the name of a picture, which ends in one of {endings}")
+    if _recogniser(photos)(output):
+        raise UsageError(f"--output {name} is one of the photos; give another name")
+    if os.path.isdir(output):  # noqa: PTH112 - as above
+        raise UsageError(f"--output {name} is a folder; give another name")
+    if os.path.lexists(output) and not overwrite:
+        raise UsageError(f"{name} is there already; --overwrite replaces it, --output FILE gives another name")
+    return known
+
+
 def target_among_photos(jobs: Iterable[Job], inputs: Iterable[Path], *, output: Path | None) -> Path | None:
     """The first picture that would lie where a later search in `inputs` takes it for a photo; None if none would.
 
