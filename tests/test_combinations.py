@@ -16,7 +16,7 @@ from PIL import Image
 from toonify.cli import main
 from toonify.convert.batches import plan_batches
 from toonify.drawing import choose_combinations
-from toonify.errors import StyleError, UsageError
+from toonify.errors import DownloadError, StyleError, UsageError
 from toonify.jobs.find import Found
 from toonify.styles.card import Card
 
@@ -27,7 +27,7 @@ LOOKS = ("soft", "bold")
 def _no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warning that faces cannot be looked for is of no matter here."""
     monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
-    monkeypatch.setattr("toonify.drawing.style.open_finder", lambda **_: lambda pixels: [])
+    monkeypatch.setattr("toonify.drawing.style.open_finder", lambda: lambda pixels: [])
 
 
 @pytest.fixture
@@ -307,3 +307,18 @@ def test_a_full_disk_ends_all_of_it(photos: Path, convert, monkeypatch: pytest.M
     assert convert(photos, "-q") == 3
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "no space left" in error
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_that_faces_are_not_looked_for_is_said_once(
+    known: bool, photos: Path, convert, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def open_finder() -> None:
+        raise DownloadError("no hub")
+
+    monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: not known)
+    monkeypatch.setattr("toonify.drawing.style.open_finder", open_finder)
+    assert convert(photos, looks=("soft", "drawn", "bold")) == 0
+    assert capsys.readouterr().err.count("faces are not looked for") == 1
+    assert convert(photos, "--dry-run", looks=("soft", "drawn", "bold")) == 0
+    assert capsys.readouterr().err.count("faces are not looked for") == known

@@ -93,7 +93,9 @@ def sheet(
     make_writable(target.parent)
     if len(found) > MAX_PHOTOS:
         tell(f"{MAX_PHOTOS} of {len(found)} photos: {', '.join(display(each.path) for each in found[:MAX_PHOTOS])}")
-    pixels = draw_sheet(found[:MAX_PHOTOS], combinations, Loader(device=device), watch, cell=size, max_pixels=int(max_megapixels * 1e6))
+    pixels = draw_sheet(
+        found[:MAX_PHOTOS], combinations, Loader(device=device), watch, cell=size, max_pixels=int(max_megapixels * 1e6)
+    )
     if pixels is not None:
         write_atomically(target, encode_sheet(pixels, format_), overwrite=overwrite)
         if not quiet:
