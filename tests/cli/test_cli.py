@@ -32,6 +32,7 @@ def photo(tmp_path: Path, noise: np.ndarray) -> Path:
         [],
         ["--help"],
         ["convert", "--help"],
+        ["sheet", "--help"],
         ["styles", "--help"],
         ["styles", "show", "-h"],
         ["export", "--help"],

@@ -115,6 +115,27 @@ def test_a_cluster_gives_what_a_local_run_gives(
     assert "11 drawn, 1 failed" in lines[-2] and all(line.startswith(("drawn: ", "failed: ")) for line in lines[2:-2])
 
 
+def test_a_cluster_draws_several_looks(
+    photos: Path, tiny_onnx: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: False)
+    command = ["convert", "photos", "--style", str(tiny_onnx), "--look", "soft", "--look", "bold"]
+    assert main([*command, "--output", "here", "-q"]) == 1
+    capfd.readouterr()
+    assert main([*command, "--output", "there", "--report", "there.json", "--ray", address]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert snapshot(tmp_path / "here") == snapshot(tmp_path / "there") and len(snapshot(tmp_path / "there")) == 22
+    heads = [line for line in lines if line.endswith(" on Ray, 2 workers")]
+    assert [line.partition(":")[0] for line in heads] == ["tiny-soft", "tiny-bold"]
+    assert "22 drawn, 2 failed" in lines[-3]
+    drawings = json.loads((tmp_path / "there.json").read_text())["drawings"]
+    assert [(each["look"], each["provider"]) for each in drawings] == [
+        ("soft", "CPUExecutionProvider"),
+        ("bold", "CPUExecutionProvider"),
+    ]
+
+
 def test_workers_that_are_killed_lose_nothing(photos: Path, tiny_onnx: Path, address: str, tmp_path: Path) -> None:
     assert main(["convert", str(photos), "--style", str(tiny_onnx), "--output", str(tmp_path / "here"), "-q"]) == 1
     with cluster.connected(address):

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli import convert, distill, doctor, evaluate, export, fid, prepare, smooth_edges, study, styles, train
+from toonify.cli import (
+    convert,
+    distill,
+    doctor,
+    evaluate,
+    export,
+    fid,
+    prepare,
+    sheet,
+    smooth_edges,
+    study,
+    styles,
+    train,
+)
 from toonify.cli.log import log_to_stderr
 
 EXIT_CODES = (
@@ -26,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("convert")(convert.convert)
+app.command("sheet")(sheet.sheet)
 app.add_typer(styles.app, name="styles")
 app.add_typer(fid.app, name="fid")
 app.command("evaluate")(evaluate.evaluate)

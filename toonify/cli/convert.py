@@ -17,15 +17,14 @@ from toonify.cli.options import (
 )
 from toonify.engines.engine import Backend, Precision
 from toonify.images.formats import FORMATS, FormatOption
-from toonify.styles.look import FacesMode, LookName
+from toonify.styles.look import FacesMode
 
 if TYPE_CHECKING:
+    from toonify.convert.batches import Batch
     from toonify.convert.local import SaveOptions
-    from toonify.drawing import DrawingPlan, Style
+    from toonify.drawing import Combination, Style
     from toonify.drawing.drawer import Tile
-    from toonify.engines.engine import RanOn
     from toonify.jobs.outcome import Outcome
-    from toonify.jobs.plan import Job
 
 
 _QUALITIES = ", ".join(f"{each.quality} for {name}" for name, each in FORMATS.items() if each.quality is not None)
@@ -40,7 +39,12 @@ def convert(
         ),
     ],
     style: Annotated[
-        str, typer.Option("--style", "-s", help="A name from `toonify styles`; or a card, an ONNX file, a run.")
+        list[str],
+        typer.Option(
+            "--style",
+            "-s",
+            help="A name from `toonify styles`; or a card, an ONNX file, a run. Several: a picture in each.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -56,14 +60,20 @@ def convert(
         int | None, typer.Option(min=1, max=100, help=f"Default: {_QUALITIES}; the others are lossless.")
     ] = None,
     strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF.")] = False,
+    before_after: Annotated[
+        bool, typer.Option("--before-after", help="The photo and its drawing side by side, in one picture.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and do nothing.")] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write what happened to each file as JSON.")
     ] = None,
     look: Annotated[
-        LookName | None,
-        typer.Option(help="How far from a photo. Default: drawn, where a style has its own look."),
+        list[str] | None,
+        typer.Option(
+            metavar="soft|drawn|bold",
+            help="How far from a photo. Several: a picture in each. Default: drawn, where a style has its own look.",
+        ),
     ] = None,
     lines: Annotated[
         float | None, typer.Option(metavar="0..1", help="Strength of the contours. Default: the look's.")
@@ -117,6 +127,8 @@ def convert(
 ) -> int:
     """Turn photos into pictures: files and folders in, the same tree of drawings out.
 
+    With several styles or looks every photo is drawn in each: photos_STYLE-LOOK/, or a folder STYLE-LOOK in --output.
+
     Photos are never changed, and nothing is overwritten unless --overwrite is given. A picture that was made from the
     same photo in the same way is skipped, so that an interrupted run goes on where it stopped.
 
@@ -126,15 +138,15 @@ def convert(
     # Read when NumPy is loaded. Pictures are finished beside a network that uses all cores: threads of OpenBLAS would
     # wait for each other there, and a folder of 12-megapixel photos would take 1.6 times as long.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from toonify.convert.batches import Batch, plan_batches
     from toonify.convert.local import SaveOptions
     from toonify.convert.local import convert as draw_jobs
     from toonify.convert.report import check_report
-    from toonify.drawing import choose_plan, load_plan
+    from toonify.drawing import Loader, choose_combinations
     from toonify.drawing.drawer import check_tile
     from toonify.engines.engine import ran_on
     from toonify.errors import UsageError
     from toonify.jobs.find import find_photos
-    from toonify.jobs.plan import plan_jobs
     from toonify.jobs.shards import check_shardable, parse_shard, take_shard
 
     if quality is not None and format != "same" and FORMATS[format].quality is None:
@@ -152,11 +164,11 @@ def convert(
         if not quiet:
             print(line, file=sys.stderr)
 
-    save = SaveOptions(quality, strip_metadata, overwrite, int(max_megapixels * 1e6))
-    plan = choose_plan(
+    save = SaveOptions(quality, strip_metadata, overwrite, before_after, int(max_megapixels * 1e6))
+    combinations = choose_combinations(
         style,
+        look or [],
         variant=variant,
-        look=look,
         lines=lines,
         flat=flat,
         faces=faces,
@@ -168,52 +180,83 @@ def convert(
         detail=detail,
         raw=raw,
     )
-    preferred = next(iter(plan.style.card.variants))
-    if variant == "auto" and plan.style.name != preferred:
-        name = plan.style.card.id
-        tell(f"{name} ({preferred}) is not here and cannot be fetched now, so {plan.style.label} draws")
+    if variant == "auto":
+        _tell_of_others(combinations, tell)
     part = None if shard is None else parse_shard(shard)
-    streaming = Path("-") in inputs
-    jobs: list[Job] = []
-    if streaming:
-        _check_streaming(inputs, bool(output or report or dry_run or overwrite or shard or ray))
-    else:
-        found = find_photos(inputs, recursive=recursive, leave_out=output)
-        jobs = plan_jobs(found, output=output, style=plan.style.card.id, format=format)
-        if part is not None:
-            check_shardable(jobs, inputs, output=output)
-            jobs = take_shard(jobs, part)
-            tell(f"shard {part}: {len(jobs)} of {len(found)} photos")
-
-    if dry_run:
-        plan.warn()
-        return _print_plan(jobs, plan, save)
-    debug = bool(context.find_root().params["debug"])
-    finish = functools.partial(_convert_files, jobs, report=report, quiet=quiet, debug=debug)
-    if not jobs and not streaming:  # a shard may be empty
-        return finish(plan, _no_outcomes, [])
     runs_on: dict[str, Any] = {
         "device": device,
         "backend": backend,
         "precision": precision,
         "tile": sides,
     }
+    load = Loader(**runs_on)
+    if Path("-") in inputs:
+        about_files = bool(output or report or dry_run or overwrite or shard or ray)
+        _check_streaming(inputs, about_files=about_files, pictures=len(combinations))
+        loaded = load(combinations[0].plan)
+        tell(str(loaded))
+        return _convert_stream(loaded, save, format, quiet=quiet)
+    found = find_photos(inputs, recursive=recursive, leave_out=output)
+    batches = plan_batches(found, combinations, inputs=inputs, output=output, format=format)
+    if part is not None:
+        for batch in batches:
+            check_shardable(batch.jobs, inputs, output=output)
+            batch.jobs = take_shard(batch.jobs, part)
+        tell(f"shard {part}: {len(batches[0].jobs)} of {len(found)} photos")
+    if dry_run:
+        _warn(batches)
+        return _print_plan(batches, save)
+    debug = bool(context.find_root().params["debug"])
+    finish = functools.partial(_convert_files, batches, report=report, quiet=quiet, debug=debug)
+    if not batches[0].jobs:  # a shard may be empty
+        return finish(_open_nothing)
+    several = len(batches) > 1
+
+    def say(batch: Batch, line: str) -> None:
+        tell(f"{batch.combination.label}: {line}" if several else line)
+
     if ray is not None:
         from toonify.convert.cluster import ClusterRun, connected
 
-        plan.warn()
+        _warn(batches)
+
+        def open_on_cluster(batch: Batch) -> "Generator[Outcome]":
+            run = ClusterRun(batch.jobs, batch.plan, save, **runs_on, tell=tell)
+            batch.ran_on = run.ran_on
+            say(batch, f"{batch.plan} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
+            return run.outcomes()
+
         with connected(ray, hush=not debug):
-            run = ClusterRun(jobs, plan, save, **runs_on, tell=tell)
-            tell(f"{plan} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
-            return finish(plan, run.outcomes, run.ran_on)
-    loaded = load_plan(plan, **runs_on)
-    tell(str(loaded))
-    if streaming:
-        return _convert_stream(loaded, save, format, quiet=quiet)
-    return finish(loaded.plan, lambda: draw_jobs(jobs, loaded, save), [ran_on(loaded.engine)])
+            return finish(open_on_cluster)
+
+    def open_here(batch: Batch) -> "Generator[Outcome]":
+        loaded = load(batch.plan)
+        batch.plan, batch.ran_on = loaded.plan, [ran_on(loaded.engine)]
+        say(batch, str(loaded))
+        return draw_jobs(batch.jobs, loaded, save)
+
+    return finish(open_here)
 
 
-def _no_outcomes() -> "Generator[Outcome]":
+def _tell_of_others(combinations: "Sequence[Combination]", tell: Callable[[str], None]) -> None:
+    """Say which styles are drawn by another variant than the one that they prefer."""
+    lines = []
+    for style in (each.plan.style for each in combinations):
+        preferred = next(iter(style.card.variants))
+        if style.name != preferred:
+            name = f"{style.card.id} ({preferred})"
+            lines.append(f"{name} is not here and cannot be fetched now, so {style.label} draws")
+    for line in dict.fromkeys(lines):  # once for all looks
+        tell(line)
+
+
+def _warn(batches: "list[Batch]") -> None:
+    """Log the warnings of what is planned, each once; where a style is loaded, that does so."""
+    for plan in {batch.plan.warning: batch.plan for batch in batches}.values():
+        plan.warn()
+
+
+def _open_nothing(batch: "Batch") -> "Generator[Outcome]":
     yield from ()
 
 
@@ -228,11 +271,13 @@ def _pixels(flag: str, text: str, *words: str, example: int) -> Any:
     return int(text)
 
 
-def _check_streaming(inputs: list[Path], about_files: bool) -> None:
+def _check_streaming(inputs: list[Path], *, about_files: bool, pictures: int) -> None:
     from toonify.errors import UsageError
 
     if len(inputs) > 1:
         raise UsageError("- reads one photo from stdin and goes with no other input")
+    if pictures > 1:
+        raise UsageError("- writes one picture to stdout; give one --style and one --look")
     if about_files:
         raise UsageError(
             "- writes the picture to stdout; drop --output, --overwrite, --report, --dry-run, --shard and --ray"
@@ -261,40 +306,52 @@ def _convert_stream(style: "Style", save: "SaveOptions", format: FormatOption, *
     return 0
 
 
-def _print_plan(jobs: "list[Job]", plan: "DrawingPlan", save: "SaveOptions") -> int:
+def _print_plan(batches: "list[Batch]", save: "SaveOptions") -> int:
     from toonify.convert.local import examine
     from toonify.errors import display
     from toonify.jobs.outcome import guard
 
-    look_at = guard(lambda job: examine(job, plan, save), memory_advice="look at fewer at a time")
-    for job in jobs:
-        outcome = look_at(job)
-        if outcome is None:
-            what = "would replace" if os.path.lexists(job.target) else "would draw"
-        else:
-            what = f"{outcome.result} ({outcome.reason})"
-        print(f"{display(job.source)} -> {display(job.target)}: {what}")
-    return 0
+    for batch in batches:
+        if batch.problem is not None:
+            print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
+            continue
+        look_at = guard(functools.partial(examine, plan=batch.plan, save=save), memory_advice="look at fewer at a time")
+        for job in batch.jobs:
+            outcome = look_at(job)
+            if outcome is None:
+                what = "would replace" if os.path.lexists(job.target) else "would draw"
+            else:
+                what = f"{outcome.result} ({outcome.reason})"
+            print(f"{display(job.source)} -> {display(job.target)}: {what}")
+    return 3 if any(batch.problem is not None for batch in batches) else 0
 
 
 def _convert_files(
-    jobs: "list[Job]",
-    plan: "DrawingPlan",
-    draw: "Callable[[], Generator[Outcome]]",
-    ran_on: "Sequence[RanOn]",
+    batches: "list[Batch]",
+    open_batch: "Callable[[Batch], Generator[Outcome]]",
     *,
     report: Path | None,
     quiet: bool,
     debug: bool,
 ) -> int:
     from toonify.cli.progress import Progress
+    from toonify.convert.batches import draw_batches
     from toonify.convert.report import write_report
 
-    with Progress(len(jobs), quiet=quiet, debug=debug) as progress:
-        outcomes = progress.follow(draw())
-    order = {job.source: place for place, job in enumerate(jobs)}
-    outcomes.sort(key=lambda outcome: order[outcome.source])
-    progress.summarise(outcomes)
+    total, several = sum(len(batch.jobs) for batch in batches), len(batches) > 1
+    # What is wrong with the only style ends the command, before anything is shown.
+    opened = None if several else open_batch(batches[0])
+    with Progress(total, quiet=quiet, debug=debug, with_target=several) as progress:
+
+        def give_up(batch: "Batch") -> None:
+            left = len(batch.jobs) - len(batch.outcomes)
+            progress.give_up(batch.combination.label, str(batch.problem), left)
+
+        if opened is None:
+            progress.follow(draw_batches(batches, open_batch, give_up))
+        else:
+            batches[0].outcomes = progress.follow(opened)
+    progress.summarise([outcome for batch in batches for outcome in batch.outcomes])
     if report is not None:
-        write_report(report, plan, ran_on, outcomes)
+        write_report(report, batches)
     return progress.exit_code()

@@ -32,8 +32,12 @@ def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[floa
 class Progress:
     """Shows a batch's outcomes as they come, on stderr: stdout stays free for data."""
 
-    def __init__(self, total: int, *, quiet: bool, debug: bool, done: "Result" = "drawn") -> None:
+    def __init__(
+        self, total: int, *, quiet: bool, debug: bool, done: "Result" = "drawn", with_target: bool = False
+    ) -> None:
+        """`with_target`: failures are named with their picture, too, where a photo has several."""
         self._done = done
+        self._with_target = with_target
         self._quiet = quiet
         self._debug = debug
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -41,6 +45,7 @@ class Progress:
         self._started = time.perf_counter()
         self._megapixels = 0.0
         self._failed = 0
+        self._given_up: list[str] = []
         self._ended: BaseException | None = None
         self._bar: Bar | None = None
         if self._console.is_terminal and not quiet:
@@ -75,7 +80,7 @@ class Progress:
             failures = f"{self._failed} failed" if self._failed else ""
             self._bar.update(self._task, advance=1, rate=self._rate(), failures=failures)
         if outcome.result == "failed":
-            self._say(f"failed: {display(outcome.source)}: {outcome.reason}", style="red", even_if_quiet=True)
+            self._say(self._failure(outcome), style="red", even_if_quiet=True)
             if self._debug and outcome.error is not None:
                 traceback.print_exception(outcome.error, file=sys.stderr)
         elif outcome.result == "kept" or outcome.notes:
@@ -104,7 +109,7 @@ class Progress:
             raise self._ended
         if self._ended is not None:
             return 130
-        return 1 if self._failed else 0
+        return 3 if self._given_up else 1 if self._failed else 0
 
     def summarise(self, outcomes: "list[Outcome]") -> None:
         """Say how many files came to what, and name the failed ones once more where a long list lies between."""
@@ -118,8 +123,20 @@ class Progress:
         self._say(f"{', '.join(parts)} in {seconds:.1f} s{', ' + self._rate() if self._megapixels else ''}")
         failed = [outcome for outcome in outcomes if outcome.result == "failed"]
         if len(outcomes) > len(failed):
-            for outcome in failed:
-                self._say(f"  failed: {display(outcome.source)}: {outcome.reason}", style="red")
+            for line in [*map(self._failure, failed), *self._given_up]:
+                self._say(f"  {line}", style="red")
+
+    def give_up(self, what: str, reason: str, count: int) -> None:
+        """Say that `count` files are not worked on, and why; the exit code becomes 3."""
+        self._total -= count
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._total)
+        self._given_up.append(f"not drawn: {what}: {reason}")
+        self._say(self._given_up[-1], style="red", even_if_quiet=True)
+
+    def _failure(self, outcome: "Outcome") -> str:
+        what = _arrow(outcome) if self._with_target else f"failed: {display(outcome.source)}"
+        return f"{what}: {outcome.reason}"
 
     def _rate(self) -> str:
         return f"{self._megapixels / (time.perf_counter() - self._started):.2f} megapixels/s"

@@ -19,6 +19,7 @@ from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is 
 from toonify.jobs.outcome import Recipe, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.outcome import examine as examine_job
 from toonify.jobs.plan import Job
+from toonify.pixels.layout import side_by_side
 from toonify.pixels.resize import resize
 from toonify.system.cores import network_threads
 from toonify.system.memory import Allowance, available_memory, give_back_freed_memory, ran_out
@@ -38,6 +39,7 @@ class SaveOptions:
     quality: int | None = None  # 1..100; None: what suits the format
     strip_metadata: bool = False
     overwrite: bool = False
+    before_after: bool = False  # the photo beside its drawing, in one picture
     max_pixels: int = DEFAULT_MAX_PIXELS  # of a photo; larger ones are refused
 
 
@@ -62,7 +64,7 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[O
     and then what is half done leaves no trace.
     """
     cores = network_threads()
-    memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style)
+    memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style, pictures=2 if save.before_after else 1)
     steps: list[Stage] = [
         lambda job: _read(job, style, save, memory),
         lambda work: _draw(work, style),
@@ -84,9 +86,11 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[O
 class _PhotoMemory:
     """Memory for the photos under way: taken before a photo is decoded, given back when its outcome is known."""
 
-    def __init__(self, total: int, style: Style) -> None:
+    def __init__(self, total: int, style: Style, *, pictures: int = 1) -> None:
+        """`total` bytes for photos that `style` draws; a result has the size of so many `pictures`."""
         self._allowance = Allowance(total)
         self._style = style
+        self._pictures = pictures
         self._taken: dict[Job, int] = {}
 
     def take(self, job: Job, file: BinaryIO) -> None:
@@ -94,7 +98,7 @@ class _PhotoMemory:
         width, height = picture_size(file)
         file.seek(0)
         _, (result_height, result_width) = self._style.sizes(height, width)
-        needed = _BYTES_PER_PIXEL * max(width * height, result_width * result_height)
+        needed = _BYTES_PER_PIXEL * max(width * height, self._pictures * result_width * result_height)
         self._allowance.take(needed)
         self._taken[job] = needed
 
@@ -127,6 +131,8 @@ def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: Sa
     """
     maker = f"{plan.style.card.id}/{plan.style.name}"
     saved = [job.format, None if FORMATS[job.format].quality is None else save.quality, save.strip_metadata]
+    if save.before_after:
+        return making_notes(file, Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"]))
     recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved])]
     if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
@@ -207,12 +213,17 @@ def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
     assert work.drawing is not None  # noqa: S101 - the stage before has drawn it
     pixels = style.finish(work.sketch, work.drawing)
     alpha = work.photo.alpha
+    if alpha is not None:
+        alpha = resize(alpha, pixels.shape[:2])
+    if save.before_after:
+        alpha = None if alpha is None else side_by_side(alpha, alpha, between=0)
+        pixels = side_by_side(work.sketch.full, pixels)
     exif = Image.Exif() if save.strip_metadata else work.photo.exif
     exif[ExifTags.Base.ProcessingSoftware] = work.note
     return encode_picture(
         pixels,
         format=work.job.format,
         quality=save.quality,
-        alpha=None if alpha is None else resize(alpha, pixels.shape[:2]),
+        alpha=alpha,
         exif=exif,
     )

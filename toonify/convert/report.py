@@ -4,39 +4,56 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from toonify.drawing import DrawingPlan
-from toonify.engines.engine import RanOn
+from toonify.convert.batches import Batch
 from toonify.errors import ToonifyError, UsageError, display
-from toonify.jobs.outcome import Outcome
 from toonify.system.files import write_atomically
 from toonify.version import __version__
 
 
-def write_report(path: Path, plan: DrawingPlan, ran_on: Sequence[RanOn], outcomes: list[Outcome]) -> None:
+def write_report(path: Path, batches: Sequence[Batch]) -> None:
     """Write what happened as JSON: what pictures were drawn with and on, and a record for each file.
 
-    Raises UsageError if something other than an earlier report is in the place.
+    Of one batch the former stands at the top; of several it is a list, `drawings`, and a file's record names its style
+    and look. Raises UsageError if something other than an earlier report is in the place.
     """
     check_report(path)
-    report = {
-        "toonify": __version__,
-        "style": plan.style.card.id,
-        "variant": plan.style.name,
-        # None where there was nothing to draw; several in a cluster of unlike machines
-        **{
-            key: ", ".join(sorted({vars(each)[key] for each in ran_on})) or None
-            for key in ("device", "engine", "provider")
-        },
-        "options": msgspec.to_builtins(plan.options),
-        "files": [outcome.record() for outcome in outcomes],
-    }
+    report: dict[str, Any] = {"toonify": __version__}
+    if len(batches) == 1:
+        (batch,) = batches
+        report |= _drawing(batch)
+        report["files"] = [outcome.record() for outcome in batch.outcomes]
+    else:
+        names = [{"style": batch.plan.style.card.id, "look": batch.combination.look} for batch in batches]
+        report["drawings"] = [
+            # None in place of a problem: all that could be drawn was
+            name | _drawing(batch) | {"problem": batch.problem}
+            for name, batch in zip(names, batches, strict=True)
+        ]
+        report["files"] = [
+            name | outcome.record() for name, batch in zip(names, batches, strict=True) for outcome in batch.outcomes
+        ]
     try:
         write_atomically(path, (json.dumps(report, indent=1) + "\n").encode(), overwrite=True)
     except OSError as error:
         raise ToonifyError(f"--report {display(path)} cannot be written: {error.strerror}") from error
+
+
+def _drawing(batch: Batch) -> dict[str, Any]:
+    """What the pictures of a batch were drawn with and on."""
+    return {
+        "style": batch.plan.style.card.id,
+        "variant": batch.plan.style.name,
+        # None where there was nothing to draw; several in a cluster of unlike machines
+        **{
+            key: ", ".join(sorted({vars(each)[key] for each in batch.ran_on})) or None
+            for key in ("device", "engine", "provider")
+        },
+        "options": msgspec.to_builtins(batch.plan.options),
+    }
 
 
 def check_report(path: Path) -> None:

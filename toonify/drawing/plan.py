@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -102,14 +103,14 @@ def draw_options(
     )
 
 
-def _finish(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
-    """The look that these options mean; None if nothing of it is left.
+def default_look(own: Look | None) -> LookName:
+    """The preset that a style is finished with unless another is asked for; `own` is its card's look."""
+    return "soft" if own is None else "drawn"
 
-    `name` is a preset (`named_look`), by default "drawn" for a style with a look of its own and "soft" for others.
-    """
-    chosen = own or Look()
-    if (name or ("soft" if own is None else "drawn")) != "drawn":
-        chosen = named_look(chosen, name or "soft")
+
+def _finish(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
+    """The look that these options mean; None if nothing of it is left. `name` is a preset: see `named_look`."""
+    chosen = named_look(own or Look(), name or default_look(own))
     if lines is not None:
         kind = chosen.lines or (own or Look()).lines or Lines()
         chosen = replace(chosen, lines=replace(kind, strength=lines) if lines else None)
@@ -138,6 +139,25 @@ class DrawingPlan:
         if self.warning:
             _log.warning("%s", self.warning)
 
+    def without_warning(self) -> "DrawingPlan":
+        """The same, once somebody has been warned."""
+        instead = None if self.instead is None else self.instead.without_warning()
+        return DrawingPlan(self.style, self.options, instead)
+
+    def for_variant(self, name: str) -> "DrawingPlan":
+        """The plan for one of the variants that this one may draw with. Raises KeyError if it is none of them."""
+        if self.style.name == name:
+            return self
+        if self.instead is None:
+            raise KeyError(name)
+        return self.instead.for_variant(name)
+
+    def check_weights(self) -> None:
+        """Raise StyleError if a file of weights beside the card is missing, WeightsError if it is another one."""
+        self.style.digest  # noqa: B018 - it is the files' own
+        if self.instead is not None:
+            self.instead.check_weights()
+
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at {self.options.size} px"
         return f"{self.style.label} drawn {size}"
@@ -150,11 +170,29 @@ def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", 
     network that finds them; where they would be looked for and cannot be, the plan has a warning. `options` are the
     others of `draw_options`. Raises UsageError, StyleError.
     """
-    plan = None
-    for style in reversed(variants_to_try(find_style(name), variant)):
-        style.digest  # noqa: B018 - raises for what is missing, before a batch is planned
-        plan = DrawingPlan(style, draw_options(style.variant, style.card.look, faces=faces, **options), instead=plan)
-    assert plan is not None  # noqa: S101 - there is a variant to try
-    if plan.options.faces and not can_find_faces():
-        return plan.without_faces(NO_FACES)
+    plan = make_plan(variants_to_try(find_style(name), variant), faces=faces, **options)
+    plan.check_weights()
+    (plan,) = settle_faces([plan])
     return plan
+
+
+def make_plan(styles: Sequence[StyleVariant], **options: Any) -> DrawingPlan:
+    """The plan to draw with the first of one or more variants of a style that can be had.
+
+    `options` are those of `draw_options`. Raises UsageError. No file is looked at: see `check_weights`.
+    """
+    plan = None
+    for style in reversed(styles):
+        plan = DrawingPlan(style, draw_options(style.variant, style.card.look, **options), instead=plan)
+    assert plan is not None  # noqa: S101 - there is a variant to try
+    return plan
+
+
+def settle_faces(plans: Sequence[DrawingPlan]) -> list[DrawingPlan]:
+    """The plans as they can be drawn: if faces cannot be looked for, those that wanted it have a warning in its place.
+
+    The hub is asked once for all of them.
+    """
+    if not any(plan.options.faces for plan in plans) or can_find_faces():
+        return list(plans)
+    return [plan.without_faces(NO_FACES) if plan.options.faces else plan for plan in plans]

@@ -124,9 +124,13 @@ class Style:
         picture = self._drawer.draw(sketch.small)
         return Drawing(picture, [self._drawer.draw(close_up.photo) for close_up in sketch.close_ups])
 
-    def finish(self, sketch: Sketch, drawing: Drawing) -> Pixels:
-        """Correct the colors, give the drawing its look, and bring it to the size of the result: H x W x 3 uint8."""
-        options = self.plan.options
+    def finish(self, sketch: Sketch, drawing: Drawing, options: DrawOptions | None = None) -> Pixels:
+        """Correct the colors, give the drawing its look, and bring it to the size of the result: H x W x 3 uint8.
+
+        `options` are those of another look of the same style, in the place of the plan's; sizes and padding are as
+        they were for `prepare` and `draw`.
+        """
+        options = options or self.plan.options
         colors = Colors(options.keep_color, options.saturation)
         share: dict[str, float] = {"detail": options.detail, "strength": options.strength}
         if options.look is None:

@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from toonify.errors import UsageError, display
@@ -49,14 +50,14 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: Fo
         stem = target.stem
         if is_input(target):
             stem = f"{stem}_{style}"
-        elif _key(target) in taken:
+        elif path_key(target) in taken:
             stem = f"{stem}_{photo.path.suffix[1:].lower()}"
         target = target.with_name(stem + target.suffix)
         number = 2
-        while _key(target) in taken or is_input(target):
+        while path_key(target) in taken or is_input(target):
             target = target.with_name(f"{stem}_{number}{target.suffix}")
             number += 1
-        taken.add(_key(target))
+        taken.add(path_key(target))
         jobs[i] = Job(photo.path, target, chosen, photo.problem)
     return [jobs[i] for i in range(len(found))]
 
@@ -87,7 +88,7 @@ def _bases(found: list[Found], output: Path | None, style: str) -> dict[Path, Pa
     for root in roots:
         name = base = root.resolve().name
         number = 2
-        while _key(output / name) in {_key(other) for other in bases.values()}:
+        while path_key(output / name) in {path_key(other) for other in bases.values()}:
             name = f"{base}_{number}"
             number += 1
         bases[root] = output / name
@@ -120,9 +121,9 @@ def _wanted(
 def _recogniser(photos: Iterable[Path]) -> Callable[[Path], bool]:
     """Tells whether a path is one of the photos: by name, or because a link makes two names one file."""
     photos = list(photos)
-    keys = {_key(photo) for photo in photos}
+    keys = {path_key(photo) for photo in photos}
     identities = {identity(photo) for photo in photos} - {None}
-    return lambda path: _key(path) in keys or identity(path) in identities
+    return lambda path: path_key(path) in keys or identity(path) in identities
 
 
 def check_output_folder(output: Path, inputs: Iterable[Path]) -> None:
@@ -131,8 +132,57 @@ def check_output_folder(output: Path, inputs: Iterable[Path]) -> None:
     if not is_folder and (output.suffix.lower() in FORMAT_OF_SUFFIX or os.path.lexists(output)):
         raise UsageError(f"OUT {display(output)}: give a folder")
     for path in inputs:
-        if _key(path) == _key(output) or (identity(path) == identity(output) is not None):
+        if path_key(path) == path_key(output) or (identity(path) == identity(output) is not None):
             raise UsageError(f"OUT {display(output)} is an input; give a folder of its own")
+
+
+def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool) -> FormatName:
+    """The format of a picture that is to be written to `output`.
+
+    Raises UsageError if its name is that of no format, if it is one of the photos, or if something is there already
+    that it may not, or cannot, replace.
+    """
+    name, suffix = display(output), output.suffix.lower()
+    known = FORMAT_OF_SUFFIX.get(suffix)
+    if known is None or suffix not in FORMATS[known].suffixes:
+        endings = ", ".join(each.suffixes[0] for each in FORMATS.values())
+        raise UsageError(f"--output {name}: give the name of a picture, which ends in one of {endings}")
+    if _recogniser(photos)(output):
+        raise UsageError(f"--output {name} is one of the photos; give another name")
+    if os.path.isdir(output):  # noqa: PTH112 - as above
+        raise UsageError(f"--output {name} is a folder; give another name")
+    if os.path.lexists(output) and not overwrite:
+        raise UsageError(f"{name} is there already; --overwrite replaces it, --output FILE gives another name")
+    return known
+
+
+def target_among_photos(jobs: Iterable[Job], inputs: Iterable[Path], *, output: Path | None) -> Path | None:
+    """The first picture that would lie where a later search in `inputs` takes it for a photo; None if none would.
+
+    Pictures may lie outside of all input folders, in a folder `output` inside one (it is left out of the search), or
+    beside their photo under its name and more (they are recognised).
+    """
+
+    @cache
+    def real(folder: Path) -> Path:
+        return Path(os.path.realpath(folder))
+
+    roots = [real(path) for path in inputs if os.path.isdir(path)]  # noqa: PTH112 - as above
+    left_out = real(output) if output is not None else Path()
+
+    @cache
+    def is_searched(folder: Path) -> bool:
+        above = {folder, *folder.parents}
+        # The search leaves out a folder that it comes upon, but not one with which it begins.
+        return any(root in above and not (left_out in above and root in left_out.parents) for root in roots)
+
+    for job in jobs:
+        folder, beside = real(job.target.parent), real(job.source.parent)
+        if folder == beside and job.target.stem.startswith(f"{job.source.stem}_"):
+            continue
+        if is_searched(folder):
+            return job.target
+    return None
 
 
 def default_output(root: Path, style: str) -> Path:
@@ -145,6 +195,6 @@ def default_output(root: Path, style: str) -> Path:
     return named.with_name(f"{named.name}_{style}")
 
 
-def _key(path: Path) -> str:
+def path_key(path: Path) -> str:
     """Equal for two paths that some file system takes for one: absolute, composed, without regard to case."""
     return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()  # noqa: PTH100 - as above

@@ -4,11 +4,10 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.jobs.plan import Job
+from toonify.jobs.plan import Job, target_among_photos
 
 
 @dataclass(frozen=True)
@@ -42,30 +41,10 @@ def take_shard(jobs: Iterable[Job], shard: Shard) -> list[Job]:
 def check_shardable(jobs: Iterable[Job], inputs: Iterable[Path], *, output: Path | None) -> None:
     """Raise UsageError if a picture would lie where a shard that starts later takes it for a photo.
 
-    The shards' lists would not be the same. Pictures may lie outside of all input folders, in a folder `output` inside
-    one (it is left out of the search), or beside their photo under its name and more (they are recognised).
+    The shards' lists would not be the same. See `target_among_photos`.
     """
-
-    @cache
-    def real(folder: Path) -> Path:
-        return Path(os.path.realpath(folder))
-
-    # Path.is_dir raises for a name that is too long
-    roots = [real(path) for path in inputs if os.path.isdir(path)]  # noqa: PTH112
-    left_out = real(output) if output is not None else Path()
-
-    @cache
-    def is_searched(folder: Path) -> bool:
-        above = {folder, *folder.parents}
-        # The search leaves out a folder that it comes upon, but not one with which it begins.
-        return any(root in above and not (left_out in above and root in left_out.parents) for root in roots)
-
-    for job in jobs:
-        folder, beside = real(job.target.parent), real(job.source.parent)
-        if folder == beside and job.target.stem.startswith(f"{job.source.stem}_"):
-            continue
-        if is_searched(folder):
-            raise UsageError(
-                f"--shard: {display(job.target)} would lie among the photos, and later shards would draw it too; "
-                "give an --output folder of its own"
-            )
+    if (target := target_among_photos(jobs, inputs, output=output)) is not None:
+        raise UsageError(
+            f"--shard: {display(target)} would lie among the photos, and later shards would draw it too; "
+            "give an --output folder of its own"
+        )

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from toonify.pixels.arrays import Pixels
+from toonify.pixels.layout import placed
 
 MAX_PAIRS = 8
 _MOST_ABREAST = 5  # of pairs; more stand in two rows, or phones would show them as stamps
@@ -26,7 +25,7 @@ def grid(photos: Sequence[Pixels], *drawings: Sequence[Pixels]) -> Pixels:
     gutter = max(2, round(max(height, width) / 32))
     narrow = gutter // 2
     if count == 1:
-        return _placed([(picture, 0, i * (width + narrow)) for i, picture in enumerate(stacks[0])])
+        return placed([(picture, 0, i * (width + narrow)) for i, picture in enumerate(stacks[0])])
     tall = len(stacks[0]) * (height + narrow) - narrow
     abreast = count if count <= _MOST_ABREAST else -(-count // 2)
     places = []
@@ -34,14 +33,4 @@ def grid(photos: Sequence[Pixels], *drawings: Sequence[Pixels]) -> Pixels:
         row, column = divmod(i, abreast)
         top, left = row * (tall + 2 * gutter), column * (width + gutter)
         places += [(picture, top + j * (height + narrow), left) for j, picture in enumerate(stack)]
-    return _placed(places)
-
-
-def _placed(places: Sequence[tuple[Pixels, int, int]]) -> Pixels:
-    """Pictures at their places (top, left) on white, which reaches as far as they do."""
-    bottom = max(top + picture.shape[0] for picture, top, _ in places)
-    right = max(left + picture.shape[1] for picture, _, left in places)
-    sheet = np.full((bottom, right, 3), 255, np.uint8)
-    for picture, top, left in places:
-        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return sheet
+    return placed(places)
