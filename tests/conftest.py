@@ -145,7 +145,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = Card(
         id="tiny",
         title="A tiny network",
-        licence="MIT",
+        license="MIT",
         attribution="the tests",
         source="tests/conftest.py",
         variants={

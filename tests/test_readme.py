@@ -83,7 +83,7 @@ def test_every_option_of_convert_is_told_of(option: str) -> None:
         "gradient-weight",
         "deep-blocks",
         "lpips-weight",
-        "optimiser",
+        "optimizer",
     ],
 )
 def test_what_only_distill_has_is_told_of(option: str) -> None:

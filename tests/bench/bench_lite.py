@@ -53,7 +53,7 @@ def open_network(architecture: str, folder: Path) -> tuple[OnnxGenerator, int]:
     torch.manual_seed(0)
     network = build(architecture)
     card = Card(
-        id="random", title="-", licence="-", attribution="-", source="-", variants={"x": variant_of(architecture)}
+        id="random", title="-", license="-", attribution="-", source="-", variants={"x": variant_of(architecture)}
     )
     style = LocatedStyle(card, folder).variant()
     photo = np.random.default_rng(0).uniform(-1, 1, (1, 3, 64, 96)).astype(np.float32)

@@ -143,7 +143,7 @@ def test_the_first_line_says_what_really_runs(photo: Path, tiny_onnx: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["styles"], ["styles", "licence"], ["convert", "{photo}", "--style", "{onnx}"]]
+    "arguments", [["--help"], ["styles"], ["styles", "license"], ["convert", "{photo}", "--style", "{onnx}"]]
 )
 def test_torch_is_not_imported(arguments: list[str], photo: Path, tiny_onnx: Path) -> None:
     words = [argument.format(photo=photo, onnx=tiny_onnx) for argument in arguments]
@@ -172,7 +172,7 @@ def test_styles_lists_shows_and_licenses(capsys: pytest.CaptureFixture[str]) -> 
     assert "d162ca947aab5aa943c3586bda550812831d5cf4" in capsys.readouterr().out
     assert main(["styles", "show", "shinkai", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "shinkai"
-    assert main(["styles", "licence", "hayao"]) == 0
+    assert main(["styles", "license", "hayao"]) == 0
     assert "MIT" in capsys.readouterr().out
     assert main(["styles", "verify"]) == 0
     assert capsys.readouterr().out.count("not fetched yet") == 4
@@ -261,3 +261,16 @@ def test_bare_toonify_is_help_and_nothing_else(capsys: pytest.CaptureFixture[str
 def test_a_table_into_a_pipe_has_a_line_for_each_variant() -> None:
     lines = run("styles", env={**os.environ, "COLUMNS": "30"}).stdout.decode().splitlines()
     assert len(lines) == 9 and any(line.startswith("paprika") and line.endswith("Paprika") for line in lines)
+
+
+def test_former_names_of_options_and_commands_are_taken_and_not_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["styles", "licence", "shinkai"]) == 0
+    told = capsys.readouterr().out
+    assert main(["styles", "license", "shinkai"]) == 0
+    assert capsys.readouterr().out == told
+    for former, name in (("--licence", "--license"), ("--optimiser", "--optimizer")):
+        assert main(["distill", "--teacher", "nothing", "--photos", "nowhere", f"{former}=none"]) == 2
+        assert "No such option" not in capsys.readouterr().err
+        assert main(["distill", "--help"]) == 0
+        help_text = capsys.readouterr().out
+        assert name in help_text and former not in help_text

@@ -250,7 +250,7 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_a_style(
 ) -> None:
     run = options(teacher, photos, epochs=40, learning_rate=0.003, ema=0.9, eval_photos=photos / "more", eval_every=20)
     content = ["--content", "vgg19:conv1_2", "--content-weights", training_data / "vgg.pth", "--content-weight", 0.1]
-    own = ["--licence", "CC0-1.0", "--attribution", "photos by the tests", "--id", "tiny-lite"]
+    own = ["--license", "CC0-1.0", "--attribution", "photos by the tests", "--id", "tiny-lite"]
     assert distill(*run, *content, *own) == 0
     said = capsys.readouterr().err
     assert "drawings of --photos: 6" in said and "finished: 120 steps" in said and "PSNR of the photo" in said
@@ -262,9 +262,9 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_a_style(
 
     card = find_style(str(RUN)).card
     ((name, variant),) = card.variants.items()
-    assert (card.id, name, card.licence) == ("tiny-lite", "lite", "CC0-1.0")
+    assert (card.id, name, card.license) == ("tiny-lite", "lite", "CC0-1.0")
     assert (
-        card.attribution == "the tests; photos by the tests" and "Distilled by toonify from tiny" in card.licence_note
+        card.attribution == "the tests; photos by the tests" and "Distilled by toonify from tiny" in card.license_note
     )
     assert variant == Variant(
         weights=variant.weights,

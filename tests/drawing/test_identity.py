@@ -91,7 +91,7 @@ FORMER = {
 
 
 def plan_of(variant: Variant, **options: object) -> DrawingPlan:
-    card = Card(id="cat", title="", licence="MIT", attribution="", source="", variants={"original": variant})
+    card = Card(id="cat", title="", license="MIT", attribution="", source="", variants={"original": variant})
     drawn = draw_options(variant, **options)  # type: ignore[arg-type]
     return DrawingPlan(LocatedStyle(card, ANY).variant(), drawn)
 

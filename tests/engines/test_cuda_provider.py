@@ -180,7 +180,7 @@ sys.exit(main(["convert", *sys.argv[2:], "--size", "128"]))
 """
     weights = FileWeights(file="soft.onnx")
     variant = Variant(weights=weights, architecture="cartoongan", multiple=4, minimum=8, size=128)
-    card = Card(id="soft", title="Soft", licence="CC0", attribution="", source="", variants={"original": variant})
+    card = Card(id="soft", title="Soft", license="CC0", attribution="", source="", variants={"original": variant})
     (tmp_path / "soft.json").write_bytes(msgspec.json.encode(card))
     photo = PHOTOS / "periwinkle.jpg"
     options = [tmp_path / "soft.onnx", photo, "--style", tmp_path / "soft.json", "--tile", tile]

@@ -93,7 +93,7 @@ def test_a_critic_gains_nothing_by_shifting_its_scores(name: ObjectiveName, kind
 
 def test_objectives_train_as_their_authors_did() -> None:
     def training(objective: Objective) -> tuple[object, ...]:
-        return objective.optimiser, objective.beta2, objective.defaults, objective.weight_limit
+        return objective.optimizer, objective.beta2, objective.defaults, objective.weight_limit
 
     adam = ("adam", 0.999, {}, None)
     assert {name: training(objective) for name, objective in OBJECTIVES.items()} == {

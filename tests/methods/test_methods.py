@@ -254,7 +254,7 @@ def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make
     before = copy.deepcopy(method.state_dict())
     losses = method.step(batch, INITIALIZATION, 0)
     assert losses.keys() == {"content"}
-    assert_same(method.state_dict()[DISCRIMINATOR], before[DISCRIMINATOR])  # spectral norms and the optimiser, too
+    assert_same(method.state_dict()[DISCRIMINATOR], before[DISCRIMINATOR])  # spectral norms and the optimizer, too
     assert all(gradient is None for gradient in gradients(method, DISCRIMINATOR).values())
     drawing = {name: parameter.clone() for name, parameter in parameters(method, GENERATOR).items()}
     assert any(not torch.equal(drawing[name], before[GENERATOR]["network"][name]) for name in drawing)
@@ -500,7 +500,7 @@ def test_wgan_clips_the_critics_weights_and_no_others(arch: str, make: Make) -> 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("arch", ["cartoongan", "ugatit"])
-def test_optimisers_are_those_of_the_objectives_authors(arch: str, objective: ObjectiveName, make: Make) -> None:
+def test_optimizers_are_those_of_the_objectives_authors(arch: str, objective: ObjectiveName, make: Make) -> None:
     method = make(arch, objective)
     expected = {
         "wgan": {"lr": 5e-5, "alpha": 0.99},
@@ -508,7 +508,7 @@ def test_optimisers_are_those_of_the_objectives_authors(arch: str, objective: Ob
     }.get(objective, {"lr": 1e-4 if arch == "ugatit" else 2e-4, "betas": (0.5, 0.999)})
     expected["weight_decay"] = 1e-4 if arch == "ugatit" else 0
     for player in method.state_dict().values():
-        (group,) = player["optimiser"]["param_groups"]
+        (group,) = player["optimizer"]["param_groups"]
         assert {name: group[name] for name in expected} == expected
         assert ("alpha" in group) == (objective == "wgan")  # RMSProp's
 

@@ -36,12 +36,12 @@ def kernels(*shapes: tuple[int, ...], seed: int = 0) -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
 
 
-def run(optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter], steps: int = 4) -> None:
+def run(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], steps: int = 4) -> None:
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
         for parameter in parameters:
             parameter.grad = torch.randn(parameter.shape, generator=generator)
-        optimiser.step()
+        optimizer.step()
 
 
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
@@ -60,11 +60,11 @@ def test_kernels_are_matrices_and_those_of_equal_shape_do_not_mix() -> None:
     alone = [nn.Parameter(each.detach().reshape(each.shape[0], -1).clone()) for each in together]
     generator = torch.Generator().manual_seed(2)
     steps = [[torch.randn(each.shape, generator=generator) for each in together] for _ in range(3)]
-    optimiser, others = Muon(together, lr=0.1), [Muon([each], lr=0.1) for each in alone]
+    optimizer, others = Muon(together, lr=0.1), [Muon([each], lr=0.1) for each in alone]
     for gradients in steps:
         for kernel, matrix, gradient in zip(together, alone, gradients, strict=True):
             kernel.grad, matrix.grad = gradient, gradient.flatten(1)
-        optimiser.step()
+        optimizer.step()
         for other in others:
             other.step()
     for kernel, matrix in zip(together, alone, strict=True):
@@ -85,10 +85,10 @@ def test_a_players_first_and_last_kernels_and_biases_are_adams() -> None:
     hidden = {names[id(kernel)] for kernel in hidden_kernels(network)}
     others = {name for name in names.values() if name not in hidden}
     assert {name for name in others if name.endswith("weight")} == {"head.weight", "tail.weight"}
-    player = Player(network, Learning(optimiser="muon", rate=0.1), Precision("cpu"))
+    player = Player(network, Learning(optimizer="muon", rate=0.1), Precision("cpu"))
     state = player.state_dict()
     assert len(state["muon"]["param_groups"][0]["params"]) == len(hidden)
-    assert len(state["optimiser"]["param_groups"][0]["params"]) == len(others)
+    assert len(state["optimizer"]["param_groups"][0]["params"]) == len(others)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     player.backward(network(torch.rand(1, 3, 16, 16)).square().mean())
     player.update(0.5)
@@ -101,7 +101,7 @@ def test_a_players_first_and_last_kernels_and_biases_are_adams() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_in_float16_both_leave_an_update_out_or_none(spoilt: str, value: float) -> None:
     network = LiteGenerator()
-    player = Player(network, Learning(optimiser="muon", clip=0.25), Precision("cpu", torch.float16))
+    player = Player(network, Learning(optimizer="muon", clip=0.25), Precision("cpu", torch.float16))
 
     def step(spoil: bool) -> bool:
         before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
@@ -118,3 +118,11 @@ def test_in_float16_both_leave_an_update_out_or_none(spoilt: str, value: float) 
         return same == {False}
 
     assert [step(spoil) for spoil in (False, True, False)] == [True, False, True]
+
+
+def test_a_state_with_the_name_of_an_earlier_version_is_read() -> None:
+    network = torch.nn.Linear(2, 2)
+    player = Player(network, Learning(), Precision("cpu"))
+    state = player.state_dict()
+    state["optimiser"] = state.pop("optimizer")
+    Player(torch.nn.Linear(2, 2), Learning(), Precision("cpu")).load_state_dict(state)

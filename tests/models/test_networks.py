@@ -507,7 +507,7 @@ def test_an_architecture_is_exported_with_free_sizes(name: str, tmp_path: Path) 
         multiple=multiple,
         minimum=architecture.minimum(TINY[name]),
     )
-    card = Card(id="tiny", title="Tiny", licence="MIT", attribution="-", source="-", variants={"original": variant})
+    card = Card(id="tiny", title="Tiny", license="MIT", attribution="-", source="-", variants={"original": variant})
     network = build(name).eval()
     target = tmp_path / "tiny.onnx"
     photo = noise(1, 3, 5 * multiple, 3 * multiple).numpy()

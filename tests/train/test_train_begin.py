@@ -36,7 +36,7 @@ def style(folder: Path, *, channels: str = "rgb", seed: int = 1, **config: objec
         minimum=8,
         channels=channels,  # type: ignore[arg-type]
     )
-    card = Card(id="mine", title="-", licence="MIT", attribution="-", source="-", variants={"first": variant})
+    card = Card(id="mine", title="-", license="MIT", attribution="-", source="-", variants={"first": variant})
     (folder / "mine.json").write_bytes(msgspec.json.encode(card))
     return network.eval()
 
@@ -50,7 +50,7 @@ def test_a_run_begins_with_what_a_style_draws(
     assert train(*flags(training_data, start_from=tmp_path / "mine", output=RUN, **options)) == 0
     assert "begins with the weights of mine (first)" in capsys.readouterr().err
     card = find_style(str(RUN)).card
-    assert "It began with the weights of mine, whose licence counts, too." in card.licence_note
+    assert "It began with the weights of mine, whose license counts, too." in card.license_note
     assert str(tmp_path) not in msgspec.json.encode(card).decode()
     assert "adversarial" in losses(RUN)[1]  # no initialization, unless it is asked for
     photo = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, 3, 32, 48)).astype(np.float32))
@@ -70,7 +70,7 @@ def test_a_run_begins_with_the_mean_of_several(
     both = f"{tmp_path / 'one'}, {tmp_path / 'two'}"
     assert train(*flags(training_data, start_from=both, output=RUN, **options)) == 0
     assert "begins with the mean of the weights of one (first) and two (first)" in capsys.readouterr().err
-    assert "It began with the weights of one and two, whose licence counts" in find_style(str(RUN)).card.licence_note
+    assert "It began with the weights of one and two, whose license counts" in find_style(str(RUN)).card.license_note
     kept = load_module(find_style(str(RUN)).variant("auto")).state_dict()
     one, two = (network.state_dict() for network in begun)
     for key in one:

@@ -164,3 +164,10 @@ def test_an_option_without_effect_is_refused(arch: str, values: dict[str, Any], 
 )
 def test_what_would_change_the_training_cannot_be_given_anew(asked: dict[str, Any], said: list[str]) -> None:
     assert forbidden_changes(options(), asked, options(**asked)) == said
+
+
+def test_former_names_of_options_are_read_and_todays_win() -> None:
+    made = make_options({"arch": "cartoongan", "licence": "MIT"})
+    assert made.license == "MIT"
+    assert make_options({"arch": "cartoongan", "licence": "MIT", "license": "CC0-1.0"}).license == "CC0-1.0"
+    assert read_config(b'licence = "MIT"\noptimiser = "adam"', "a.toml") == {"license": "MIT", "optimizer": "adam"}

@@ -59,7 +59,7 @@ def finished(training_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """A run of cartoongan that came to its end: 2 steps of initialization, 4 after it."""
     folder = tmp_path_factory.mktemp("finished") / "my Style"
     options = flags(training_data, output=folder, sample_every=3, save_every=2, seed=5, title="My style")
-    assert train(*options, "--licence", "CC-BY-4.0", "--attribution", "me") == 0
+    assert train(*options, "--license", "CC-BY-4.0", "--attribution", "me") == 0
     return folder
 
 
@@ -100,8 +100,8 @@ def test_the_samples_are_the_same_photos_every_time(finished: Path) -> None:
 def test_what_is_left_is_a_style(finished: Path, training_data: Path, tmp_path: Path) -> None:
     (card,) = (json.loads(path.read_bytes()) for path in finished.glob("*.json"))
     assert card["id"] == "my-style" and card["title"] == "My style"
-    assert card["licence"] == "CC-BY-4.0" and card["attribution"] == "me"
-    assert card["licence_note"] == "Trained by toonify from 7 photos, 5 cartoons."
+    assert card["license"] == "CC-BY-4.0" and card["attribution"] == "me"
+    assert card["license_note"] == "Trained by toonify from 7 photos, 5 cartoons."
     training = card["variants"]["last"]["training"]
     assert training["method"] == "cartoongan" and training["seed"] == 5
     assert (training["steps"], training["epochs"]) == (6, 3)
@@ -117,10 +117,10 @@ def test_what_is_left_is_a_style(finished: Path, training_data: Path, tmp_path: 
     assert main(["styles", "verify", str(finished)]) == 0
 
 
-def test_without_a_licence_the_card_says_on_what_it_depends(training_data: Path) -> None:
+def test_without_a_license_the_card_says_on_what_it_depends(training_data: Path) -> None:
     assert train(*flags(training_data, steps=1)) == 0
     card = find_style("runs/cartoongan").card
-    assert card.licence == "NOASSERTION" and "depends on the licence of these pictures" in card.licence_note
+    assert card.license == "NOASSERTION" and "depends on the license of these pictures" in card.license_note
 
 
 def test_the_folder_is_a_style_at_every_checkpoint(training_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

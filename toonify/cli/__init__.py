@@ -24,6 +24,7 @@ from toonify.cli import (
     train,
 )
 from toonify.cli.log import log_to_stderr
+from toonify.train.options import FORMER_NAMES, flag
 
 EXIT_CODES = (
     "Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; "
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # --debug counts wherever it stands: who adds it has just seen a command fail, and has its end under the cursor.
-    arguments = (["--debug"] if debug else []) + [word for word in arguments if word != "--debug"]
+    arguments = (["--debug"] if debug else []) + [_of_today(word) for word in arguments if word != "--debug"]
     if sys.stderr is None:  # closed (`2>&-`): print would take stdout in its place, where a picture may go
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of the process
     for stream in (sys.stdout, sys.stderr):
@@ -118,6 +119,13 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: unexpected {type(error).__name__}: {one_line(error)}; --debug shows where", file=sys.stderr)
         return 3
+
+
+def _of_today(word: str) -> str:
+    """A word of the command line, with the name of today where it is an option's former one."""
+    name, equals, value = word.partition("=")
+    former = {flag(before): flag(after) for before, after in FORMER_NAMES.items()}
+    return f"{former.get(name, name)}{equals}{value}" if name in former else word
 
 
 def _message(error: typer.TyperException) -> str:

@@ -18,7 +18,7 @@ NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", 
 
 @app.callback(invoke_without_command=True)
 def list_styles(context: typer.Context) -> None:
-    """List the styles: name, variants, size, licence, cached or not."""
+    """List the styles: name, variants, size, license, cached or not."""
     if context.invoked_subcommand is not None:
         return
     from rich.console import Console
@@ -27,11 +27,11 @@ def list_styles(context: typer.Context) -> None:
     from toonify.networks.cache import is_cached
     from toonify.styles.find import shipped_styles
 
-    table = Table("name", "variant", "size", "licence", "cached", "title", box=None, pad_edge=False)
+    table = Table("name", "variant", "size", "license", "cached", "title", box=None, pad_edge=False)
     for style in shipped_styles().values():
         for variant in style.variants():
             cached, card = "yes" if is_cached(variant) else "no", variant.card
-            table.add_row(card.id, variant.name, _megabytes(variant), card.licence, cached, card.title)
+            table.add_row(card.id, variant.name, _megabytes(variant), card.license, cached, card.title)
     # Into a pipe or a file, lines are whole whatever their length.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -52,7 +52,7 @@ def show(
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
         return
-    print(f"{card.id}: {card.title}\nby {card.attribution}\nlicence {card.licence}, source {card.source}")
+    print(f"{card.id}: {card.title}\nby {card.attribution}\nlicense {card.license}, source {card.source}")
     for each in style.variants():
         weights = msgspec.to_builtins(each.variant.weights)
         print(f"\nvariant {each.name} ({'cached' if is_cached(each) else 'not fetched yet'})")
@@ -103,14 +103,15 @@ def verify(names: NamesArgument = None) -> int:
     return 1 if wrong else 0
 
 
-@app.command("licence")
-def licence(names: NamesArgument = None) -> None:
-    """Print the licence, the makers and the source of the styles."""
+@app.command("licence", hidden=True)  # its name in toonify 0.1.0
+@app.command("license")
+def print_license(names: NamesArgument = None) -> None:
+    """Print the license, the makers and the source of the styles."""
     for style in _chosen(names):
         card = style.card
-        print(f"{card.id}: {card.licence}\n  {card.attribution}\n  {card.source}")
-        if card.licence_note:
-            print(f"  {card.licence_note}")
+        print(f"{card.id}: {card.license}\n  {card.attribution}\n  {card.source}")
+        if card.license_note:
+            print(f"  {card.license_note}")
 
 
 def _chosen(names: list[str] | None) -> "list[LocatedStyle]":

@@ -61,7 +61,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         Weight | None, say("Weight of the distance of slopes to those of the pair's drawing.", LOSSES)
     ] = None
     lpips_weight: Annotated[Weight | None, say("Weight of LPIPS to the pair's drawing.", LOSSES)] = None
-    optimiser: Annotated[
+    optimizer: Annotated[
         Literal["adam", "muon"] | None, say("Of the student; muon is Adam, but for hidden convolutions.", LEARNING)
     ] = None
     eval_metric: Annotated[Literal["lpips", "psnr"], say("Decides which checkpoint is best.", SHOWN)] = "lpips"
@@ -69,7 +69,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         list[str] | None,
         say("LPIPS' network, of one file or two (VGG-16, heads). Default: the published files, fetched once.", SHOWN),
     ] = None
-    licence: Annotated[str, say("SPDX name of the licence of the weights. Default: the teacher's.", CARD)] = ""
+    license: Annotated[str, say("SPDX name of the license of the weights. Default: the teacher's.", CARD)] = ""
     attribution: Annotated[str, say("Who is named beside the teacher's makers.", CARD)] = ""
     id: Annotated[str | None, say("What --style names it by. Default: the output's name.", CARD)] = None
 

@@ -261,8 +261,8 @@ def student_card(prepared: Preparation, method: Method, training: Training) -> C
     return Card(
         id=options.id or prepared.folder.name,
         title=options.title or teacher.title,
-        licence=options.licence or teacher.licence,
-        licence_note=f"{teacher.licence_note} {note}".strip(),
+        license=options.license or teacher.license,
+        license_note=f"{teacher.license_note} {note}".strip(),
         attribution="; ".join(filter(None, [teacher.attribution, options.attribution])),
         source=teacher.source,
         variants={VARIANT: variant},

@@ -82,7 +82,7 @@ class Game(Method):
 
     def _learning(self) -> dict[str, Any]:
         betas = (self.settings.beta1, self.objective.beta2)
-        return super()._learning() | {"optimiser": self.objective.optimiser, "betas": betas}
+        return super()._learning() | {"optimizer": self.objective.optimizer, "betas": betas}
 
     @property
     def discriminator_norm(self) -> Norm:

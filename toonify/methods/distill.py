@@ -28,7 +28,7 @@ from toonify.metrics.lpips import lpips_files, read_lpips
 from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
 from toonify.models.lpips import LpipsNetwork
 
-Optimiser = Literal["adam", "muon"]
+Optimizer = Literal["adam", "muon"]
 DISTILLATION = "distillation"
 _WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG can judge
 
@@ -48,7 +48,7 @@ class DistillSettings(Settings):
     l1_weight: float = 1.0
     gradient_weight: float = 1.0
     batch_size: int = 4
-    optimiser: Optimiser = "muon"  # a third of Adam's steps to the same loss, each 1.1 times as long
+    optimizer: Optimizer = "muon"  # a third of Adam's steps to the same loss, each 1.1 times as long
     learning_rate: float = 1.5e-3
     beta1: float = 0.9
     schedule: Schedule = "cosine"
@@ -101,7 +101,7 @@ class Distill(Method):
         return (Phase(DISTILLATION, settings.epochs),)
 
     def _learning(self) -> dict[str, Any]:
-        return super()._learning() | {"optimiser": self.settings.optimiser}
+        return super()._learning() | {"optimizer": self.settings.optimizer}
 
     def _window(self) -> tuple[slice, slice]:
         """Where VGG compares: half the side of a large square, anywhere, as VGG costs more than all else.

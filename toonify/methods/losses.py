@@ -30,7 +30,7 @@ class Objective:
     of_generator: Callable[[Tensor], Tensor]  # the generator's loss on the scores of its drawings
     averages_fakes: bool = False  # several kinds of fakes count as one mixture, not each in full
     penalises_gradient: bool = False
-    optimiser: Literal["adam", "rmsprop"] = "adam"
+    optimizer: Literal["adam", "rmsprop"] = "adam"
     beta2: float = 0.999  # of Adam
     defaults: dict[str, float] = field(default_factory=dict)  # settings that its authors train with
     weight_limit: float | None = None  # to which the discriminator's weights are clipped after its steps
@@ -62,7 +62,7 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
         lambda scores: scores.mean(),
         lambda scores: -scores.mean(),
         averages_fakes=True,
-        optimiser="rmsprop",
+        optimizer="rmsprop",
         defaults={"learning_rate": 5e-5, "critic_steps": 5},
         weight_limit=0.01,
     ),

@@ -58,7 +58,7 @@ class Turn:
 
 
 class Method(ABC):
-    """Owns the networks, their optimisers, the losses and the phases of a run.
+    """Owns the networks, their optimizers, the losses and the phases of a run.
 
     A method builds its players in `__init__`; fresh weights follow from torch's random state.
     """
@@ -185,7 +185,7 @@ class Method(ABC):
             network.compile()
 
     def state_dict(self) -> dict[str, Any]:
-        """All of the run's networks and optimisers: plain containers of tensors and numbers."""
+        """All of the run's networks and optimizers: plain containers of tensors and numbers."""
         return {name: player.state_dict() for name, player in self.players.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ class Precision:
 class Learning:
     """How a player's networks are updated."""
 
-    optimiser: str = "adam"  # or rmsprop, or muon: for hidden convolutions, and Adam for the rest
+    optimizer: str = "adam"  # or rmsprop, or muon: for hidden convolutions, and Adam for the rest
     rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 0.0  # not of what Muon updates
@@ -69,7 +69,7 @@ class Player:
         self.learning = learning
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._after_update = after_update
-        self._optimisers = _make_optimisers(network, self.parameters, learning)
+        self._optimizers = _make_optimizers(network, self.parameters, learning)
         # float16 has no room for small gradients: the loss is scaled up and the gradients down again.
         self._scaler = torch.amp.GradScaler(precision.device, enabled=precision.dtype == torch.float16)
         self.average = None
@@ -89,8 +89,8 @@ class Player:
 
     def zero(self) -> None:
         """Forget the gradients."""
-        for optimiser in self._optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss, those of this player's own parameters only."""
@@ -98,19 +98,19 @@ class Player:
 
     def update(self, rate_factor: float = 1.0) -> None:
         """Take a step along the gradients, at the learning rate times `rate_factor`."""
-        for optimiser in self._optimisers.values():
-            for group in optimiser.param_groups:
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
                 group["lr"] = self.learning.rate * rate_factor
         # First: the scaler looks for infinite gradients as it scales them down, and all processes must find the same.
         distributed.average_gradients(self.parameters)
-        if self._scaler.is_enabled() and len(self._optimisers) > 1:
+        if self._scaler.is_enabled() and len(self._optimizers) > 1:
             _spread_infinities(self.parameters)
-        for optimiser in self._optimisers.values():
-            self._scaler.unscale_(optimiser)
+        for optimizer in self._optimizers.values():
+            self._scaler.unscale_(optimizer)
         if self.learning.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.learning.clip)
-        for optimiser in self._optimisers.values():
-            self._scaler.step(optimiser)
+        for optimizer in self._optimizers.values():
+            self._scaler.step(optimizer)
         self._scaler.update()
         with torch.no_grad():
             if (limit := self.learning.weight_limit) is not None:
@@ -126,15 +126,18 @@ class Player:
         state = {
             "network": self.network.state_dict(),
             "scaler": self._scaler.state_dict(),
-            **{name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
+            **{name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
         }
         return state if self.average is None else {**state, "average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of another player."""
         self.network.load_state_dict(state["network"])
-        for name, optimiser in self._optimisers.items():
-            optimiser.load_state_dict(state[name])
+        state = {
+            "optimizer" if name == "optimiser" else name: value for name, value in state.items()
+        }  # as 0.1.0 had it
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state[name])
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(state["scaler"])
         if self.average is not None:
@@ -144,7 +147,7 @@ class Player:
 def _spread_infinities(parameters: list[nn.Parameter]) -> None:
     """Make all gradients infinite if any is not finite.
 
-    The scaler leaves an update out for each optimiser by itself, and they are to be updated together or not at all.
+    The scaler leaves an update out for each optimizer by itself, and they are to be updated together or not at all.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not all(bool(gradient.isfinite().all()) for gradient in gradients):
@@ -152,14 +155,14 @@ def _spread_infinities(parameters: list[nn.Parameter]) -> None:
             gradient.fill_(math.inf)
 
 
-def _make_optimisers(
+def _make_optimizers(
     network: nn.Module, parameters: list[nn.Parameter], learning: Learning
 ) -> dict[str, torch.optim.Optimizer]:
-    """The optimisers of a network, by the names that their states have in a player's."""
-    if learning.optimiser == "rmsprop":
+    """The optimizers of a network, by the names that their states have in a player's."""
+    if learning.optimizer == "rmsprop":
         rmsprop = torch.optim.RMSprop(parameters, lr=learning.rate, weight_decay=learning.weight_decay)
-        return {"optimiser": rmsprop}
-    muons = hidden_kernels(network) if learning.optimiser == "muon" else []
+        return {"optimizer": rmsprop}
+    muons = hidden_kernels(network) if learning.optimizer == "muon" else []
     adams = [each for each in parameters if not any(each is muon for muon in muons)]
     adam = torch.optim.Adam(adams, lr=learning.rate, betas=learning.betas, weight_decay=learning.weight_decay)
-    return {"optimiser": adam, "muon": Muon(muons, lr=learning.rate)} if muons else {"optimiser": adam}
+    return {"optimizer": adam, "muon": Muon(muons, lr=learning.rate)} if muons else {"optimizer": adam}

@@ -1,6 +1,6 @@
 """Style cards: all that a style needs to know, as data.
 
-A card is a JSON file. It says what the style is called, who made it and under which licence, and for each of its
+A card is a JSON file. It says what the style is called, who made it and under which license, and for each of its
 variants where the weights are, which network they fit, and how the style likes to be drawn. No code branches on a
 style's name: a new style is a new card.
 """
@@ -76,15 +76,15 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A style: its name, its makers, its licence and its variants (the preferred one first)."""
+    """A style: its name, its makers, its license and its variants (the preferred one first)."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     title: str
-    licence: str  # SPDX identifier
+    license: str  # SPDX identifier
     attribution: str
     source: str
     variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
-    licence_note: str = ""
+    license_note: str = ""
     look: Look | None = None  # how its drawings are finished by default; None: softly
 
 

@@ -7,12 +7,20 @@ import msgspec
 from toonify.errors import StyleError, UsageError, display
 from toonify.styles.card import Card, LocatedStyle, embedded_card
 
+_FORMER_NAMES = {"licence": "license", "licence_note": "license_note"}  # of the fields of a card
+
 
 def parse_card(text: str | bytes, where: str) -> Card:
-    """Read a card from JSON; `where` names it in the StyleError that a wrong one raises."""
+    """Read a card from JSON; `where` names it in the StyleError that a wrong one raises.
+
+    Names that fields had in toonify 0.1.0 are read, too.
+    """
     try:
-        return msgspec.json.decode(text, type=Card)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fields = msgspec.json.decode(text)
+        if isinstance(fields, dict):
+            fields = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
+        return msgspec.convert(fields, Card)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StyleError(f"{where} is no style card: {error}; compare `toonify styles show shinkai --json`") from error
 
 

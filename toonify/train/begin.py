@@ -45,10 +45,10 @@ def start_names(text: str) -> list[str]:
     return [text] if Path(text).exists() else [name for name in map(str.strip, text.split(",")) if name]
 
 
-def licence_note(text: str) -> str:
+def license_note(text: str) -> str:
     """What a card says of `--start-from`: its names, but no paths of the user's machine."""
     names = [display(PurePath(name).name) for name in start_names(text)]
-    return f"It began with the weights of {' and '.join(names)}, whose licence counts, too."
+    return f"It began with the weights of {' and '.join(names)}, whose license counts, too."
 
 
 def mean_of(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from toonify.styles.card import Card, FileWeights, Training, Variant
 from toonify.styles.find import read_card
 from toonify.system.files import remove_parts, replacing, write_atomically
 from toonify.system.locks import only_process
-from toonify.train.begin import licence_note
+from toonify.train.begin import license_note
 from toonify.train.options import Options, RunOptions
 from toonify.version import __version__
 
@@ -29,7 +29,7 @@ FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
 _WEIGHTS = ("safetensors", "pth")  # the latter of an older toonify
 _PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
 _PADDING = 32  # pixels: what released generators darken along their borders; ours are of the same kind
-_UNKNOWN_LICENCE = "NOASSERTION"  # SPDX's word
+_UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word
 
 
 class RunFolder:
@@ -204,17 +204,17 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
     counts = ", ".join(f"{count} {what}" for what, count in training.pictures.items())
     note = f"Trained by toonify from {counts}."
     if options.start_from is not None:
-        note += f" {licence_note(options.start_from)}"
-    if options.licence == _UNKNOWN_LICENCE:
+        note += f" {license_note(options.start_from)}"
+    if options.license == _UNKNOWN_LICENSE:
         note += (
-            " What may be done with the weights depends on the licence of these pictures, which toonify cannot know."
+            " What may be done with the weights depends on the license of these pictures, which toonify cannot know."
         )
     variant = trained_variant(method, training, padding=_PADDING, size=options.draw_size or 3 * options.size)
     return Card(
         id=folder.name,
         title=options.title or display(folder.path.resolve().name),
-        licence=options.licence,
-        licence_note=note,
+        license=options.license,
+        license_note=note,
         attribution=options.attribution,
         source=f"toonify train --arch {options.arch}",
         variants={"last": variant},

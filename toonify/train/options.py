@@ -62,7 +62,7 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         field
         for line in (
             "content_weights epochs steps workers accumulate output device compile log_every save_every keep",
-            "sample_every sample_photos eval_photos eval_every title licence attribution",
+            "sample_every sample_photos eval_photos eval_every title license attribution",
         )
         for field in line.split()
     )
@@ -127,7 +127,7 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     eval_every: Annotated[Count, say("Epochs between two evaluations.", SHOWN)] = 10
 
     title: Annotated[str | None, say("What the style is called. Default: the output's name.", CARD)] = None
-    licence: Annotated[str, say("SPDX name of the licence of the weights, as that of the data allows.", CARD)] = (
+    license: Annotated[str, say("SPDX name of the license of the weights, as that of the data allows.", CARD)] = (
         "NOASSERTION"
     )
     attribution: Annotated[str, say("Whose pictures it was trained on.", CARD)] = ""
@@ -199,6 +199,15 @@ class Options(RunOptions, frozen=True, kw_only=True):
         return self.arch
 
 
+# Names that options had in toonify 0.1.0: they are taken on the command line, in config files and in checkpoints.
+FORMER_NAMES = {"licence": "license", "optimiser": "optimizer"}
+
+
+def with_names_of_today(values: dict[str, Any]) -> dict[str, Any]:
+    """Options by field name, those with former names by the ones that they have now."""
+    return {FORMER_NAMES.get(name, name): value for name, value in values.items()}
+
+
 def flag(field: str) -> str:
     """The option of a field as it is typed."""
     return "--" + field.replace("_", "-")
@@ -231,6 +240,7 @@ def make_options(values: dict[str, Any], kind: type[Kind] = Options, *, where: s
 
     Raises UsageError for an unknown field, for a value outside its limits, and for what is missing.
     """
+    values = with_names_of_today(values)
     check_values(values, kind, where=where)
     for name, hint in kind.needed.items():
         if name not in values:
@@ -286,4 +296,5 @@ def read_config(text: bytes, path: str) -> dict[str, Any]:
         raise UsageError(f"--config {display(path)}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UsageError(f"--config {display(path)}: expected one `option: value` a line")
-    return {str(name).replace("-", "_"): value for name, value in values.items() if value is not None}
+    given = {str(name).replace("-", "_"): value for name, value in values.items() if value is not None}
+    return with_names_of_today(given)

@@ -34,7 +34,7 @@ def method_settings(options: RunOptions) -> Settings:
         settings = replace(settings, **objective.defaults | given)
         if options.start_from is not None and "init_epochs" not in given:
             settings = replace(settings, init_epochs=0)  # what such weights can draw would be lost in it
-        if objective.optimiser != "adam" and "beta1" in given:
+        if objective.optimizer != "adam" and "beta1" in given:
             raise UsageError(f"--beta1 is Adam's, and --objective {settings.objective} trains with RMSProp; drop it")
     if not method.needs_features(settings):
         for name in ("content", "content_weights"):
