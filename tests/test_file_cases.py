@@ -5,11 +5,13 @@ import zlib
 from io import BytesIO
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
+from videos import write_video
 
 from toonify.errors import ImageError
 from toonify.images import Photo, photo_from_image, read_photo, read_stored
@@ -617,3 +619,47 @@ def test_the_calibration_of_a_bmp_is_followed_and_that_of_srgb_changes_nothing()
     assert np.array_equal(read(calibrated(srgb, 0.4545)).pixels, base())
     by_code = read(png_with((CASES / "base.png").read_bytes(), (b"cICP", bytes([12, 13, 0, 1]))))
     assert off(read(calibrated(p3, 2.2)).pixels, by_code.pixels) < 0.1
+
+
+def scene_with_hole() -> np.ndarray:
+    """64 x 96 RGBA: a picture with a transparent border."""
+    pixels = np.zeros((64, 96, 4), np.uint8)
+    pixels[16:48, 16:80, :3] = (200, 40, 90)
+    pixels[16:48, 16:80, 3] = 255
+    return pixels
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparent_webm_lies_on_white(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "alpha.webm"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=10, options={"auto-alt-ref": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        for _ in range(12):
+            frame = av.VideoFrame.from_ndarray(scene_with_hole(), format="rgba").reformat(format="yuva420p")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    with Video(path) as video:
+        frames = [frame.pixels() for frame in video.frames()]
+        assert len(frames) == 12 and video.problem is None
+    with Video(path) as video:
+        sampled = [frame.pixels() for frame in video.key_frames(1)]
+    for pixels in (frames[0], frames[-1], sampled[0]):
+        assert pixels[:8].min() > 240
+        assert np.abs(pixels[24:40, 24:72].astype(int) - (200, 40, 90)).mean() < 12
+
+
+def test_the_edges_that_a_matroska_file_crops_are_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "cropped.mkv"
+    write_video(path, [base()] * 6)
+    with Video(path) as video:
+        whole = next(iter(video.frames())).pixels()
+    data = path.read_bytes()
+    video_track = b"\xb0\x81\xa0\xba\x81\x6a\x54\xb2\x81\x04"  # width 160, height 106, unit of the display's size
+    assert data.count(video_track) == 1
+    for name, cut in ((0xAA, np.s_[:90]), (0xBB, np.s_[16:]), (0xCC, np.s_[:, 16:]), (0xDD, np.s_[:, :144])):
+        cropped = bytes([0x54, name, 0x81, 16])  # in the place of the unit
+        path.write_bytes(data.replace(video_track, video_track[:6] + cropped))
+        with Video(path) as video:
+            assert np.array_equal(next(iter(video.frames())).pixels(), whole[cut])

@@ -23,6 +23,7 @@ from toonify.errors import ImageError, one_line
 from toonify.images.color import SRGB, encoding_to_srgb, from_code_points
 from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
+from toonify.prepare.matroska import pixel_crops
 
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
@@ -63,7 +64,10 @@ class Frame:
         if frame.interlaced_frame and len(pixels) > 1:
             height, width = pixels.shape[:2]
             pixels = np.asarray(cv2.resize(pixels[::2], (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
-        return _displayed(pixels, frame)
+        left, top, right, bottom = self._video.crop
+        left, right = round(left * aspect), round(right * aspect)
+        height, width = pixels.shape[:2]
+        return _displayed(pixels[top : max(height - bottom, top + 1), left : max(width - right, left + 1)], frame)
 
 
 class _Losses:
@@ -104,6 +108,7 @@ class Video:
             self._file = path.open("rb")  # not by its name: FFmpeg takes some names for addresses
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror}") from error
+        crops = pixel_crops(self._file)
         try:
             self._container: InputContainer = av.open(
                 self._file,
@@ -123,6 +128,9 @@ class Video:
             raise ImageError(f"not a video that can be read: {_said(error)}") from error
         self._stream.thread_type = "AUTO"
         self.pixel_aspect = float(self._stream.sample_aspect_ratio or 1)  # width of a pixel by its height
+        place = list(self._container.streams.video).index(self._stream)
+        self.crop = crops[place] if place < len(crops) else (0, 0, 0, 0)  # left, top, right and bottom, in pixels
+        self._alpha_decoder = _alpha_decoder(self._stream)
         self.problem: str | None = None  # what was found to be damaged, once `frames` has been gone through
         self.notes: list[str] = []  # what the user should know, once frames have been looked at
         self._reformatter = VideoReformatter()
@@ -167,7 +175,7 @@ class Video:
                     # Theora, and AVI's dropped frames: the frame before stands on. A decoder takes it for the end.
                     held.append(packet.pts)
                     continue
-                decoded = packet.decode()
+                decoded = self._decoded(packet)
                 if packet.is_corrupt:
                     losses.add(packet.pts, last)
                 if packet.duration and packet.time_base:  # of a still that stands, far more than `step`
@@ -205,6 +213,12 @@ class Video:
         elif duration is not None and max(ended, last + step) < 0.95 * duration - 2:
             self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
 
+    def _decoded(self, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
+        """The frames that a packet completes."""
+        if self._alpha_decoder is not None:
+            return self._alpha_decoder.decode(packet)
+        return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+
     def _repeats(self, frame: Frame, stamps: list[int]) -> Iterator[Frame]:
         """A frame again at later time stamps."""
         for stamp in stamps:
@@ -221,7 +235,10 @@ class Video:
             frame = None
             with contextlib.suppress(av.FFmpegError):  # damaged here; `frames` will tell
                 self._container.seek((self._container.start_time or 0) + int(time * 1e6))
-                frame = next(self._container.decode(self._stream), None)
+                if self._alpha_decoder is not None:
+                    self._alpha_decoder.flush_buffers()
+                decoded = (each for packet in self._container.demux(self._stream) for each in self._decoded(packet))
+                frame = next(decoded, None)
             if frame is not None and not frame.is_corrupt and frame.pts not in seen:
                 seen.add(frame.pts)
                 yield Frame(time, frame, self)
@@ -261,6 +278,18 @@ def _main_stream(container: InputContainer) -> VideoStream:
     if not streams:
         raise ImageError("no pictures in it")
     return next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
+
+
+def _alpha_decoder(stream: VideoStream) -> av.VideoCodecContext | None:
+    """The decoder of VP8 and VP9 with transparency, of which FFmpeg's own know nothing; None for other streams."""
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
+        return None
+    try:
+        decoder = av.CodecContext.create(name, "r")
+    except av.FFmpegError:
+        return None
+    return decoder if isinstance(decoder, av.VideoCodecContext) else None
 
 
 def _displayed(pixels: Pixels, frame: av.VideoFrame) -> Pixels:
