@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from videos import write_video
 
 from toonify.errors import ImageError
-from toonify.images import Photo, photo_from_image, read_photo, read_stored
+from toonify.images import Photo, photo_from_image, picture_size, read_photo, read_stored
 from toonify.images.child import decode_apart
 from toonify.images.frame_header import frame_header
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg
@@ -517,6 +517,24 @@ def test_the_zeros_of_flat_pictures_are_none(kind: str, options: dict[str, objec
         buffer = BytesIO()
         image.convert("RGB").save(buffer, kind, **({"speed": 10} if kind == "AVIF" else options))
         assert read(buffer.getvalue()).pixels.shape[2] == 3
+
+
+@pytest.mark.parametrize("length", [8, 16, 20, 23, 24, 30])
+def test_the_head_of_a_png_may_be_cut_anywhere(length: int) -> None:
+    data = (CASES / "base.png").read_bytes()[:length]
+    if length >= 24:
+        assert picture_size(BytesIO(data)) == (160, 106)
+    else:
+        with pytest.raises(ImageError, match="damaged"):
+            picture_size(BytesIO(data))
+
+
+def test_odd_files_say_nothing_by_themselves(capfd: pytest.CaptureFixture[str]) -> None:
+    """Pillow logs an error for a TIFF that claims to have 6,403 samples in a pixel."""
+    data = tiff([(base(), {277: (3, 1, 6403)})], nested=False)
+    with pytest.raises(ImageError):
+        read(data)
+    assert capfd.readouterr() == ("", "")
 
 
 # --- decoders that die ---

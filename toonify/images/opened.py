@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -213,6 +214,8 @@ def is_read(opened: Opened) -> bool:
 
 
 _OPENING = threading.Lock()
+# What Pillow says of odd files would go to stderr by itself where nobody listens; errors say it in our own words.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 _register_heif = functools.cache(pillow_heif.register_heif_opener)
 
 

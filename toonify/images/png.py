@@ -148,7 +148,7 @@ class PngFile:
 
 def png_size(head: bytes) -> tuple[int, int] | None:
     """Width and height, from a file's first 24 bytes; None if they are not a PNG's."""
-    if not head.startswith(SIGNATURE) or head[12:16] != b"IHDR":
+    if len(head) < 24 or not head.startswith(SIGNATURE) or head[12:16] != b"IHDR":
         return None
     width, height = struct.unpack(">II", head[16:24])
     return (width, height) if width and height else None
