@@ -681,3 +681,14 @@ def test_the_edges_that_a_matroska_file_crops_are_cut_off(tmp_path: Path) -> Non
         path.write_bytes(data.replace(video_track, video_track[:6] + cropped))
         with Video(path) as video:
             assert np.array_equal(next(iter(video.frames())).pixels(), whole[cut])
+
+
+def test_signed_samples_are_refused_by_name() -> None:
+    buffer = BytesIO()
+    Image.fromarray(np.full((8, 8), 300, np.uint16)).save(buffer, "TIFF", tiffinfo={339: 1})
+    unsigned = buffer.getvalue()
+    assert read(unsigned).pixels.max() == 1
+    entry = struct.pack("<HHIH", 339, 3, 1, 1)
+    assert unsigned.count(entry) == 1
+    with pytest.raises(ImageError, match="signed samples have no defined black"):
+        read(unsigned.replace(entry, struct.pack("<HHIH", 339, 3, 1, 2)))

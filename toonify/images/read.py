@@ -28,6 +28,7 @@ from toonify.images.zeros import refuse_zeros, webp_data
 from toonify.pixels.arrays import Pixels
 
 _Kind = Literal["photo", "stored"]
+_SAMPLE_FORMAT, _SIGNED = 339, 2  # of TIFF
 _PREVIEWS = ("MPO", "HEIF")  # formats whose further pictures are previews
 
 
@@ -287,6 +288,8 @@ def _from_image(
     image: Image.Image, color: ColorSource, notes: list[str], *, still: Opened | None = None
 ) -> tuple[Pixels, Pixels | None]:
     """What Pillow decodes, as upright pixels in sRGB, and transparency."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()):
+        raise ImageError("signed samples have no defined black; convert it to unsigned ones first")
     image.load()
     white = deepest_white(image)
     if still is not None and still.png is not None and (clear := still.png.transparent()) is not None:
