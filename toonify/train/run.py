@@ -140,8 +140,8 @@ class Run:
             before, now = checkpoint.get("threads"), torch.get_num_threads()
             if before not in (None, now) and self.method.precision.device == "cpu":
                 remarks.append(
-                    f"saved with {before} threads, goes on with {now}: the last digits of its weights will differ from what "
-                    f"they would have been; OMP_NUM_THREADS={before} gives the same"
+                    f"saved with {before} threads, goes on with {now}: its weights will differ in their last digits "
+                    f"from what they would have been; OMP_NUM_THREADS={before} gives the same"
                 )
             if checkpoint["pictures"] != self.folders.digests():
                 remarks.append("the folders have other pictures than before, so their order is another")
