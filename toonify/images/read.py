@@ -288,7 +288,7 @@ def _from_image(
     image: Image.Image, color: ColorSource, notes: list[str], *, still: Opened | None = None
 ) -> tuple[Pixels, Pixels | None]:
     """What Pillow decodes, as upright pixels in sRGB, and transparency."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()):
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_signed(image):
         raise ImageError("signed samples have no defined black; convert it to unsigned ones first")
     image.load()
     white = deepest_white(image)
@@ -298,6 +298,12 @@ def _from_image(
         pixels, alpha = to_srgb(image, white, color, notes)
         return _upright_pixels(pixels, image, still), None if alpha is None else _upright_pixels(alpha, image, still)
     return to_srgb(_upright(image), white, color, notes)
+
+
+def _is_signed(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether a TIFF has signed samples of at most 16 bits; of those with more, white is not defined either."""
+    bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    return _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()) and max(bits) <= 16
 
 
 def _pillows_shade(image: Image.Image, clear: tuple[int, ...], bits: int) -> int | tuple[int, ...]:

@@ -21,7 +21,7 @@ from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg
 from toonify.prepare.content import find_bars
 from toonify.prepare.video import Video
 
-CASES = Path(__file__).parent / "data" / "cases"
+CASES = Path(__file__).parents[1] / "data" / "cases"
 TONE_MAPPED = "its HDR was tone-mapped to sRGB"
 TAIL = "it has bytes behind its picture that do not belong to it"
 
