@@ -14,6 +14,9 @@ from toonify.version import __version__
 # ONNX Runtime sends its maker what it runs and on what, and keeps a number for the machine in the user's cache, unless
 # this is set before it is first imported; whoever wants that sets it to 0. Nothing is uploaded by toonify.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# The hub's client asks for a list of coding agents before its first download, and tells the hub which of them runs, and
+# PyTorch's version, unless this is set before it is first imported.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from toonify.drawing import Style, load_style

@@ -117,5 +117,5 @@ def test_a_photo_is_what_it_would_be_through_pillow(profile: str | None, orienta
     file = jpeg(picture(45, 60), exif=exif, icc_profile=icc)
     read, expected = read_photo(file), photo_from_image(Image.open(file))
     assert np.array_equal(read.pixels, expected.pixels)
-    assert (read.exif, read.notes, read.format) == (expected.exif, expected.notes, expected.format)
+    assert (read.metadata, read.notes, read.format) == (expected.metadata, expected.notes, expected.format)
     assert np.array_equal(read.pixels, np.asarray(ImageOps.exif_transpose(Image.open(file)))) == (profile != "other")

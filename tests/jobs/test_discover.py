@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
 
 from toonify.errors import UsageError, display
 from toonify.images import FORMAT_OF_SUFFIX, FORMATS, encode_picture
@@ -149,13 +148,12 @@ def test_the_output_folder_inside_the_input_is_left_out(tmp_path, monkeypatch):
 
 def fill(folder: Path, *, photos: tuple[str, ...] = (), drawings: tuple[str, ...] = (), style: str = "shinkai") -> None:
     """Put pictures into a folder: photos, and what says that toonify has drawn it."""
-    exif = Image.Exif()
-    exif[ExifTags.Base.ProcessingSoftware] = f"toonify 0.1.0 {style}/lite recipe:00"
+    made = f"toonify 0.1.0 {style}/lite recipe:00"
     pixels = np.zeros((8, 8, 3), np.uint8)
-    for names, note in ((photos, None), (drawings, exif)):
+    for names, note in ((photos, None), (drawings, made)):
         for name in names:
             kind = FORMAT_OF_SUFFIX[Path(name).suffix]
-            (folder / name).write_bytes(encode_picture(pixels, format=kind, exif=note))
+            (folder / name).write_bytes(encode_picture(pixels, format=kind, note=note))
 
 
 def test_our_own_drawings_beside_their_photos_are_left_out(tmp_path):
@@ -205,7 +203,9 @@ def test_an_input_with_an_impossible_name_is_refused_like_one_that_does_not_exis
 
 def test_a_folder_without_photos_is_refused_and_says_what_was_looked_for(tmp_path):
     touch(tmp_path, "notes.txt", "sub/a.jpg")
-    with pytest.raises(UsageError, match=r"no photos in .*looked for .*\.heic .* and not in subfolders$"):
+    with pytest.raises(
+        UsageError, match=r"no photos in .*looked for .*\.heic .* and not in subfolders; not read: 1 other file$"
+    ):
         find_photos([tmp_path], recursive=False)
 
 

@@ -50,7 +50,7 @@ def _known(_drawn: Path, _converted_inception: Path, inception_weights: Path, tm
     path = tmp_path_factory.mktemp("known") / "features.sqlite"
     weights = find_weights(inception_weights)
     network = MeasuringNetwork("Inception", _converted_inception, lambda path: None, device="cpu")
-    with FeatureCache(f"inception {weights.sha256} legacy 1", path) as cache:
+    with FeatureCache(f"inception {weights.sha256} legacy 2", path) as cache:
         list(extract(find_set(str(_drawn)).pictures, network, "legacy", cache))
     return path
 
@@ -185,7 +185,7 @@ def test_save_keeps_what_the_pictures_are(inception: Path, capsys: pytest.Captur
     assert "anime.npz: 7 pictures" in capsys.readouterr().err
     mean, covariance, made = read_statistics(Path("anime.npz"))
     weights = find_weights(inception)
-    with FeatureCache(f"inception {weights.sha256} legacy 1") as cache:
+    with FeatureCache(f"inception {weights.sha256} legacy 2") as cache:
         batches = extract(find_set("anime").pictures, Inception(weights), "legacy", cache)
         vectors = np.concatenate([batch.vectors for batch in batches]).astype(np.float64)
     np.testing.assert_allclose(mean, vectors.mean(axis=0))
@@ -206,7 +206,7 @@ def test_statistics_of_pytorch_fid_serve_as_reference(inception: Path, capsys: p
     np.savez("theirs.npz", mu=vectors.mean(axis=0), sigma=np.cov(vectors, rowvar=False))
     (row,) = figures(capsys, "ours", "theirs.npz", "--weights", inception)["sets"]  # without KID, which needs pictures
     weights = find_weights(inception)
-    with FeatureCache(f"inception {weights.sha256} legacy 1") as cache:
+    with FeatureCache(f"inception {weights.sha256} legacy 2") as cache:
         batches = extract(find_set("ours").pictures, Inception(weights), "legacy", cache)
         ours = np.concatenate([batch.vectors for batch in batches]).astype(np.float64)
     shift = np.sum((ours.mean(axis=0) - vectors.mean(axis=0)) ** 2)

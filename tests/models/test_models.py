@@ -12,6 +12,7 @@ from torch import Tensor
 
 from toonify.engines.engine import Backend
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator, rename_released_keys
+from toonify.models.layers import ReflectionPad
 
 
 def published_network(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -98,3 +99,13 @@ def test_raw_pixels_are_those_of_the_published_network(test_data: Path, monkeypa
     for backend in backends:
         drawn = np.asarray(load_style("shinkai", variant="original", backend=backend, raw=True)(photo))
         assert psnr(drawn / 127.5 - 1, expected, peak=2) > 50, backend
+
+
+@pytest.mark.parametrize("pad", [1, 3])
+def test_reflection_keeps_the_type_under_autocast_and_its_values(pad: int) -> None:
+    x = torch.randn(1, 4, 9, 11).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        padded = ReflectionPad(pad)(x)
+        assert torch.nn.ReflectionPad2d(pad)(x).dtype == torch.float32  # what it is for
+    assert padded.dtype == torch.bfloat16
+    assert torch.equal(padded.float(), torch.nn.ReflectionPad2d(pad)(x.float()))

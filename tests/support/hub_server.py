@@ -25,6 +25,7 @@ class HubHandler(BaseHTTPRequestHandler):
     truncate = False  # send the first half of a file as if it were the whole
     break_off = False  # close the connection in the middle of a file
     requests: list[str]
+    agents: set[str]  # what clients say that they are
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -34,6 +35,7 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         self.requests.append(f"{self.command} {self.path}")
+        self.agents.add(self.headers.get("User-Agent", ""))
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path.partition("?")[0])
         repository = match and self.folder / match[1]
         if not match or not repository.is_dir():
@@ -77,7 +79,7 @@ class HubHandler(BaseHTTPRequestHandler):
 @contextmanager
 def serve(folder: Path, port: int = 0) -> Iterator[tuple[str, type[HubHandler]]]:
     """Serve `folder` while the context lasts: its address, and the handler, whose class attributes are the switches."""
-    handler = type("Handler", (HubHandler,), {"folder": folder, "requests": []})
+    handler = type("Handler", (HubHandler,), {"folder": folder, "requests": [], "agents": set()})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

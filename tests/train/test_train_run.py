@@ -304,6 +304,21 @@ def test_other_pictures_or_weights_are_noticed(training_data: Path, capsys: pyte
     assert "the folders have other pictures than before" in capsys.readouterr().err
 
 
+def test_another_number_of_threads_is_told(training_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Gradients of weights are sums over threads, so that their last digits depend on how many there are."""
+    assert train(*flags(training_data, output=RUN, steps=1)) == 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        assert train("--resume", "last", "--output", RUN, "--steps", 2) == 0
+        told = f"saved with {threads} threads, goes on with {threads + 1}"
+        assert told in capsys.readouterr().err
+        assert train("--resume", "last", "--output", RUN, "--steps", 3) == 0
+        assert "threads" not in capsys.readouterr().err
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_a_finished_run_is_not_overwritten(
     finished: Path, training_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,7 +59,9 @@ def convert(
     quality: Annotated[
         int | None, typer.Option(min=1, max=100, help=f"Default: {_QUALITIES}; the others are lossless.")
     ] = None,
-    strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF.")] = False,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF, XMP and IPTC.")
+    ] = False,
     before_after: Annotated[
         bool, typer.Option("--before-after", help="The photo and its drawing side by side, in one picture.")
     ] = False,
@@ -146,7 +148,7 @@ def convert(
     from toonify.drawing.drawer import check_tile
     from toonify.engines.engine import ran_on
     from toonify.errors import UsageError
-    from toonify.jobs.find import find_photos
+    from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.shards import check_shardable, parse_shard, take_shard
 
     if quality is not None and format != "same" and FORMATS[format].quality is None:
@@ -197,6 +199,7 @@ def convert(
         tell(str(loaded))
         return _convert_stream(loaded, save, format, quiet=quiet)
     found = find_photos(inputs, recursive=recursive, leave_out=output)
+    not_read = in_words(found.others)
     batches = plan_batches(found, combinations, inputs=inputs, output=output, format=format)
     if part is not None:
         for batch in batches:
@@ -205,9 +208,9 @@ def convert(
         tell(f"shard {part}: {len(batches[0].jobs)} of {len(found)} photos")
     if dry_run:
         _warn(batches)
-        return _print_plan(batches, save)
+        return _print_plan(batches, save, not_read)
     debug = bool(context.find_root().params["debug"])
-    finish = functools.partial(_convert_files, batches, report=report, quiet=quiet, debug=debug)
+    finish = functools.partial(_convert_files, batches, not_read=not_read, report=report, quiet=quiet, debug=debug)
     if not batches[0].jobs:  # a shard may be empty
         return finish(_open_nothing)
     several = len(batches) > 1
@@ -306,7 +309,8 @@ def _convert_stream(style: "Style", save: "SaveOptions", format: FormatOption, *
     return 0
 
 
-def _print_plan(batches: "list[Batch]", save: "SaveOptions") -> int:
+def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str) -> int:
+    from toonify.cli.progress import beside
     from toonify.convert.local import examine
     from toonify.errors import display
     from toonify.jobs.outcome import guard
@@ -323,6 +327,8 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions") -> int:
             else:
                 what = f"{outcome.result} ({outcome.reason})"
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
+    if not_read:
+        print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
     return 3 if any(batch.problem is not None for batch in batches) else 0
 
 
@@ -330,6 +336,7 @@ def _convert_files(
     batches: "list[Batch]",
     open_batch: "Callable[[Batch], Generator[Outcome]]",
     *,
+    not_read: str,
     report: Path | None,
     quiet: bool,
     debug: bool,
@@ -351,7 +358,7 @@ def _convert_files(
             progress.follow(draw_batches(batches, open_batch, give_up))
         else:
             batches[0].outcomes = progress.follow(opened)
-    progress.summarise([outcome for batch in batches for outcome in batch.outcomes])
+    progress.summarise([outcome for batch in batches for outcome in batch.outcomes], not_read)
     if report is not None:
         write_report(report, batches)
     return progress.exit_code()

@@ -15,7 +15,7 @@ from toonify.cli.options import (
     QuietOption,
     WeightsOption,
 )
-from toonify.cli.progress import count_bar
+from toonify.cli.progress import beside, count_bar
 
 if TYPE_CHECKING:
     from toonify.evaluate.evaluation import Evaluation
@@ -64,7 +64,7 @@ def evaluate(
     from toonify.evaluate.evaluation import evaluate as run
     from toonify.evaluate.page import render_page, shown
     from toonify.evaluate.report import PICTURES, check_output, make_request, write_evaluation
-    from toonify.jobs.find import find_photos
+    from toonify.jobs.find import find_photos, in_words
     from toonify.metrics.features import open_cache
     from toonify.metrics.inception import Inception, find_weights
     from toonify.metrics.lpips import Lpips, find_lpips_weights
@@ -73,7 +73,8 @@ def evaluate(
     if lpips_weights and not lpips:
         raise UsageError("--lpips-weights is for LPIPS; add --lpips, or drop it")
     drawn = output / PICTURES
-    found = PictureSet(str(photos), tuple(find_photos([photos], leave_out=drawn)))
+    walked = find_photos([photos], leave_out=drawn)
+    found = PictureSet(str(photos), tuple(walked), others=in_words(walked.others))
     if len(found.pictures) < 2:
         raise UsageError(f"--photos {display(photos)} is one photo, and distances are between sets; give a folder")
     reference = find_set(cartoons)
@@ -109,6 +110,9 @@ def evaluate(
     for file, reason in evaluation.failed:
         print(f"failed: {display(file)}: {reason}", file=sys.stderr)
     if not quiet:
+        for each in (found, reference):
+            if each.others:
+                print(f"{display(each.name)}: {len(each.pictures)} pictures{beside(each.others)}", file=sys.stderr)
         print(f"page: {display(path)}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
     return 1 if evaluation.failed else 0
 

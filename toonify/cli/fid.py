@@ -18,7 +18,7 @@ from toonify.cli.options import (
     QuietOption,
     WeightsOption,
 )
-from toonify.cli.progress import count_bar
+from toonify.cli.progress import beside, count_bar
 from toonify.errors import display
 from toonify.metrics.mode import Mode
 from toonify.metrics.table import SET_METRICS, SPREAD, Figure, Setup, figures_of, standard_metrics
@@ -214,6 +214,8 @@ def _measure(
         )
     for path, reason in measured.failed:
         print(f"failed: {display(path)}: {reason}", file=sys.stderr)
+    if pictures.others and not quiet:
+        print(f"{display(pictures.name)}: {measured.count} pictures{beside(pictures.others)}", file=sys.stderr)
     return measured
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption
-from toonify.cli.progress import count_bar
+from toonify.cli.progress import beside, count_bar
 
 if TYPE_CHECKING:
     from toonify.prepare.manifest import Source
@@ -53,12 +53,11 @@ def prepare(
     written; 130 interrupted.
     """
     from toonify.errors import display
-    from toonify.images import FORMAT_OF_SUFFIX
-    from toonify.jobs.find import find_photos
+    from toonify.images import FORMAT_OF_SUFFIX, VIDEO_SUFFIXES
+    from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.plan import check_output_folder
     from toonify.prepare.manifest import Options, summary
     from toonify.prepare.survey import survey
-    from toonify.prepare.video import VIDEO_SUFFIXES
     from toonify.prepare.workspace import open_workspace
     from toonify.system.cores import available_cores
     from toonify.system.locks import only_process
@@ -96,7 +95,7 @@ def prepare(
     manifest = workspace.finish()
     if not quiet:
         before = f" ({known} looked at before)" if known else ""
-        print(f"{summary(manifest)}{before}", file=sys.stderr)
+        print(f"{summary(manifest)}{before}{beside(in_words(found.others))}", file=sys.stderr)
     if not manifest.files:
         print(f"error: nothing is left for {display(output)}; manifest.json there tells why", file=sys.stderr)
         return 1
@@ -123,4 +122,7 @@ def _tell(source: "Source", *, quiet: bool) -> None:
         if source.inside_bars is not None:
             left, top, right, bottom = source.inside_bars
             bars = f", cut to {right - left} x {bottom - top} inside its bars"
-        print(f"{source.path}: {len(source.pictures)} frames{bars}", file=sys.stderr)
+        notes = "".join(f"; {note}" for note in source.notes)
+        print(f"{source.path}: {len(source.pictures)} frames{bars}{notes}", file=sys.stderr)
+    elif source.notes and not quiet:
+        print(f"{source.path}: {'; '.join(source.notes)}", file=sys.stderr)

@@ -29,6 +29,11 @@ def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[floa
         yield lambda count: bar.advance(task, count)
 
 
+def beside(others: str) -> str:
+    """The end of a line that counts pictures: what else lies in their folders, which is left alone."""
+    return f"; not read: {others}" if others else ""
+
+
 class Progress:
     """Shows a batch's outcomes as they come, on stderr: stdout stays free for data."""
 
@@ -111,8 +116,11 @@ class Progress:
             return 130
         return 3 if self._given_up else 1 if self._failed else 0
 
-    def summarise(self, outcomes: "list[Outcome]") -> None:
-        """Say how many files came to what, and name the failed ones once more where a long list lies between."""
+    def summarise(self, outcomes: "list[Outcome]", others: str = "") -> None:
+        """Say how many files came to what, and name the failed ones once more where a long list lies between.
+
+        `others` is what else lies in the folders.
+        """
         counts = Counter(outcome.result for outcome in outcomes)
         parts = [f"{counts[self._done]} {self._done}"]
         parts += [f"{counts[result]} {result}" for result in ("skipped", "kept", "failed") if counts[result]]
@@ -120,7 +128,8 @@ class Progress:
             how = "interrupted" if isinstance(self._ended, KeyboardInterrupt) else "ended"
             parts.append(f"{how} with {self._total - len(outcomes)} to go; the same command goes on from here")
         seconds = time.perf_counter() - self._started
-        self._say(f"{', '.join(parts)} in {seconds:.1f} s{', ' + self._rate() if self._megapixels else ''}")
+        rate = f", {self._rate()}" if self._megapixels else ""
+        self._say(f"{', '.join(parts)} in {seconds:.1f} s{rate}{beside(others)}")
         failed = [outcome for outcome in outcomes if outcome.result == "failed"]
         if len(outcomes) > len(failed):
             for line in [*map(self._failure, failed), *self._given_up]:

@@ -33,7 +33,7 @@ def smooth_edges(
     interrupted.
     """
     from toonify.cli.progress import Progress
-    from toonify.jobs.find import find_photos
+    from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.plan import check_output_folder, plan_jobs
     from toonify.pixels.edges import check_settings
     from toonify.prepare.smooth_edges import SmoothOptions, smooth
@@ -47,7 +47,7 @@ def smooth_edges(
     debug = bool(context.find_root().params["debug"])
     with Progress(len(jobs), quiet=quiet, debug=debug, done="smoothed") as progress:
         outcomes = progress.follow(smooth(jobs, options, workers=workers or available_cores()))
-    progress.summarise(outcomes)
+    progress.summarise(outcomes, in_words(found.others))
     return progress.exit_code()
 
 

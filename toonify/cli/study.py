@@ -51,9 +51,10 @@ def build(
 
     import numpy as np
 
+    from toonify.cli.progress import beside
     from toonify.errors import display
     from toonify.evaluate.candidates import find_candidates
-    from toonify.jobs.find import find_photos
+    from toonify.jobs.find import find_photos, in_words
     from toonify.study.build import (
         check_output,
         check_title,
@@ -91,6 +92,9 @@ def build(
     if not quiet:
         for note in survey.notes:
             print(f"note: {note}", file=sys.stderr)
+        for title, walked in (("photos", found), ("--reference", references)):
+            if others := in_words(walked.others):
+                print(f"{title}: {len(walked)} pictures{beside(others)}", file=sys.stderr)
         plan = survey.key.plan
         print(
             f"{display(page)}: questions {plan.questions}, repeats {len(plan.forms[0]) - plan.questions}, "

@@ -7,8 +7,6 @@ from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ExifTags, Image
-
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
 from toonify.drawing.identity import former_identity, identity
 from toonify.drawing.open import DRAWERS_ON_CUDA
@@ -155,7 +153,7 @@ def draw_stream(
         note = processing_notes(data, job, style.plan, save)[0]
         sketch = style.prepare(photo.pixels)
         work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
-        return _encode(work, style, save), _notes(work)
+        return _encode(work, style, save), _notes(work, save)
     except Exception as error:
         if not ran_out(error):
             raise
@@ -194,7 +192,7 @@ def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
         work.job.source,
         work.job.target,
         "drawn",
-        notes=_notes(work),
+        notes=_notes(work, save),
         width=width,
         height=height,
         seconds=work.seconds + time.perf_counter() - started,
@@ -202,11 +200,14 @@ def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
     )
 
 
-def _notes(work: _Work) -> tuple[str, ...]:
+def _notes(work: _Work, save: SaveOptions) -> tuple[str, ...]:
     """What the user should know of a photo that was drawn."""
+    notes = [*work.photo.notes]
     if work.photo.alpha is not None and not FORMATS[work.job.format].transparency:
-        return (*work.photo.notes, "its transparency was laid on white")
-    return work.photo.notes
+        notes.append("its transparency was laid on white")
+    if not save.strip_metadata:
+        notes += work.photo.metadata.left_out(work.job.format)
+    return tuple(notes)
 
 
 def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
@@ -218,12 +219,11 @@ def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
     if save.before_after:
         alpha = None if alpha is None else side_by_side(alpha, alpha, between=0)
         pixels = side_by_side(work.sketch.full, pixels)
-    exif = Image.Exif() if save.strip_metadata else work.photo.exif
-    exif[ExifTags.Base.ProcessingSoftware] = work.note
     return encode_picture(
         pixels,
         format=work.job.format,
         quality=save.quality,
         alpha=alpha,
-        exif=exif,
+        metadata=None if save.strip_metadata else work.photo.metadata,
+        note=work.note,
     )

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
-
 from toonify.drawing import Combination, Style
 from toonify.drawing.plan import DrawingPlan
 from toonify.errors import DeviceError, StyleError, display
@@ -176,6 +174,4 @@ def encode_sheet(pixels: Pixels, format: FormatName) -> bytes:  # noqa: A002
 
     Raises ImageError if it is too large for the format.
     """
-    exif = Image.Exif()
-    exif[ExifTags.Base.ProcessingSoftware] = f"toonify {__version__} sheet"
-    return encode_picture(pixels, format=format, exif=exif)
+    return encode_picture(pixels, format=format, note=f"toonify {__version__} sheet")

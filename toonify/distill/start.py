@@ -39,7 +39,7 @@ from toonify.styles.frame import framed
 from toonify.train.begin import find_start, start_names
 from toonify.train.check import duration
 from toonify.train.folder import RunFolder, trained_variant
-from toonify.train.pictures import Folder, Folders, find_pictures
+from toonify.train.pictures import Folder, Folders, find_folder, find_pictures
 from toonify.train.samples import Samples, choose_samples
 from toonify.train.settings import method_settings
 from toonify.train.start import (
@@ -129,8 +129,8 @@ def _targets(
 ) -> Targets:
     manifest = None if resumed is None else read_manifest(folder)
     if manifest is None:
-        pictures = find_pictures(name, flag, leave_out=folder.parent)
-        return Targets(flag, folder, Folder(name, pictures), plan_pairs(pictures, folder, plan, sizes), None)
+        found = find_folder(name, flag, leave_out=folder.parent)
+        return Targets(flag, folder, found, plan_pairs(found.pictures, folder, plan, sizes), None)
     if manifest.weights != plan.style.digest:
         raise UsageError(f"--teacher has other weights than {display(folder)} was drawn with; start a new run")
     pairs = pairs_of(folder, manifest)

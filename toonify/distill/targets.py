@@ -12,7 +12,6 @@ from io import BufferedReader
 from pathlib import Path
 
 import msgspec
-from PIL import ExifTags, Image
 
 from toonify.distill.teacher import Teacher
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
@@ -152,11 +151,9 @@ def _write(work: _Work) -> Outcome:
     assert work.drawing is not None  # noqa: S101 - the stage before has drawn it
     task = work.task
     drawing = work.style.finish(work.sketch, work.drawing)
-    exif = Image.Exif()
-    exif[ExifTags.Base.ProcessingSoftware] = work.note
     for path, pixels in ((task.photo, work.sketch.small), (task.job.target, drawing)):
         make_writable(path.parent)
-        write_atomically(path, encode_picture(pixels, format="png", exif=exif, compression=1), overwrite=True)
+        write_atomically(path, encode_picture(pixels, format="png", note=work.note, compression=1), overwrite=True)
     height, width = drawing.shape[:2]
     return Outcome(task.job.source, task.job.target, "drawn", width=width, height=height)
 

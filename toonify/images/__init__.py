@@ -6,9 +6,10 @@ What reads and writes is imported when it is first asked for: the help of the co
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from toonify.images.formats import DEFAULT_MAX_PIXELS, FORMAT_OF_SUFFIX, FORMATS
+from toonify.images.formats import DEFAULT_MAX_PIXELS, FORMAT_OF_SUFFIX, FORMATS, RAW_SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
+    from toonify.images.metadata import Metadata
     from toonify.images.read import (
         Photo,
         check_measurable,
@@ -25,6 +26,9 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "FORMATS",
     "FORMAT_OF_SUFFIX",
+    "RAW_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Metadata",
     "Photo",
     "check_measurable",
     "encode_picture",
@@ -40,5 +44,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "write" if name == "encode_picture" else "read"
+    module = {"encode_picture": "write", "Metadata": "metadata"}.get(name, "read")
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)

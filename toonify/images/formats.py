@@ -18,7 +18,10 @@ class Format:
     decoders: tuple[str, ...] = ()  # Pillow's names of what is read in these files
     quality: int | None = None  # the default, of 100; None: it is lossless
     max_side: int | None = None  # of its files, in pixels
-    max_exif: int | None = None  # bytes
+    max_exif: int | None = None  # bytes; None: any number
+    max_xmp: int | None = None
+    max_iptc: int | None = None
+    exif_turns: bool = True  # whether Exif's orientation counts in it
     transparency: bool = True  # whether it has any; else it is laid on white
     options: Mapping[str, Any] = field(default_factory=dict)  # for Pillow's `save`
     compression: str | None = None  # the option of Pillow's `save` that trades time for bytes
@@ -33,7 +36,9 @@ FORMATS: dict[FormatName, Format] = {
         decoders=("JPEG", "MPO", "HEIF"),
         quality=92,
         max_side=65_500,
-        max_exif=65_000,  # one segment of 64 KiB
+        max_exif=65_533 - 6,  # what one segment holds behind its head
+        max_xmp=65_533 - 29,
+        max_iptc=65_533 - 28,
         transparency=False,
         options={"subsampling": 0},  # halving the color's resolution frays colored lines
     ),
@@ -45,7 +50,7 @@ FORMATS: dict[FormatName, Format] = {
         decoders=("PNG", "BMP", "DIB", "GIF"),
         compression="compress_level",
     ),
-    "webp": Format(pillow="WEBP", suffixes=(".webp",), decoders=("WEBP",), quality=90, max_side=16_383),
+    "webp": Format(pillow="WEBP", suffixes=(".webp",), decoders=("WEBP",), quality=90, max_side=16_383, max_iptc=0),
     "avif": Format(
         pillow="AVIF",
         suffixes=(".avif",),
@@ -53,11 +58,29 @@ FORMATS: dict[FormatName, Format] = {
         decoders=("AVIF",),
         quality=80,
         max_side=65_536,
+        max_iptc=0,
+        exif_turns=False,
+        options={"max_threads": 4},  # always, as the bytes depend on it
     ),
     "tiff": Format(pillow="TIFF", suffixes=(".tiff", ".tif"), decoders=("TIFF",)),
 }
 FALLBACK: FormatName = "png"  # of pictures that are in none of these formats
 DEFAULT_MAX_PIXELS = 250_000_000
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "vob"),
+        *("ts", "m2ts", "mts", "wmv", "asf", "flv", "ogv", "3gp", "3g2"),
+    )
+)
+RAW_SUFFIXES = frozenset(  # cameras' raw files, which are named and not read
+    f".{name}"
+    for name in (
+        *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos", "mrw"),
+        *("nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+    )
+)
 
 # What `--format same` writes for a file name; all that is read.
 FORMAT_OF_SUFFIX: dict[str, FormatName] = {

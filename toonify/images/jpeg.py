@@ -11,15 +11,17 @@ import numpy as np
 import simplejpeg
 
 from toonify.errors import ImageError, one_line
+from toonify.images.frame_header import ALONE, SOS, frame_header
+from toonify.images.jpeg_tail import end_of_units, is_left_over
 from toonify.pixels.arrays import Pixels
 
 # What libjpeg says where part of the picture is lost; it says other things of harmless oddities. Of several remarks
 # simplejpeg passes on the last, which after a loss is often the one of extraneous bytes.
 _LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmetic code", "inconsistent progression")
+# What it says where it goes no further.
+_ENDS = ("unsupported marker", "bogus", "invalid jpeg", "was not defined")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", re.IGNORECASE)
 _PADDING = {0x00, 0xFF}
-_SOS = 0xDA  # the marker behind which the picture's data begins
-_ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment behind them
 
 
 def decode_jpeg(file: BinaryIO) -> Pixels | None:
@@ -28,6 +30,7 @@ def decode_jpeg(file: BinaryIO) -> Pixels | None:
     Raises ImageError if part of it is lost.
     """
     data = _all_of(file)
+    _refuse_unusual(data)
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
     except ValueError as error:
@@ -35,16 +38,23 @@ def decode_jpeg(file: BinaryIO) -> Pixels | None:
         return None
 
 
-def refuse_damaged_jpeg(file: BinaryIO) -> None:
+def refuse_damaged_jpeg(file: BinaryIO) -> list[str]:
     """Raise ImageError if part of a JPEG is lost, which Pillow decodes to grey or shifted parts without a word.
 
-    Decodes at an eighth of the size, which takes little time and meets all of the data.
+    Decodes at an eighth of the size, which takes little time and meets all of the data. Returns what the user should
+    know of a JPEG that is whole.
     """
-    data = _all_of(file)
+    return refuse_damaged_jpeg_data(_all_of(file))
+
+
+def refuse_damaged_jpeg_data(data: bytes) -> list[str]:
+    """`refuse_damaged_jpeg` of a JPEG's bytes."""
+    _refuse_unusual(data)
     try:
         simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8)
     except ValueError as error:
-        _refuse_lost(error, data)
+        return _refuse_lost(error, data)
+    return []
 
 
 def turned_upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -53,6 +63,15 @@ def turned_upright(pixels: Pixels, orientation: int) -> Pixels:
         pixels = np.asarray(cv2.transpose(pixels), np.uint8)
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)  # OpenCV's codes: 1 left to right, 0 upside down
     return pixels if flip is None else np.asarray(cv2.flip(pixels, flip), np.uint8)
+
+
+def _refuse_unusual(data: bytes) -> None:
+    """Raise ImageError for what must not reach simplejpeg: other coding processes can take the process with them."""
+    header = frame_header(data)
+    if header is None:
+        raise ImageError("damaged: a JPEG without a frame header")
+    if not header.is_usual:
+        raise ImageError(f"a JPEG of a kind that is not read ({header.process}); convert it to PNG first")
 
 
 def _all_of(file: BinaryIO) -> bytes:
@@ -65,29 +84,61 @@ def _all_of(file: BinaryIO) -> bytes:
         file.seek(position)
 
 
-def _refuse_lost(error: ValueError, data: bytes) -> None:
+def _refuse_lost(error: ValueError, data: bytes) -> list[str]:
+    """Raise ImageError if libjpeg speaks of a loss; else what is odd, where that lies behind the picture's data."""
     said = str(error).lower()
-    if any(loss in said for loss in _LOSSES) or _lies_in_the_data(said, data):
+    if any(words in said for words in (*_LOSSES, *_ENDS)):
         raise ImageError(f"damaged: {one_line(error)}") from error
+    if (found := _EXTRANEOUS.search(said)) is None or not _lies_in_the_data(found, data):
+        return []
+    if _is_of_the_picture(data):
+        raise ImageError(f"damaged: {one_line(error)}") from error
+    return ["it has bytes behind its picture that do not belong to it"]
 
 
-def _lies_in_the_data(said: str, data: bytes) -> bool:
-    """Whether libjpeg speaks of extraneous bytes that are data of the picture which it could not make sense of.
+def _lies_in_the_data(found: re.Match[str], data: bytes) -> bool:
+    """Whether libjpeg speaks of extraneous bytes behind the head that are no padding.
 
-    Other programs may have put bytes between the segments of the head, and cameras fill files up with 0x00 or 0xFF.
+    Other programs may have put bytes between the segments of the head; cameras fill files up with 0x00 or 0xFF.
     """
-    found = _EXTRANEOUS.search(said)
-    if found is None:
-        return False
     count, marker = int(found[1]), int(found[2], 16)
     start, between = _head(data)
     if (count, marker) in between:
         return False
     behind = start
     while (behind := data.find(bytes([0xFF, marker]), behind + 1)) >= 0:
-        if _PADDING.issuperset(data[behind - count : behind]):
+        if behind - count >= start and _PADDING.issuperset(data[behind - count : behind]):
             return False
     return True
+
+
+def _is_of_the_picture(data: bytes) -> bool:
+    """Whether extraneous bytes are data of the picture that libjpeg could not make sense of, or may be."""
+    try:
+        end = end_of_units(data, lambda cut: "premature end" in _remark(cut))
+        until = data[:end] + b"\xff\xd9"
+        if _remark(until):
+            return True
+        whole = simplejpeg.decode_jpeg(until, "RGB")
+        return is_left_over(data, end, lambda other: _decodes_to(other, whole))
+    except (ValueError, KeyError, IndexError):  # no sequential JPEG, or one that is damaged in other ways, too
+        return True
+
+
+def _remark(data: bytes) -> str:
+    """What libjpeg says of a JPEG at last; nothing of one that is whole."""
+    try:
+        simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8)
+    except ValueError as error:
+        return str(error).lower()
+    return ""
+
+
+def _decodes_to(data: bytes, pixels: Pixels) -> bool:
+    try:
+        return np.array_equal(simplejpeg.decode_jpeg(data, "RGB"), pixels)
+    except ValueError:
+        return False
 
 
 def _head(data: bytes) -> tuple[int, set[tuple[int, int]]]:
@@ -101,8 +152,8 @@ def _head(data: bytes) -> tuple[int, set[tuple[int, int]]]:
             continue
         if place > last:
             between.add((place - last, marker))
-        place += 2 if marker in _ALONE else 2 + int.from_bytes(data[place + 2 : place + 4])
+        place += 2 if marker in ALONE else 2 + int.from_bytes(data[place + 2 : place + 4])
         last = place
-        if marker == _SOS:
+        if marker == SOS:
             break
     return place, between

@@ -1,24 +1,35 @@
-"""Picture files to arrays: orientation, colour profiles, transparency and EXIF are dealt with here, once."""
+"""Picture files to arrays: orientation, colors, transparency and EXIF are dealt with here, once."""
 
 import contextlib
-import functools
 import math
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pillow_heif
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
-from toonify.errors import ImageError, one_line
-from toonify.images.exif import descriptive_exif
+from toonify.errors import ImageError
+from toonify.images.bmp import bit_fields
+from toonify.images.child import Decoded, decode_apart
+from toonify.images.color import ColorSource, Encoding
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
+from toonify.images.isobmff import refuse_damaged
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
-from toonify.images.modes import deepest_white, on_white, pixels_to_srgb, to_srgb
+from toonify.images.metadata import NO_METADATA, Metadata, metadata_of, metadata_of_image
+from toonify.images.modes import deepest_white, on_white, samples_to_srgb, to_srgb
+from toonify.images.opened import Opened, color_of_image, head_size, is_read, open_image, opening
+from toonify.images.tiff_pages import is_common, named_kind
+from toonify.images.tiff_strips import refuse_damaged_strips
+from toonify.images.zeros import refuse_zeros, webp_data
 from toonify.pixels.arrays import Pixels
+
+_Kind = Literal["photo", "stored"]
+_SAMPLE_FORMAT, _SIGNED = 339, 2  # of TIFF
+_PREVIEWS = ("MPO", "HEIF")  # formats whose further pictures are previews
 
 
 @dataclass(frozen=True)
@@ -27,10 +38,20 @@ class Photo:
 
     pixels: Pixels  # H x W x 3
     alpha: Pixels | None = None  # H x W; None: opaque
-    exif: Image.Exif = field(default_factory=Image.Exif)  # descriptive tags only; orientation is applied and gone
+    metadata: Metadata = NO_METADATA  # as in the file: `encode_picture` makes it true of another picture
     format: FormatName = FALLBACK  # the nearest that can be written
     stored_size: tuple[int, int] = (0, 0)  # height and width of the file's picture, upright; it may be decoded smaller
     notes: tuple[str, ...] = ()  # what the user should know, such as "first of 12 frames"
+
+    @property
+    def exif(self) -> Image.Exif:
+        """What Exif says of the photo, as Pillow reads it; it is upright already."""
+        exif = Image.Exif()
+        if self.metadata.exif:
+            exif.load(self.metadata.exif)
+        if ExifTags.Base.Orientation in exif:
+            exif[ExifTags.Base.Orientation] = 1
+        return exif
 
 
 def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Photo:
@@ -39,37 +60,40 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: 
     A JPEG is decoded at a half, a quarter or an eighth of its size, which is quicker, if its long side still has
     `enough` pixels then.
 
-    JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), AVIF and HEIC, in any of their colour modes but 32-bit floating
-    point; other colour spaces come to sRGB through the embedded profile.
+    JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), AVIF and HEIC, in any of their color modes but 32-bit floating
+    point; colors come to sRGB by what the file says of them (see `toonify.images.color`).
 
-    Raises ImageError: not a picture, damaged, more than `max_pixels`, or a mode that has no defined white.
+    Raises ImageError: not a picture, damaged, more than `max_pixels`, a camera's raw file, or a mode that has no
+    defined white.
     """
-    with _decoding(file, max_pixels) as image:
-        width, height = image.size
-        if enough is not None and enough < max(width, height):
-            factor = enough / max(width, height)
-            image.draft(None, (math.ceil(width * factor), math.ceil(height * factor)))  # for JPEG; others ignore it
-        pixels = _jpeg_pixels(image, file, whole=image.size == (width, height))
-        photo = photo_from_image(image) if pixels is None else _photo_from_jpeg(image, pixels)
-    turned = (photo.pixels.shape[0] > photo.pixels.shape[1]) != (height > width)
-    return replace(photo, stored_size=(width, height) if turned else (height, width))
+    with _decoding(file, max_pixels) as opened:
+        notes = _frame_notes(opened.image)
+        if opened.is_unusual:
+            metadata = metadata_of(opened, notes)
+            decoded = _apart(opened, "photo")
+            pixels, alpha, notes = decoded.pixels, decoded.alpha, [*notes, *decoded.values["notes"]]
+            size = pixels.shape[:2]
+        else:
+            pixels, alpha, size = _decode(opened, enough, notes)
+            metadata = metadata_of(opened, notes)
+        own_format = FORMAT_OF_DECODER.get(opened.image.format or "", FALLBACK)
+    return Photo(pixels, alpha, metadata, own_format, size, tuple(notes))
 
 
 def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
-    """Decode a picture as tools that measure pictures do: upright, but with neither profile nor transparency applied.
+    """Decode a picture for measuring: upright and in sRGB, but with its transparency dropped, as other tools do.
 
     Raises ImageError as `read_photo` does, and for 16-bit grey, which those tools turn white.
     """
-    with _decoding(file, max_pixels) as image:
-        _refuse_deep_grey(image)
-        pixels = _jpeg_pixels(image, file)
-        return np.asarray(_upright(image).convert("RGB")) if pixels is None else pixels
+    with _decoding(file, max_pixels) as opened:
+        _refuse_deep_grey(opened.image)
+        return _apart(opened, "stored").pixels if opened.is_unusual else _stored(opened, [])
 
 
 def check_measurable(file: BinaryIO) -> None:
     """Raise ImageError for what `read_photo` reads and `read_stored` refuses; only a file's head is read."""
-    with _opening(file) as image:
-        _refuse_deep_grey(image)
+    with opening(file) as opened:
+        _refuse_deep_grey(opened.image)
 
 
 def _refuse_deep_grey(image: Image.Image) -> None:
@@ -79,38 +103,143 @@ def _refuse_deep_grey(image: Image.Image) -> None:
 
 def picture_size(file: BinaryIO) -> tuple[int, int]:
     """Width and height as a picture file's head has them, as it lies. Raises ImageError if it is no picture."""
-    with _opening(file) as image:
-        return image.size
+    return head_size(file)
 
 
 @contextlib.contextmanager
-def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
+def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
     """A picture that may be decoded; whatever goes wrong with it is an ImageError."""
-    with _opening(file) as image:
-        _refuse_bomb(image.size, max_pixels)
-        if image.format not in FORMAT_OF_DECODER:
-            raise ImageError(f"{image.format} pictures are not read; convert it to JPEG or PNG first")
-        yield image
+    with opening(file) as opened:
+        _refuse_bomb(opened.image.size, max_pixels)
+        if not is_read(opened):
+            raise ImageError(f"{opened.image.format} pictures are not read; convert it to JPEG or PNG first")
+        if opened.still is not None:
+            refuse_damaged(opened.file, opened.still, opened.image.width * opened.image.height)
+        if opened.image.format == "WEBP":
+            refuse_zeros(webp_data(opened.file), opened.image.width * opened.image.height)
+        yield opened
 
 
-@contextlib.contextmanager
-def _opening(file: BinaryIO) -> Iterator[Image.Image]:
-    """A picture of which the head is read; whatever goes wrong with it is an ImageError."""
+def _apart(opened: Opened, kind: _Kind) -> Decoded:
+    """Decode a picture in a process of its own."""
+    opened.file.seek(0)
+    width, height = opened.image.size
+    return decode_apart(opened.file.read(), width * height / 1e6, kind=kind)
+
+
+def decode_request(file: BinaryIO, *, kind: _Kind) -> Decoded:
+    """What a process of its own decodes: the parent has looked at its size before. Raises ImageError."""
+    TiffImagePlugin.READ_LIBTIFF = True  # these two are global, which harms nobody here
+    Image.MAX_IMAGE_PIXELS = None
+    notes: list[str] = []
+    with opening(file) as opened:
+        if opened.frame is not None:
+            return _unusual_jpeg(opened, kind, notes)
+        if isinstance(opened.image, TiffImagePlugin.TiffImageFile):
+            refuse_damaged_strips(file, opened.image)
+        try:
+            opened.image.load()
+        except Exception as error:
+            if is_common(file):
+                raise
+            raise ImageError(f"{named_kind(file)} is not read; convert it to PNG first") from error
+        if kind == "stored":
+            return Decoded(_stored(opened, notes), None, {"notes": notes})
+        pixels, alpha, _ = _decode(opened, None, notes)
+        return Decoded(pixels, alpha, {"notes": notes})
+
+
+def _unusual_jpeg(opened: Opened, kind: _Kind, notes: list[str]) -> Decoded:
+    """A JPEG of a coding process that few decoders know; if ours does not, it is named."""
+    assert opened.frame is not None  # noqa: S101
+    opened.file.seek(0)
+    if b"\xff\xd9" not in opened.file.read()[-4096:]:
+        raise ImageError("damaged: it ends before its picture does")
     try:
-        with _open(file) as image:
-            yield image
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageError("not a picture, or of a kind that is not read") from error
-    except MemoryError as error:
-        raise ImageError("not enough memory to decode it") from error
-    except Exception as error:  # decoders raise almost anything on damaged files: SyntaxError, struct.error, ...
-        raise ImageError(f"damaged: {one_line(error)}") from error
+        opened.image.load()
+    except Exception as error:
+        process = opened.frame.process
+        raise ImageError(f"a JPEG of a kind that is not read ({process}); convert it to PNG first") from error
+    pixels, alpha = _from_image(opened.image, opened.color(notes), notes)
+    return Decoded(pixels, alpha if kind == "photo" else None, {"notes": notes})
 
 
-def _jpeg_pixels(image: Image.Image, file: BinaryIO, *, whole: bool = True) -> Pixels | None:
-    """An opened JPEG's pixels, upright: H x W x 3 RGB in its own colour space. None for what Pillow is to decode.
+def _decode(opened: Opened, enough: int | None, notes: list[str]) -> tuple[Pixels, Pixels | None, tuple[int, int]]:
+    """Pixels in sRGB, transparency, and the height and width that the picture has in the file."""
+    image = opened.image
+    color = opened.color(notes)
+    if (samples := _samples(opened, color)) is not None:
+        pixels, alpha = samples_to_srgb(*samples, color, notes)
+        return pixels, alpha, pixels.shape[:2]
+    width, height = image.size
+    if enough is not None and enough < max(width, height):
+        factor = enough / max(width, height)
+        image.draft(None, (math.ceil(width * factor), math.ceil(height * factor)))  # for JPEG; others ignore it
+    is_whole = image.size == (width, height)
+    stored = _jpeg_pixels(image, opened.file, notes, whole=is_whole)
+    if stored is not None:
+        pixels, alpha = samples_to_srgb(stored, None, color, notes)
+    else:
+        pixels, alpha = _from_image(image, color, notes, still=opened)
+    if is_whole:
+        return pixels, alpha, pixels.shape[:2]
+    turned = (pixels.shape[0] > pixels.shape[1]) != (height > width)
+    return pixels, alpha, (width, height) if turned else (height, width)
+
+
+def _samples(opened: Opened, color: ColorSource) -> tuple[Pixels | npt.NDArray[np.uint16], Pixels | None] | None:
+    """Samples and transparency of what Pillow does not decode as it should; None for all the rest."""
+    if opened.image.format in ("BMP", "DIB"):
+        return bit_fields(opened.file)
+    if opened.png is not None and (deep := opened.png.deep()) is not None:
+        orientation = _orientation(opened.image)
+        samples, alpha = deep
+        return _turned(samples, orientation), None if alpha is None else _turned(alpha, orientation)
+    is_deep = opened.image.format == "HEIF" and opened.image.info.get("bit_depth", 8) > 8
+    if is_deep and isinstance(color, Encoding) and color.is_hdr:
+        return _deep_heif(opened.file)
+    return None
+
+
+def _turned(samples: Any, orientation: int) -> Any:
+    """`turned_upright` of any number of bits and channels."""
+    turned = turned_upright(samples, orientation)
+    return turned if turned.dtype == samples.dtype else turned.astype(samples.dtype)
+
+
+def _deep_heif(file: BinaryIO) -> tuple[npt.NDArray[np.uint16], Pixels | None]:
+    """H x W x 3 samples of 16 bits of an HEIF picture of more than 8, and transparency of 8."""
+    file.seek(0)
+    heif = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+    samples = np.asarray(heif[heif.primary_index])
+    bits = int(heif.info["bit_depth"])
+    most = ((1 << bits) - 1) << (16 - bits)  # the decoder shifts samples up, and leaves the bits below empty
+    whole = np.minimum((samples.astype(np.uint32) * 65_535 + most // 2) // most, 65_535).astype(np.uint16)
+    if whole.ndim == 2:
+        whole = np.repeat(whole[..., None], 3, axis=2)
+    return np.ascontiguousarray(whole[..., :3]), (whole[..., 3] >> 8).astype(np.uint8) if whole.shape[2] == 4 else None
+
+
+def _stored(opened: Opened, notes: list[str]) -> Pixels:
+    """Pixels in sRGB, as they are without transparency."""
+    color = opened.color(notes)
+    if (samples := _samples(opened, color)) is not None:
+        return samples_to_srgb(samples[0], None, color, notes)[0]
+    pixels = _jpeg_pixels(opened.image, opened.file, notes)
+    if pixels is not None:
+        return samples_to_srgb(pixels, None, color, notes)[0]
+    image = opened.image
+    if image.has_transparency_data:
+        image.load()
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGB")
+        image.info.pop("transparency", None)
+        upright = _upright_pixels(np.asarray(image), opened.image, opened)
+        return samples_to_srgb(upright, None, color, notes)[0]
+    return _from_image(image, color, notes, still=opened)[0]
+
+
+def _jpeg_pixels(image: Image.Image, file: BinaryIO, notes: list[str], *, whole: bool = True) -> Pixels | None:
+    """An opened JPEG's pixels, upright: H x W x 3 RGB in its own color space. None for what Pillow is to decode.
 
     That is other formats, JPEGs in grey or CMYK, and those that are not wanted `whole`, at their full size. Raises
     ImageError if part of a JPEG is lost.
@@ -119,31 +248,79 @@ def _jpeg_pixels(image: Image.Image, file: BinaryIO, *, whole: bool = True) -> P
         return None
     pixels = decode_jpeg(file) if image.mode == "RGB" and whole else None
     if pixels is None:
-        refuse_damaged_jpeg(file)
+        notes += refuse_damaged_jpeg(file)
         return None
     return turned_upright(pixels, _orientation(image))
 
 
-def _photo_from_jpeg(image: Image.Image, pixels: Pixels) -> Photo:
-    """An opened JPEG whose upright pixels are decoded already."""
-    notes: list[str] = []
-    exif = descriptive_exif(image, notes)
-    if icc := image.info.get("icc_profile"):
-        pixels = pixels_to_srgb(pixels, icc, notes)
-    return Photo(pixels, None, exif, "jpg", pixels.shape[:2], tuple(notes))
-
-
 def photo_from_image(image: Image.Image) -> Photo:
-    """A PIL image, upright and in sRGB. Raises ImageError for a mode that has no defined white."""
-    notes: list[str] = []
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format not in ("MPO", "HEIF"):  # those hold previews, not further pictures
-        notes.append(f"first of {frames} frames")
-    image.load()
-    exif = descriptive_exif(image, notes)
-    pixels, alpha = to_srgb(_upright(image), deepest_white(image), notes)
+    """A PIL image, upright and in sRGB. Raises ImageError for a mode that has no defined white.
+
+    An image that Pillow has opened by its name from an uncompressed TIFF which lies on its side is garbled by Pillow's
+    own memory map once it is loaded; one that is not loaded yet is read without the map here.
+    """
+    notes = _frame_notes(image)
+    _load(image)
+    metadata = metadata_of_image(image, notes)
+    pixels, alpha = _from_image(image, color_of_image(image, notes), notes)
     own_format = FORMAT_OF_DECODER.get(image.format or "", FALLBACK)
-    return Photo(pixels, alpha, exif, own_format, pixels.shape[:2], tuple(notes))
+    return Photo(pixels, alpha, metadata, own_format, pixels.shape[:2], tuple(notes))
+
+
+def _load(image: Image.Image) -> None:
+    name = getattr(image, "filename", "")
+    if name and isinstance(image, TiffImagePlugin.TiffImageFile):
+        image.filename = ""  # for a file without a name, Pillow makes no map
+        try:
+            image.load()
+        finally:
+            image.filename = name
+    else:
+        image.load()
+
+
+def _frame_notes(image: Image.Image) -> list[str]:
+    frames = getattr(image, "n_frames", 1)
+    return [f"first of {frames} frames"] if frames > 1 and image.format not in _PREVIEWS else []
+
+
+def _from_image(
+    image: Image.Image, color: ColorSource, notes: list[str], *, still: Opened | None = None
+) -> tuple[Pixels, Pixels | None]:
+    """What Pillow decodes, as upright pixels in sRGB, and transparency."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_signed(image):
+        raise ImageError("signed samples have no defined black; convert it to unsigned ones first")
+    image.load()
+    white = deepest_white(image)
+    if still is not None and still.png is not None and (clear := still.png.transparent()) is not None:
+        image.info["transparency"] = _pillows_shade(image, clear, still.png.bits)
+    if still is not None and still.still is not None:
+        pixels, alpha = to_srgb(image, white, color, notes)
+        return _upright_pixels(pixels, image, still), None if alpha is None else _upright_pixels(alpha, image, still)
+    return to_srgb(_upright(image), white, color, notes)
+
+
+def _is_signed(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether a TIFF has signed samples of at most 16 bits; of those with more, white is not defined either."""
+    bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    return _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()) and max(bits) <= 16
+
+
+def _pillows_shade(image: Image.Image, clear: tuple[int, ...], bits: int) -> int | tuple[int, ...]:
+    """The sample that stands for transparency as Pillow scales it: to 8 bits, but for grey of 16."""
+    if bits == 16:
+        return clear[0]
+    most = (1 << bits) - 1
+    scaled = tuple(sample * 255 // most for sample in clear)
+    return scaled[0] if len(scaled) == 1 else scaled
+
+
+def _upright_pixels(pixels: Pixels, image: Image.Image, opened: Opened) -> Pixels:
+    """Pixels turned as the file wants them to be looked at: in HEIF and AVIF, by their boxes alone (MIAF)."""
+    if opened.still is None:
+        return turned_upright(pixels, _orientation(image))
+    # libheif has done that already
+    return pixels if image.format == "HEIF" else opened.still.upright(pixels)
 
 
 def read_processing_note(path: Path) -> str | None:
@@ -151,26 +328,11 @@ def read_processing_note(path: Path) -> str | None:
     try:
         if not path.is_file():  # to open a pipe would wait for ever
             return None
-        with path.open("rb") as file, _open(file) as image:
+        with path.open("rb") as file, open_image(file) as image:
             note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
     except Exception:  # whatever is wrong with it, it is no picture of ours
         return None
     return note if isinstance(note, str) else None
-
-
-_OPENING = threading.Lock()
-_register_heif = functools.cache(pillow_heif.register_heif_opener)
-
-
-def _open(file: BinaryIO) -> Image.Image:
-    """Image.open without Pillow's own size limit, which is global; `read_photo` has one for each call."""
-    _register_heif()
-    with _OPENING:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(file)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _refuse_bomb(size: tuple[int, int], max_pixels: int) -> None:

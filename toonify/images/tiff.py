@@ -1,42 +1,49 @@
-"""TIFF with its EXIF: Pillow's own writer, through libtiff, can hold no tables of EXIF and no text beyond ASCII."""
+"""TIFF with its metadata: a file is built like a block of Exif, so that the photo's own block is where it begins."""
 
-import io
 import itertools
+import struct
 import zlib
 
-from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
-
-from toonify.images.exif import KEPT_IFDS
+from toonify.images.exif import IPTC_TAG, MINIMAL, XMP_TAG, Entry, with_entries
+from toonify.images.metadata import Metadata
 from toonify.pixels.arrays import Pixels
 
+_SHORT, _LONG, _BYTE = 3, 4, 1
+_YCBCR_POSITIONING = 0x0213
 
-def encode_tiff(samples: Pixels, exif: Image.Exif | None) -> bytes:
+
+def encode_tiff(samples: Pixels, metadata: Metadata) -> bytes:
     """H x W x 3 (RGB) or 4 (RGB and alpha) samples as a deflated TIFF."""
     height, width, channels = samples.shape
     rows = max(1, 2**18 // (width * channels))
     strips = [zlib.compress(samples[top : top + rows].tobytes()) for top in range(0, height, rows)]
     sizes = [len(strip) for strip in strips]
-    base = ExifTags.Base
-    tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    if exif is not None:
-        tags.update(exif)
-        tags.update({ifd: entries for ifd in KEPT_IFDS if (entries := exif.get_ifd(ifd))})
-    tags.tagtype[base.StripOffsets] = tags.tagtype[base.StripByteCounts] = TiffTags.LONG
-    tags.update(
-        {
-            base.ImageWidth: width,
-            base.ImageLength: height,
-            base.BitsPerSample: (8,) * channels,
-            base.Compression: 8,  # deflate
-            base.PhotometricInterpretation: 2,  # RGB
-            base.SamplesPerPixel: channels,
-            base.RowsPerStrip: rows,
-            base.StripOffsets: tuple(itertools.accumulate(sizes[:-1], initial=0)),  # from the end of the tags
-            base.StripByteCounts: tuple(sizes),
-        }
-    )
+    block = metadata.exif or MINIMAL
+    order = "<" if block[:2] == b"II" else ">"
+    start = len(block) + len(block) % 2
+
+    def entry(tag: int, kind: int, *values: int) -> Entry:
+        return Entry(
+            tag, kind, len(values), struct.pack(f"{order}{len(values)}{'H' if kind == _SHORT else 'I'}", *values)
+        )
+
+    entries = [
+        entry(0x0100, _LONG, width),
+        entry(0x0101, _LONG, height),
+        entry(0x0102, _SHORT, *[8] * channels),
+        entry(0x0103, _SHORT, 8),  # deflate
+        entry(0x0106, _SHORT, 2),  # RGB
+        entry(0x0111, _LONG, *itertools.accumulate(sizes[:-1], initial=start)),
+        entry(0x0115, _SHORT, channels),
+        entry(0x0116, _LONG, rows),
+        entry(0x0117, _LONG, *sizes),
+    ]
     if channels == 4:
-        tags[base.ExtraSamples] = 2  # alpha, with which the colours are not multiplied
-    buffer = io.BytesIO()
-    tags.save(buffer)
-    return b"".join([buffer.getvalue(), *strips])
+        entries.append(entry(0x0152, _SHORT, 2))  # alpha, with which the colors are not multiplied
+    if metadata.xmp:
+        entries.append(Entry(XMP_TAG, _BYTE, len(metadata.xmp), metadata.xmp))
+    if metadata.iptc:
+        iptc = metadata.iptc + bytes(-len(metadata.iptc) % 4)
+        entries.append(Entry(IPTC_TAG, _LONG, len(iptc) // 4, iptc))  # as all programs have it, whatever the order
+    data = b"".join([block.ljust(start, b"\0"), *strips])
+    return with_entries(data, entries, without={_YCBCR_POSITIONING})

@@ -1,15 +1,15 @@
-"""The photos among the files and folders that a user names; nothing is read here but folders."""
+"""The photos among the files and folders that a user names, and what else lies there; only folders are read."""
 
 import itertools
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.images import FORMAT_OF_SUFFIX, read_processing_note
+from toonify.images import FORMAT_OF_SUFFIX, RAW_SUFFIXES, VIDEO_SUFFIXES, read_processing_note
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,29 @@ class Found:
     problem: str | None = None  # why it cannot be read, where that is known already
 
 
+class FoundPhotos(list[Found]):
+    """Photos, and how many files of other kinds their folders have."""
+
+    def __init__(self, photos: Iterable[Found] = (), others: Counter[str] | None = None) -> None:
+        super().__init__(photos)
+        self.others: Counter[str] = Counter() if others is None else others
+
+
+_PLURALS = {
+    "video": "videos",
+    "raw file": "raw files",
+    "drawing by toonify": "drawings by toonify",
+    "hidden picture or folder": "hidden pictures or folders",
+    "other file": "other files",
+}
+
+
+def in_words(others: Counter[str]) -> str:
+    """`2 videos, 1 other file`; nothing where there are none."""
+    counts = [(kind, others[kind]) for kind in _PLURALS if others[kind]]
+    return ", ".join(f"{count} {kind if count == 1 else _PLURALS[kind]}" for kind, count in counts)
+
+
 def find_photos(
     inputs: Iterable[Path],
     *,
@@ -28,24 +51,26 @@ def find_photos(
     leave_out: Path | None = None,
     drawings: bool = False,
     suffixes: Collection[str] = FORMAT_OF_SUFFIX.keys(),
-) -> list[Found]:
+) -> FoundPhotos:
     """The photos among files and folders, each once, folders in the order of their names.
 
     In folders, files with one of the suffixes count, by default those of pictures; hidden files and folders do not, nor
     does the folder `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file
     that is named itself is taken whatever its suffix. Drawings by toonify that lie beside their photo, if that is among
-    the inputs, are left out, unless `drawings` asks for them too.
+    the inputs, are left out, unless `drawings` asks for them too. Folders that cannot be entered are among the photos,
+    with their problem; what else a folder has is counted in `others`.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
     inputs = list(inputs)
     found: dict[Path, Found] = {}
+    others: Counter[str] = Counter()
     folders = {path for path in inputs if os.path.isdir(path)}  # noqa: PTH112 - Path.is_dir raises for a long name
     beside = _by_stem(path for path in inputs if path.suffix.lower() in suffixes and path not in folders)
     for path in inputs:
         if path in folders:
             photos: Iterable[Found] = _walk(
-                path, recursive=recursive, leave_out=leave_out, drawings=drawings, suffixes=suffixes
+                path, others, recursive=recursive, leave_out=leave_out, drawings=drawings, suffixes=suffixes
             )
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
@@ -58,12 +83,20 @@ def find_photos(
     if not found:
         where = ", ".join(display(path) for path in inputs)
         known = " ".join(sorted(suffixes))
-        raise UsageError(f"no photos in {where}; looked for {known}" + ("" if recursive else " and not in subfolders"))
-    return list(found.values())
+        beside_them = f"; not read: {in_words(others)}" if in_words(others) else ""
+        below = "" if recursive else " and not in subfolders"
+        raise UsageError(f"no photos in {where}; looked for {known}{below}{beside_them}")
+    return FoundPhotos(found.values(), others)
 
 
 def _walk(
-    root: Path, *, recursive: bool, leave_out: Path | None, drawings: bool, suffixes: Collection[str]
+    root: Path,
+    others: Counter[str],
+    *,
+    recursive: bool,
+    leave_out: Path | None,
+    drawings: bool,
+    suffixes: Collection[str],
 ) -> Iterator[Found]:
     def unreadable(error: OSError) -> None:
         problems.append(Found(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
@@ -74,8 +107,14 @@ def _walk(
         folder = Path(name)
         kept = []
         for child in sorted(folders) if recursive else ():
+            if child.startswith("."):
+                others["hidden picture or folder"] += 1
+                continue
             itself = identity(folder / child)
-            if child.startswith(".") or itself in seen:
+            if itself is None:
+                problems.append(Found(folder / child, root, _problem(folder / child)))
+                continue
+            if itself in seen:
                 continue
             # Looked at anew each time: another process may just have made the folder.
             if leave_out is not None and itself == identity(leave_out):
@@ -83,14 +122,30 @@ def _walk(
             seen.add(itself)
             kept.append(child)
         folders[:] = kept
-        photos = [folder / child for child in sorted(files) if not child.startswith(".")]
-        photos = [path for path in photos if path.suffix.lower() in suffixes]
+        photos = []
+        for child in sorted(files):
+            if (kind := _other_kind(child, suffixes)) is None:
+                photos.append(folder / child)
+            elif kind:
+                others[kind] += 1
         beside = _by_stem(photos)
         for path in photos:
             problem = _problem(path)
             if problem is not None or drawings or not _is_drawing_of_neighbour(path, beside):
                 yield Found(path, root, problem)
+            else:
+                others["drawing by toonify"] += 1
     yield from problems
+
+
+def _other_kind(name: str, suffixes: Collection[str]) -> str | None:
+    """What a file in a folder is that is not to be read; nothing of hidden files that are no pictures."""
+    suffix = Path(name).suffix.lower()
+    if name.startswith("."):
+        return "hidden picture or folder" if suffix in suffixes else ""
+    if suffix in suffixes:
+        return None
+    return "video" if suffix in VIDEO_SUFFIXES else "raw file" if suffix in RAW_SUFFIXES else "other file"
 
 
 def identity(path: Path) -> tuple[int, int] | None:

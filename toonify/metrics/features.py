@@ -19,7 +19,7 @@ from toonify.pixels.arrays import Floats
 from toonify.system.cores import available_cores
 from toonify.system.pipeline import run_stages
 
-_VERSION = 1  # of how pictures are decoded for the network: raise it when that changes
+_VERSION = 2  # of how pictures are decoded for the network: raise it when that changes
 _BATCH = 32  # pictures in the network at a time: more is no quicker
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.jobs.find import Found, find_photos
+from toonify.jobs.find import Found, FoundPhotos, find_photos, in_words
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class PictureSet:
     name: str  # as the user wrote it
     pictures: tuple[Found, ...] = ()
     statistics: Path | None = None  # .npz: in the place of pictures
+    others: str = ""  # what else its folders have, which is not read
 
 
 def find_set(name: str) -> PictureSet:
@@ -43,10 +44,10 @@ def find_set(name: str) -> PictureSet:
         raise UsageError(
             f"{display(name)} has one picture, and distances are between sets; give a folder, or put a glob in quotes"
         )
-    return PictureSet(name, tuple(pictures))
+    return PictureSet(name, tuple(pictures), others=in_words(pictures.others))
 
 
-def _listed(path: Path) -> list[Found]:
+def _listed(path: Path) -> FoundPhotos:
     """What a list names; a line that leads nowhere is a picture that cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -61,4 +62,5 @@ def _listed(path: Path) -> list[Found]:
             there.append(each)
         else:
             missing.append(Found(each, problem=f"no such file, though {display(path)} names it"))
-    return [*(find_photos(there, drawings=True) if there else []), *missing]
+    found = find_photos(there, drawings=True) if there else FoundPhotos()
+    return FoundPhotos([*found, *missing], found.others)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from toonify.models.architecture import Architecture
-from toonify.models.layers import Norm, ResidualBlock, normalisation
+from toonify.models.layers import Norm, ReflectionPad, ResidualBlock, normalisation
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CycleGANGenerator(nn.Module):
         def up(channels: int) -> nn.Module:
             return nn.ConvTranspose2d(2 * channels, channels, 3, stride=2, padding=1, output_padding=1, bias=bias)
 
-        self.head = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7, bias=bias), *normalised(w))
+        self.head = nn.Sequential(ReflectionPad(3), nn.Conv2d(3, w, 7, bias=bias), *normalised(w))
         self.down = nn.Sequential(  # H x W -> H/4 x W/4
             nn.Conv2d(w, 2 * w, 3, stride=2, padding=1, bias=bias),
             *normalised(2 * w),
@@ -49,7 +49,7 @@ class CycleGANGenerator(nn.Module):
             *(ResidualBlock(4 * w, norm=config.norm, affine=not bias, bias=bias) for _ in range(config.blocks))
         )
         self.up = nn.Sequential(up(2 * w), *normalised(2 * w), up(w), *normalised(w))  # H/4 x W/4 -> H x W
-        self.tail = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, 3, 7), nn.Tanh())
+        self.tail = nn.Sequential(ReflectionPad(3), nn.Conv2d(w, 3, 7), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.tail(self.up(self.blocks(self.down(self.head(x)))))

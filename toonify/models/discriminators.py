@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from toonify.models.layers import ClassActivation, Norm, activation, normalisation
+from toonify.models.layers import ClassActivation, Norm, ReflectionPad, activation, normalisation
 
 
 class CartoonGANDiscriminator(nn.Module):
@@ -91,10 +91,10 @@ class UGATITDiscriminator(nn.Module):
         body: list[nn.Module] = []
         for before, after in pairwise(channels):
             stride = 1 if after == channels[-1] else 2
-            body += [nn.ReflectionPad2d(1), nn.Conv2d(before, after, 4, stride=stride), activation("leaky")]
+            body += [ReflectionPad(1), nn.Conv2d(before, after, 4, stride=stride), activation("leaky")]
         self.layers = nn.Sequential(*body)
         self.attention = ClassActivation(channels[-1], "leaky")
-        self.tail = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(channels[-1], 1, 4, bias=False))
+        self.tail = nn.Sequential(ReflectionPad(1), nn.Conv2d(channels[-1], 1, 4, bias=False))
         for part in (self.layers, self.attention.mean, self.attention.maximum, self.tail):
             spectrally_normalise(part)
 

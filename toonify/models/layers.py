@@ -32,6 +32,19 @@ class InstanceNorm(nn.InstanceNorm2d):
         return torch.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
 
 
+class ReflectionPad(nn.ReflectionPad2d):
+    """nn.ReflectionPad2d that keeps the type of its input: N x C x H x W to N x C x (H + 2p) x (W + 2p).
+
+    Autocast on CPUs would make it float32, which takes twice the memory, and nothing is computed here.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x)
+
+
 def normalisation(kind: Norm, channels: int, *, eps: float = 1e-5, affine: bool = True) -> nn.Module:
     """A layer that normalises N x C x H x W; "layer" takes all channels and places of a picture together.
 
@@ -79,11 +92,11 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             normalisation(norm, channels, eps=eps, affine=affine),
             activation(act),
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             normalisation(norm, channels, eps=eps, affine=affine),
         )

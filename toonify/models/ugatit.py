@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.models.architecture import Architecture
-from toonify.models.layers import ClassActivation, InstanceNorm, ResidualBlock, activation
+from toonify.models.layers import ClassActivation, InstanceNorm, ReflectionPad, ResidualBlock, activation
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class AdaptiveResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pad = nn.ReflectionPad2d(1)
+        self.pad = ReflectionPad(1)
         self.conv1 = nn.Conv2d(channels, channels, 3, bias=False)
         self.norm1 = AdaptiveLayerInstanceNorm(channels)
         self.relu = activation("relu")
@@ -90,18 +90,18 @@ class UGATITGenerator(nn.Module):
         def up(channels: int) -> list[nn.Module]:
             return [
                 nn.Upsample(scale_factor=2),
-                nn.ReflectionPad2d(1),
+                ReflectionPad(1),
                 nn.Conv2d(2 * channels, channels, 3, bias=False),
                 LayerInstanceNorm(channels),
                 activation("relu"),
             ]
 
-        self.head = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7, bias=False), *norm(w))
+        self.head = nn.Sequential(ReflectionPad(3), nn.Conv2d(3, w, 7, bias=False), *norm(w))
         self.down = nn.Sequential(  # H x W -> H/4 x W/4
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(w, 2 * w, 3, stride=2, bias=False),
             *norm(2 * w),
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(2 * w, 4 * w, 3, stride=2, bias=False),
             *norm(4 * w),
         )
@@ -120,7 +120,7 @@ class UGATITGenerator(nn.Module):
         self.shift = nn.Linear(4 * w, 4 * w, bias=False)
         self.adaptive_blocks = nn.ModuleList(AdaptiveResidualBlock(4 * w) for _ in range(config.blocks))
         self.up = nn.Sequential(*up(2 * w), *up(w))  # H/4 x W/4 -> H x W
-        self.tail = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, 3, 7, bias=False), nn.Tanh())
+        self.tail = nn.Sequential(ReflectionPad(3), nn.Conv2d(w, 3, 7, bias=False), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attend(x)[0]

@@ -79,6 +79,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inside_bars: Corners | None = None  # what is left of a video's frames without their black bars
     problem: str | None = None  # why there is nothing of it, or not all
     pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()  # what the user should know of it, such as "its HDR was tone-mapped to sRGB"
 
     @property
     def is_broken(self) -> bool:

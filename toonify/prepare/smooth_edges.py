@@ -3,8 +3,6 @@
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image
-
 from toonify.images import DEFAULT_MAX_PIXELS, encode_picture, opaque, read_photo
 from toonify.jobs.outcome import Outcome, Recipe, examine, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.plan import Job
@@ -43,8 +41,7 @@ def _smooth(job: Job, options: SmoothOptions) -> Outcome:
     make_writable(job.target.parent)
     with open_source(job.source) as file:
         cartoon = read_photo(file, max_pixels=options.max_pixels)
-        exif = Image.Exif()
-        exif[ExifTags.Base.ProcessingSoftware] = making_notes(file, recipe)[0]
+        made = making_notes(file, recipe)[0]
     pixels = opaque(cartoon)
     notes = [*cartoon.notes]
     if cartoon.alpha is not None:
@@ -55,7 +52,7 @@ def _smooth(job: Job, options: SmoothOptions) -> Outcome:
             notes.append(f"enlarged from {width} x {height}")
         pixels = cut(pixels, center_box(height, width), options.size)
     pixels = smooth_edges(pixels, kernel=options.kernel, canny=options.canny)
-    data = encode_picture(pixels, format=job.format, exif=exif, compression=1)
+    data = encode_picture(pixels, format=job.format, note=made, compression=1)
     if (outcome := write_output(job, data, overwrite=options.overwrite)) is not None:
         return outcome
     return Outcome(job.source, job.target, "smoothed", notes=tuple(notes), width=width, height=height)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from toonify.errors import ImageError, ToonifyError, describe, display, one_line
-from toonify.images import encode_picture, opaque, read_photo
+from toonify.images import VIDEO_SUFFIXES, encode_picture, opaque, read_photo
 from toonify.jobs.find import Found
 from toonify.jobs.outcome import open_source
 from toonify.pixels.arrays import Pixels
@@ -20,7 +20,7 @@ from toonify.prepare.content import blank, find_bars, is_plain, looks_like_credi
 from toonify.prepare.hashing import perceptual_hash, sharpness
 from toonify.prepare.manifest import Cut, Picture, Reason, Source
 from toonify.prepare.shots import pick_every, pick_shots
-from toonify.prepare.video import VIDEO_SUFFIXES, Frame, Video
+from toonify.prepare.video import Frame, Video
 from toonify.prepare.workspace import Workspace
 from toonify.system.pipeline import run_parallel
 
@@ -106,9 +106,10 @@ class _Surveyor:
 
     def _image(self, path: Path, source: Source) -> Source:
         with open_source(path) as file:
-            pixels = opaque(read_photo(file, max_pixels=self.max_pixels))
+            photo = read_photo(file, max_pixels=self.max_pixels)
+        pixels = opaque(photo)
         reason: Reason | None = "plain" if is_plain(pixels) else None
-        return msgspec.structs.replace(source, pictures=(self._picture(pixels, source, reason),))
+        return msgspec.structs.replace(source, pictures=(self._picture(pixels, source, reason),), notes=photo.notes)
 
     def _video(self, path: Path, source: Source) -> Source:
         box = find_bars(self._samples(path))
@@ -122,7 +123,11 @@ class _Surveyor:
                 picture = self._picture(pixels, source, reason, seconds=round(frame.time, 3), corner=corner)
                 pictures.append(picture)
         return msgspec.structs.replace(
-            source, inside_bars=None if box is None else box.corners, pictures=tuple(pictures), problem=video.problem
+            source,
+            inside_bars=None if box is None else box.corners,
+            pictures=tuple(pictures),
+            problem=video.problem,
+            notes=tuple(video.notes),
         )
 
     def _samples(self, path: Path) -> Iterator[Pixels]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,22 +12,22 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from toonify.errors import ImageError, one_line
+from toonify.images.color import SRGB, encoding_to_srgb, from_code_points
+from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
+from toonify.prepare.matroska import pixel_crops
 
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "vob"),
-        *("ts", "m2ts", "mts", "wmv", "asf", "flv", "ogv", "3gp", "3g2"),
-    )
-)
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
+Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _THUMBNAIL = 64, 36  # width and height
 _UNSPECIFIED = 2  # colour space
 _HD = 720  # lines, from which on a video that does not say its colour space has that of HDTV
@@ -40,9 +41,18 @@ class Frame:
     _frame: av.VideoFrame = field(repr=False)
     _video: "Video" = field(repr=False)
 
+    @property
+    def pts(self) -> int | None:
+        """Its time stamp, in the stream's units."""
+        return self._frame.pts
+
+    def again(self, time: float) -> "Frame":
+        """The same picture at another time."""
+        return Frame(time, self._frame, self._video)
+
     @cached_property
     def thumbnail(self) -> Pixels:
-        """36 x 64 x 3, as it lies in the file."""
+        """36 x 64 x 3, as it lies in the file and in the file's own colors."""
         width, height = _THUMBNAIL
         return self._video.to_rgb(self._frame, width, height)
 
@@ -50,11 +60,14 @@ class Frame:
         """H x W x 3 sRGB, upright. Of interlaced frames one field, brought to the full height, without combs."""
         frame = self._frame
         aspect = self._video.pixel_aspect
-        pixels = self._video.to_rgb(frame, max(1, round(frame.width * aspect)), frame.height)
+        pixels = self._video.to_srgb(frame, max(1, round(frame.width * aspect)), frame.height)
         if frame.interlaced_frame and len(pixels) > 1:
             height, width = pixels.shape[:2]
             pixels = np.asarray(cv2.resize(pixels[::2], (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
-        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
+        left, top, right, bottom = self._video.crop
+        left, right = round(left * aspect), round(right * aspect)
+        height, width = pixels.shape[:2]
+        return _displayed(pixels[top : max(height - bottom, top + 1), left : max(width - right, left + 1)], frame)
 
 
 class _Losses:
@@ -95,6 +108,7 @@ class Video:
             self._file = path.open("rb")  # not by its name: FFmpeg takes some names for addresses
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror}") from error
+        crops = pixel_crops(self._file)
         try:
             self._container: InputContainer = av.open(
                 self._file,
@@ -103,9 +117,7 @@ class Video:
                 metadata_errors="replace",
                 buffer_size=1 << 18,
             )
-            if not self._container.streams.video:
-                raise ImageError("no pictures in it")
-            self._stream: VideoStream = self._container.streams.video[0]
+            self._stream = _main_stream(self._container)
             if self._stream.codec_context is None:  # decoding would end the process in PyAV before 18.1
                 raise ImageError("what is in it cannot be decoded")
         except ImageError:
@@ -116,7 +128,11 @@ class Video:
             raise ImageError(f"not a video that can be read: {_said(error)}") from error
         self._stream.thread_type = "AUTO"
         self.pixel_aspect = float(self._stream.sample_aspect_ratio or 1)  # width of a pixel by its height
+        place = list(self._container.streams.video).index(self._stream)
+        self.crop = crops[place] if place < len(crops) else (0, 0, 0, 0)  # left, top, right and bottom, in pixels
+        self._alpha_decoder = _alpha_decoder(self._stream)
         self.problem: str | None = None  # what was found to be damaged, once `frames` has been gone through
+        self.notes: list[str] = []  # what the user should know, once frames have been looked at
         self._reformatter = VideoReformatter()
 
     def __enter__(self) -> Self:
@@ -144,6 +160,8 @@ class Video:
         """
         losses = _Losses()
         start = error = None
+        latest: Frame | None = None
+        held: list[int] = []  # time stamps of packets that repeat the frame before
         last = ended = skipped = 0.0
         step = float(1 / self._stream.average_rate) if self._stream.average_rate else 1 / 25
         packets = self._container.demux(self._stream)
@@ -153,7 +171,11 @@ class Video:
                 packet = next(packets, None)
                 if packet is None:
                     break
-                decoded = packet.decode()
+                if packet.size == 0 and packet.pts is not None:
+                    # Theora, and AVI's dropped frames: the frame before stands on. A decoder takes it for the end.
+                    held.append(packet.pts)
+                    continue
+                decoded = self._decoded(packet)
                 if packet.is_corrupt:
                     losses.add(packet.pts, last)
                 if packet.duration and packet.time_base:  # of a still that stands, far more than `step`
@@ -166,6 +188,9 @@ class Video:
                 losses.add(packet.dts if packet.pts is None else packet.pts, last)
             for frame in decoded:
                 start = (frame.time or 0.0) if start is None else start
+                if latest is not None:
+                    yield from self._repeats(latest, [pts for pts in held if frame.pts is None or pts < frame.pts])
+                held = [pts for pts in held if frame.pts is not None and pts > frame.pts]
                 time = last + step if frame.time is None else frame.time - start + skipped
                 if time < last - 0.5:  # clocks start anew where recordings were joined (VOB, TS)
                     skipped += last + step - time
@@ -173,9 +198,13 @@ class Video:
                     losses.forget()
                 last = time
                 if losses.spare(frame):
-                    yield Frame(last, frame, self)
+                    latest = Frame(last, frame, self)
+                    yield latest
                 else:
                     losses.add(frame.pts if frame.is_corrupt else None, last)
+        if latest is not None and held:
+            yield from self._repeats(latest, held)
+            last = max(last, latest.time + self._seconds(held[-1] - (latest.pts or 0)))
         if start is None:
             raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
         duration = self.duration
@@ -183,6 +212,20 @@ class Video:
             self.problem = f"damaged: {losses.count} frames lost, the first at {clock(losses.first)}"
         elif duration is not None and max(ended, last + step) < 0.95 * duration - 2:
             self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
+
+    def _decoded(self, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
+        """The frames that a packet completes."""
+        if self._alpha_decoder is not None:
+            return self._alpha_decoder.decode(packet)
+        return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+
+    def _repeats(self, frame: Frame, stamps: list[int]) -> Iterator[Frame]:
+        """A frame again at later time stamps."""
+        for stamp in stamps:
+            yield frame.again(frame.time + self._seconds(stamp - (frame.pts or 0)))
+
+    def _seconds(self, stamps: int) -> float:
+        return float(stamps * self._stream.time_base) if self._stream.time_base else 0.0
 
     def key_frames(self, count: int) -> Iterator[Frame]:
         """Up to `count` different key frames spread over the whole video; none where it cannot be jumped about in."""
@@ -192,18 +235,77 @@ class Video:
             frame = None
             with contextlib.suppress(av.FFmpegError):  # damaged here; `frames` will tell
                 self._container.seek((self._container.start_time or 0) + int(time * 1e6))
-                frame = next(self._container.decode(self._stream), None)
+                if self._alpha_decoder is not None:
+                    self._alpha_decoder.flush_buffers()
+                decoded = (each for packet in self._container.demux(self._stream) for each in self._decoded(packet))
+                frame = next(decoded, None)
             if frame is not None and not frame.is_corrupt and frame.pts not in seen:
                 seen.add(frame.pts)
                 yield Frame(time, frame, self)
 
+    def to_srgb(self, frame: av.VideoFrame, width: int, height: int) -> Pixels:
+        """A decoded frame as height x width x 3 sRGB: primaries and transfer function are followed, HDR is mapped."""
+        notes: list[str] = []
+        encoding = from_code_points(int(frame.color_primaries), int(frame.color_trc), notes)
+        if encoding == SRGB:
+            pixels = self.to_rgb(frame, width, height)
+        else:
+            samples = self._reformat(frame, width, height, "rgb48le" if encoding.is_hdr else "rgb24")
+            pixels = encoding_to_srgb(samples, encoding, notes)
+        self.notes += [note for note in notes if note not in self.notes]
+        return pixels
+
     def to_rgb(self, frame: av.VideoFrame, width: int, height: int) -> Pixels:
-        """A decoded frame as height x width x 3 RGB."""
+        """A decoded frame as height x width x 3 RGB in its own colors; what is transparent lies on white."""
+        if frame.format.name != "pal8" and not any(component.is_alpha for component in frame.format.components):
+            return np.asarray(self._reformat(frame, width, height, "rgb24"), np.uint8)
+        samples = np.asarray(self._reformat(frame, width, height, "rgba"), np.uint8)
+        pixels, alpha = np.ascontiguousarray(samples[..., :3]), samples[..., 3]
+        return pixels if alpha.min() == 255 else on_white(pixels, alpha)
+
+    def _reformat(self, frame: av.VideoFrame, width: int, height: int, name: str) -> Samples:
         is_hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD
-        rgb = self._reformatter.reformat(
-            frame, width, height, "rgb24", src_colorspace=Colorspace.ITU709 if is_hd else None
+        reformatted = self._reformatter.reformat(
+            frame, width, height, name, src_colorspace=Colorspace.ITU709 if is_hd else None
         )
-        return np.asarray(rgb.to_ndarray(), np.uint8)
+        samples: Samples = reformatted.to_ndarray()  # type: ignore[assignment]  # of 8 or 16 bits, by its name
+        return samples
+
+
+def _main_stream(container: InputContainer) -> VideoStream:
+    """The stream that players show: the first that is marked as default, or else the first; never a cover."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise ImageError("no pictures in it")
+    return next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
+
+
+def _alpha_decoder(stream: VideoStream) -> av.VideoCodecContext | None:
+    """The decoder of VP8 and VP9 with transparency, of which FFmpeg's own know nothing; None for other streams."""
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
+        return None
+    try:
+        decoder = av.CodecContext.create(name, "r")
+    except av.FFmpegError:
+        return None
+    return decoder if isinstance(decoder, av.VideoCodecContext) else None
+
+
+def _displayed(pixels: Pixels, frame: av.VideoFrame) -> Pixels:
+    """Pixels turned and mirrored as the file wants them to be shown, by the display matrix, to the nearest quarter."""
+    said = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(said, SideData):
+        return pixels
+    # A pixel at x, y goes to a x + c y, b x + d y.
+    a, b, _, c, d, *_ = struct.unpack("<9i", bytes(said)[:36])
+    right, down = a, d
+    if max(abs(b), abs(c)) > max(abs(a), abs(d)):
+        pixels = pixels.transpose(1, 0, 2)
+        right, down = c, b
+    if right < 0:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels[::-1] if down < 0 else pixels)
 
 
 def _seconds(text: str) -> float | None:

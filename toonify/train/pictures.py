@@ -9,7 +9,7 @@ from typing import Literal
 
 from toonify.errors import ImageError, UsageError, display
 from toonify.images import opaque
-from toonify.jobs.find import Found, find_photos
+from toonify.jobs.find import Found, find_photos, in_words
 from toonify.pages import embed
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.train.options import Options
@@ -24,6 +24,7 @@ class Folder:
 
     name: str
     pictures: tuple[Found, ...]
+    others: str = ""  # what else it has, which is not read
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -70,12 +71,12 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_sm
     Raises UsageError for a folder that is not there or has too few.
     """
     own = Path(options.folder)
-    photos = Folder(options.photos, find_pictures(options.photos, "--photos", leave_out=own))
-    cartoons = Folder(options.cartoons, find_pictures(options.cartoons, "--cartoons", leave_out=own))
+    photos = find_folder(options.photos, "--photos", leave_out=own)
+    cartoons = find_folder(options.cartoons, "--cartoons", leave_out=own)
     smooth = None
     if smoothing:
         name = options.smooth or ("data/smooth" if look_for_smooth and Path("data/smooth").is_dir() else None)
-        smooth = None if name is None else Folder(name, find_pictures(name, "--smooth", leave_out=own))
+        smooth = None if name is None else find_folder(name, "--smooth", leave_out=own)
     elif options.smooth is not None:
         raise UsageError("--smooth is for --edge-promoting; add it, or drop --smooth")
     if paired:
@@ -88,12 +89,18 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_sm
 
 def find_pictures(name: str, flag: str, *, leave_out: Path | None = None) -> tuple[Found, ...]:
     """The pictures of the folder that an option names. Raises UsageError if there is none."""
+    return find_folder(name, flag, leave_out=leave_out).pictures
+
+
+def find_folder(name: str, flag: str, *, leave_out: Path | None = None) -> Folder:
+    """The folder that an option names. Raises UsageError if it has no pictures."""
     if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise UsageError(f"{flag} {display(name)}: no such folder; `toonify prepare` makes one")
     try:
-        return tuple(find_photos([Path(name)], drawings=True, leave_out=leave_out))
+        found = find_photos([Path(name)], drawings=True, leave_out=leave_out)
     except UsageError as error:
         raise UsageError(f"{flag}: {error}") from error
+    return Folder(name, tuple(found), in_words(found.others))
 
 
 def _pair(left: Folder, right: Folder, flags: str) -> tuple[Folder, Folder]:
@@ -106,8 +113,8 @@ def _pair(left: Folder, right: Folder, flags: str) -> tuple[Folder, Folder]:
         raise UsageError(f"{flags} are to be pairs with the same names, and {count} alone, such as {display(one.path)}")
     names = sorted(lefts)
     return (
-        Folder(left.name, tuple(lefts[name] for name in names)),
-        Folder(right.name, tuple(rights[name] for name in names)),
+        Folder(left.name, tuple(lefts[name] for name in names), left.others),
+        Folder(right.name, tuple(rights[name] for name in names), right.others),
     )
 
 

@@ -95,6 +95,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
             "parts": self.parts,
+            "threads": torch.get_num_threads(),
             "best": self.best,
             "pictures": self.folders.digests(),
             "judges": dict(self.judges),
@@ -135,6 +136,12 @@ class Run:
                 remarks.append(
                     f"saved by {_processes(len(processes))}, goes on with {_processes(distributed.world_size())}: the "
                     "pictures are those that it would have had, but random numbers and pools of drawings start anew"
+                )
+            before, now = checkpoint.get("threads"), torch.get_num_threads()
+            if before not in (None, now) and self.method.precision.device == "cpu":
+                remarks.append(
+                    f"saved with {before} threads, goes on with {now}: its weights will differ in their last digits "
+                    f"from what they would have been; OMP_NUM_THREADS={before} gives the same"
                 )
             if checkpoint["pictures"] != self.folders.digests():
                 remarks.append("the folders have other pictures than before, so their order is another")

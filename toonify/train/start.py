@@ -245,7 +245,8 @@ def describe_folder(title: str, folder: Folder, size: int) -> list[str]:
     heads = read_heads(folder, size)
     if not heads.readable:
         raise UsageError(f"--{title} {display(folder.name)}: none of its pictures can be read")
-    return [f"{title}: {heads.readable} in {display(folder.name)}", *_remarks(heads, size)]
+    others = f"; not read: {folder.others}" if folder.others else ""
+    return [f"{title}: {heads.readable} in {display(folder.name)}{others}", *_remarks(heads, size)]
 
 
 def describe_plan(lined: Outline) -> list[str]:

@@ -1,0 +1,171 @@
+"""Decoding in a process of its own: a decoder that dies there costs one file, and is stopped if it never ends.
+
+Usual files never come here. `serve` is what runs there: it takes one request after the other from stdin, and what
+libraries print by themselves goes nowhere.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
+
+from toonify.errors import ImageError, one_line
+from toonify.pixels.arrays import Pixels
+
+_SECONDS, _SECONDS_PER_MEGAPIXEL = 20.0, 0.5
+_BYTES, _BYTES_PER_PIXEL = 4 << 30, 48  # of address space
+_PROGRAM = "from toonify.images.child import serve; serve()"
+_LENGTH = struct.Struct("<QQ")  # of the JSON head, and of what follows it
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What came back: arrays, and the rest as plain values."""
+
+    pixels: Pixels
+    alpha: Pixels | None
+    values: dict[str, Any]
+
+
+class _Worker:
+    """A child process that waits for requests."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+
+    def ask(self, head: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The answer to a request. Raises ImageError if the child dies of it or takes too long."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.start()
+        try:
+            _send(self._stdin, head, data)
+            answer = _receive(self._stdout)
+        except OSError:
+            answer = None
+        finally:
+            timer.cancel()
+        if answer is None:
+            self.close()
+            if late.is_set():
+                raise ImageError(f"its decoder took more than {seconds:.0f} s and was stopped; convert it to PNG first")
+            raise ImageError(f"its decoder died ({_cause(self._process.returncode)}); convert it to PNG first")
+        return answer
+
+    def close(self) -> None:
+        """End the child."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._stdin, self._stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+_IDLE: list[_Worker] = []
+
+
+def decode_apart(data: bytes, megapixels: float, **options: Any) -> Decoded:
+    """Decode a file's bytes by `decode_request` in a child process, with limits that grow with its size.
+
+    Raises ImageError: what the child says of the file, or that it has died, or took too long.
+    """
+    try:
+        worker = _IDLE.pop()  # one step, also for several threads
+    except IndexError:
+        worker = _Worker()
+    head = {"bytes": _BYTES + int(_BYTES_PER_PIXEL * megapixels * 1e6), "options": options}
+    values, arrays = worker.ask(head, data, _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels)
+    _IDLE.append(worker)
+    if "error" in values:
+        raise ImageError(values["error"])
+    height, width = values.pop("size")
+    count = height * width * 3
+    pixels = np.frombuffer(arrays, np.uint8, count).reshape(height, width, 3).copy()
+    alpha = np.frombuffer(arrays, np.uint8, -1, count).reshape(height, width).copy() if values.pop("alpha") else None
+    return Decoded(pixels, alpha, values)
+
+
+@atexit.register
+def _end_idle() -> None:
+    while _IDLE:
+        _IDLE.pop().close()
+
+
+def _cause(code: int | None) -> str:
+    try:
+        return signal.Signals(-(code or 0)).name
+    except ValueError:
+        return f"exit code {code}"
+
+
+def _send(pipe: IO[bytes], head: dict[str, Any], data: bytes) -> None:
+    text = json.dumps(head).encode()
+    pipe.write(_LENGTH.pack(len(text), len(data)))
+    pipe.write(text)
+    pipe.write(data)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """A message; None if the other side is gone."""
+    lengths = pipe.read(_LENGTH.size)
+    if len(lengths) < _LENGTH.size:
+        return None
+    text_length, length = _LENGTH.unpack(lengths)
+    text, data = pipe.read(text_length), pipe.read(length)
+    return (json.loads(text), data) if len(data) == length else None
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    from toonify.images.read import decode_request
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no answer
+    while (request := _receive(sys.stdin.buffer)) is not None:
+        head, data = request
+        _limit_memory(head["bytes"])
+        try:
+            decoded = decode_request(BytesIO(data), **head["options"])
+        except ImageError as error:
+            _send(answers, {"error": str(error)}, b"")
+        except Exception as error:
+            _send(answers, {"error": f"damaged: {one_line(error)}"}, b"")
+        else:
+            alpha = b"" if decoded.alpha is None else decoded.alpha.tobytes()
+            values = {**decoded.values, "size": decoded.pixels.shape[:2], "alpha": decoded.alpha is not None}
+            _send(answers, values, decoded.pixels.tobytes() + alpha)
+
+
+def _limit_memory(size: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size if most == resource.RLIM_INFINITY else min(size, most), most))
