@@ -110,7 +110,9 @@ def default_look(own: Look | None) -> LookName:
 
 def _finish(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
     """The look that these options mean; None if nothing of it is left. `name` is a preset: see `named_look`."""
-    chosen = named_look(own or Look(), name or default_look(own))
+    chosen, preset = own or Look(), name or default_look(own)
+    if preset != "drawn":
+        chosen = named_look(chosen, preset)
     if lines is not None:
         kind = chosen.lines or (own or Look()).lines or Lines()
         chosen = replace(chosen, lines=replace(kind, strength=lines) if lines else None)
