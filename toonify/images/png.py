@@ -21,6 +21,7 @@ from toonify.pixels.arrays import Pixels
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = 8 + 25  # bytes: signature and IHDR
 _MOST_PROFILE = 16 << 20  # bytes of a profile, unpacked
+_MEGABYTE = 1 << 20
 _ALWAYS_SHORT = 1000  # bytes that can be packed more than a megabyte of text into, which is all that Pillow takes
 _LONG = frozenset({b"iCCP", b"zTXt", b"iTXt", b"tEXt"})
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
@@ -189,7 +190,20 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
 
 def _is_in_the_way(chunk: _Chunk) -> bool:
     is_ancillary = bool(chunk.kind[0] & 0x20)
-    return is_ancillary and (not chunk.is_whole or (chunk.kind in _LONG and len(chunk.data) > _ALWAYS_SHORT))
+    return is_ancillary and (not chunk.is_whole or (chunk.kind in _LONG and _is_long(chunk)))
+
+
+def _is_long(chunk: _Chunk) -> bool:
+    """Whether text, or a profile, may be longer than a megabyte, which is all that Pillow takes."""
+    if len(chunk.data) <= _ALWAYS_SHORT:
+        return False
+    if chunk.kind != b"iCCP":
+        return True
+    _, _, packed = bytes(chunk.data).partition(b"\0")
+    try:
+        return len(zlib.decompressobj().decompress(packed[1:], _MEGABYTE)) == _MEGABYTE
+    except zlib.error:
+        return True
 
 
 def _profile(chunk: bytes, notes: list[str]) -> bytes | None:
