@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from videos import boxed, credits_page, plain, scene
 
 from toonify.prepare.content import blank, content_box, find_bars, is_plain, looks_like_credits
-from toonify.prepare.shots import pick_every, pick_shots
+from toonify.prepare.shots import find_cuts, pick_every, pick_shots
 
 
 @dataclass
@@ -77,10 +77,40 @@ def test_a_shot_that_fades_in_is_taken_when_it_is_there():
 
 
 def test_a_camera_that_moves_all_the_time_gives_a_frame_now_and_then():
-    wide = np.hstack([scene(seed, 36, 64) for seed in range(6)])
+    wide = wide_scene()
     pan = [wide[:, 2 * number : 2 * number + 64] for number in range(150)]
     picked = list(pick_shots(film(*pan)))
     assert 3 <= len(picked) <= 7
+
+
+def wide_scene() -> np.ndarray:
+    """What a camera passes over, as a row of thumbnails."""
+    return np.hstack([scene(seed, 36, 64) for seed in range(6)])
+
+
+def cuts(moments: list[Moment]) -> list[int]:
+    return [number for number, moving in enumerate(find_cuts(moments)) if moving.is_cut]
+
+
+@pytest.mark.parametrize("held", [1, 2, 3])
+def test_a_fast_pan_is_no_cut_however_long_each_drawing_is_held(held):
+    wide = wide_scene()
+    pan = [wide[:, 4 * (number // held * held) :][:, :64] for number in range(72)]
+    assert np.abs(pan[held].astype(int) - pan[0]).mean() > 8
+    film_ = film(*[pan[0]] * 30, *pan, *[pan[-1]] * 30, *still(9, 30))
+    assert cuts(film_) == [132]
+
+
+def test_cuts_a_few_frames_apart_are_found():
+    assert cuts(film(*still(0, 30), *still(1, 3), *still(2, 30))) == [30, 33]
+
+
+@pytest.mark.parametrize("lasting", [1, 2, 4])
+def test_a_flash_inside_a_shot_gives_no_second_frame(lasting):
+    shot, white = scene(0, 36, 64), plain(255, 36, 64)
+    flash = [(white * (1 - t) + shot * t).astype(np.uint8) for t in np.arange(lasting) / lasting]
+    moments = film(*still(0, 48), *flash, *still(0, 48))
+    assert cuts(moments) == [] and len(list(pick_shots(moments))) == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -92,6 +122,7 @@ def test_whatever_is_filmed_frames_come_in_order_and_at_least_one(shots, fps):
     picked = list(pick_shots(moments))
     assert picked and times(picked) == sorted(set(times(picked)))
     assert all(any(moment is other for other in moments) for moment in picked)
+    assert [id(moving.frame) for moving in find_cuts(moments)] == list(map(id, moments))
 
 
 def test_a_film_without_frames_has_no_shots():
