@@ -1,6 +1,5 @@
 """Looks at an installation: what is there, what works, and what to do about the rest."""
 
-import importlib.metadata
 import os
 import platform
 import tempfile
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from toonify.engines import accelerators, cuda
 from toonify.system.cores import available_cores
+from toonify.system.installed import DISTRIBUTION, has_command, installed_version
+from toonify.version import __version__
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,25 @@ class Finding:
 
 def examine_installation() -> Iterator[Finding]:
     """Everything that has ever kept toonify from running, one after the other."""
-    for look in (_python, _torch, _onnxruntime, _cuda, _engines, _caches, _styles, _hub):
+    for look in (_toonify, _python, _torch, _onnxruntime, _cuda, _engines, _caches, _styles, _hub):
         yield from look()
+
+
+def _toonify() -> Iterator[Finding]:
+    """This package itself, and the one on the index that has the name of its command."""
+    version = installed_version(DISTRIBUTION)
+    how = "runs from a folder and is not installed" if version is None else f"{DISTRIBUTION} {version}"
+    yield Finding("toonify", f"{__version__}, {how}")
+    other = installed_version("toonify")
+    if other is None:
+        return
+    if has_command("toonify", "toonify"):
+        state = f"the package toonify {other} is an older toonify, from before it was called {DISTRIBUTION}"
+        mend = f"pip uninstall -y toonify, then install {DISTRIBUTION} again in the way that you did"
+    else:
+        state = f"the package toonify {other} is another project's, and nothing here needs it"
+        mend = f"pip uninstall -y toonify, unless you use it for itself; this project's package is {DISTRIBUTION}"
+    yield Finding("toonify", state, mend, serious=False)
 
 
 def _python() -> Iterator[Finding]:
@@ -44,13 +62,13 @@ def _torch() -> Iterator[Finding]:
 
 
 def _onnxruntime() -> Iterator[Finding]:
-    wheels = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")}
+    wheels = {name: installed_version(name) for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")}
     there = [f"{name} {version}" for name, version in wheels.items() if version]
     if len(there) > 1:
         yield Finding(
             "ONNX Runtime",
             f"{' and '.join(there)} are both installed and overwrite each other",
-            f"pip uninstall -y {' '.join(wheels)} && pip install 'onnxruntime-gpu[cuda,cudnn]'",
+            f'pip uninstall -y {" ".join(wheels)} && pip install "onnxruntime-gpu[cuda,cudnn]"',
         )
     elif not there:
         yield Finding("ONNX Runtime", "is not installed", "pip install onnxruntime-gpu (onnxruntime without a GPU)")
@@ -112,7 +130,7 @@ def _engines() -> Iterator[Finding]:
         there = [f"onnx on {choose_device('auto', 'onnx')}", f"torch on {choose_device('auto', 'torch')}"]
         missing = [name for name in ("openvino", *accelerators.ACCELERATORS) if accelerators.missing(name) is not None]
         if "openvino" not in missing:
-            there.append(f"openvino {_version('openvino')} on cpu in {native_precision()}")
+            there.append(f"openvino {installed_version('openvino')} on cpu in {native_precision()}")
     except ImportError:  # which was said above
         return
     there += [f"{name} on {it.device}" for name, it in accelerators.ACCELERATORS.items() if name not in missing]
@@ -157,13 +175,6 @@ def _hub() -> Iterator[Finding]:
     else:
         mend = "styles that are fetched already still work; check the connection, HF_ENDPOINT and HTTPS_PROXY"
         yield Finding("hub", f"{constants.ENDPOINT} does not answer ({problem})", mend, serious=False)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _size(folder: Path) -> str:

@@ -234,7 +234,7 @@ def test_a_run_that_is_ended_leaves_whole_pictures_and_the_rerun_finishes(
 def test_doctor_finds_both_onnxruntime_wheels_and_says_what_to_type(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("toonify.doctor._version", lambda package: "1.0")
+    monkeypatch.setattr("toonify.doctor.installed_version", lambda name: "1.0" if name != "toonify" else None)
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "both installed and overwrite each other" in said and "pip uninstall -y onnxruntime onnxruntime-gpu" in said

@@ -22,9 +22,10 @@ from toonify.drawing import choose_plan
 from toonify.errors import ClusterError, StyleError
 from toonify.jobs.find import find_photos
 from toonify.jobs.plan import Job, plan_jobs
+from toonify.system.installed import install_extra
 
-ray = pytest.importorskip("ray", reason="needs Ray: pip install 'toonify[ray]'")
-pytest.importorskip("ray.data", reason="needs Ray Data: pip install 'toonify[ray]'")
+ray = pytest.importorskip("ray", reason="needs Ray: pip install -e '.[dev]'")
+pytest.importorskip("ray.data", reason="needs Ray Data: pip install -e '.[dev]'")
 
 from toonify.convert import cluster  # noqa: E402
 
@@ -268,7 +269,7 @@ def test_unexpected_errors_travel_as_text() -> None:
 def test_without_ray_it_says_what_to_install(photos: Path, tiny_onnx: Path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["convert", str(photos), "--style", str(tiny_onnx), "--ray", "local"]) == 3
-    assert capsys.readouterr().err == "error: --ray needs Ray, which is not installed: pip install 'toonify[ray]'\n"
+    assert capsys.readouterr().err == f"error: --ray needs Ray, which is not installed: {install_extra('ray')}\n"
 
 
 @pytest.mark.parametrize("address", ["ray://host:10001", "host", ":6379", "host:", ""])

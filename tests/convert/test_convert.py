@@ -438,7 +438,7 @@ def test_nothing_is_kept_of_the_machine_and_nothing_sent(
 ) -> None:
     """Engines would keep a number for the machine in the user's folder, and a queue of what they send."""
     if backend == "openvino":
-        pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'toonify[openvino]'")
+        pytest.importorskip("openvino", reason="needs OpenVINO: pip install -e '.[dev]'")
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
     temporary.mkdir()

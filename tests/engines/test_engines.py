@@ -23,7 +23,7 @@ from toonify.pixels.arrays import psnr
 
 HERE = Accelerator(("CPUExecutionProvider",), "gpu/ane/cpu", "type it")
 needs_openvino = pytest.mark.skipif(
-    importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install 'toonify[openvino]'"
+    importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install -e '.[dev]'"
 )
 
 
@@ -121,7 +121,7 @@ def test_openvino_that_is_not_installed_is_refused_before_anything_is_fetched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DeviceError, match=r"^--backend openvino cannot run: .*pip install 'toonify\[openvino\]'"):
+    with pytest.raises(DeviceError, match=r'^--backend openvino cannot run: .*pip install ".+\[openvino\]"'):
         load_style("shinkai", backend="openvino")
 
 

@@ -27,6 +27,7 @@ from toonify.engines.engine import Backend, Device, Precision, RanOn, ran_on
 from toonify.errors import ClusterError, ToonifyError, UsageError, display, one_line
 from toonify.jobs.plan import Job
 from toonify.system.cores import available_cores
+from toonify.system.installed import install_extra
 from toonify.version import __version__
 
 _MAX_BATCH = 8  # photos that a worker is given at once: enough to overlap decoding, drawing and encoding
@@ -74,7 +75,7 @@ def connected(address: str, *, hush: bool = True) -> Iterator[None]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ClusterError("--ray needs Ray, which is not installed: pip install 'toonify[ray]'") from error
+        raise ClusterError(f"--ray needs Ray, which is not installed: {install_extra('ray')}") from error
     _reach(address)
     local: dict[str, Any] = {"num_cpus": available_cores(), "include_dashboard": False} if address == "local" else {}
     with _hushed() if hush else contextlib.nullcontext():

@@ -4,6 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from toonify.engines import cuda
+from toonify.system.installed import install_extra
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ ACCELERATORS = {
     "tensorrt": Accelerator(
         ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
         "cuda",
-        "type `pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt`, and name the folder tensorrt_libs that it brings "
+        'type `pip install "onnxruntime-gpu[cuda,cudnn]" tensorrt`, and name the folder tensorrt_libs that it brings '
         "in LD_LIBRARY_PATH",
     ),
 }
@@ -41,7 +42,7 @@ def missing(backend: str) -> str | None:
     """
     if backend == "openvino":
         there = importlib.util.find_spec("openvino") is not None
-        return None if there else "OpenVINO is not installed; type `pip install 'toonify[openvino]'`"
+        return None if there else f"OpenVINO is not installed; type `{install_extra('openvino')}`"
     import onnxruntime as ort
 
     accelerator = ACCELERATORS[backend]

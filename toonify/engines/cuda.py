@@ -16,13 +16,13 @@ def missing_for_onnx() -> str | None:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return (
             "the onnxruntime that is installed has no CUDA in it; "
-            "type `pip uninstall -y onnxruntime onnxruntime-gpu` and `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
+            'type `pip uninstall -y onnxruntime onnxruntime-gpu` and `pip install "onnxruntime-gpu[cuda,cudnn]"`'
         )
     driver = missing_driver()
     if driver is not None:
         return driver
     library = missing_library("cuda")
-    return library and f"a library is missing ({library}); type `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
+    return library and f'a library is missing ({library}); type `pip install "onnxruntime-gpu[cuda,cudnn]"`'
 
 
 @cache
