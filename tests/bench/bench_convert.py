@@ -68,12 +68,12 @@ def network_against_openvino(style: str, name: str) -> list[tuple[str, str]]:
     from toonify.styles.find import find_style
     from toonify.styles.frame import to_batch
 
-    located = find_style(style)
-    _, variant = located.variant(name)
+    chosen = find_style(style).variant(name)
+    variant = chosen.variant
     with Image.open(SAMPLES / "colosseum.jpg") as image:
         batch = to_batch(np.asarray(image.convert("RGB").crop((0, 0, 512, 512))), variant)
-    fast = open_generator(located.variant(name), device="cpu")
-    path = onnx_file(located.variant(name), "cuda")
+    fast = open_generator(chosen, device="cpu")
+    path = onnx_file(chosen, "cuda")
     others = [OpenVinoGenerator(path, precision) for precision in dict.fromkeys((native_precision(), "f32"))]
     seconds = interleaved(3, *(lambda g=g: g(batch) for g in (fast, *others)))
     low, high = variant.value_range

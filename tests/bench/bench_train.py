@@ -71,7 +71,8 @@ def textbook_cartoongan(method: Method, device: str):
         of_discriminator.step()
 
         drawn = generator(batch.photo)
-        loss = says(discriminator(drawn), 1) + 10 * F.l1_loss(features(drawn), features(batch.photo))
+        maps = zip(features(drawn), features(batch.photo), strict=True)
+        loss = says(discriminator(drawn), 1) + 10 * sum(F.l1_loss(one, other) for one, other in maps)
         of_generator.zero_grad()
         loss.backward()
         of_generator.step()
