@@ -151,10 +151,11 @@ def _drawn_by_cpu(path: Path, variant: Variant) -> Floats | Halves:
 
 
 def _least_agreement(draw: Callable[[Pixels], Halves], pixels: Pixels, expected: Floats | Halves) -> float:
-    """The least of several drawings' agreement with what is expected, in dB.
+    """The lowest agreement of several drawings with the expected one, in dB PSNR.
 
-    They are made as `convert` makes them, in several threads that do not wait for each other, and with another picture
-    between two of the same, so that what is not there yet when it is read, or is of an earlier drawing, shows.
+    They are made as `convert` makes them, in several threads that do not wait for each other, with a black picture
+    drawn in between, so that a buffer that is read too early, or still holds an earlier drawing, shows up as a
+    difference.
     """
 
     def compare(_: int) -> list[float]:

@@ -1,15 +1,12 @@
 """A generator on ONNX Runtime's CUDA provider, kept ready for the sizes of picture that a folder has.
 
-What was measured on an H100 and an H200 decides the shape of it (a released generator, 1024 x 768):
+docs/lab-notes.md has the measurements behind its shape:
 
-- ONNX Runtime chooses its kernels anew whenever the size of a picture changes, even back to one that it had before:
-  60 ms with heuristics and half a second with trials, for a drawing that takes 10 ms. So each size has a session of its
-  own, and a photo goes to the one of its size.
-- Batches of equal pictures are not worth waiting for: at that size eight at once take as long as one after the other,
-  and at 512 x 384 an eighth less. Two sessions in two threads overlap what is left.
-- float16, channels last, takes 0.6 times as long as TF32, and agrees with the CPU's float32 to 75 dB.
-- Bytes travel, not floats (`pixel_graph`), in ordinary memory. Page-locked memory, bound to the session, would save 6 %
-  of a drawing's time; but with it pictures came out half drawn or blank, as if it had been read before it was written.
+- Each size of picture has a session of its own: whenever the size changes, ONNX Runtime chooses its kernels anew, which
+  takes longer than a drawing.
+- Pictures do not wait for others to fill a batch, which would save nothing. Two sessions in two threads overlap.
+- The network runs in float16, channels last.
+- Bytes travel, not floats (`pixel_graph`), in ordinary memory. With page-locked memory pictures came out half drawn.
 """
 
 import contextlib

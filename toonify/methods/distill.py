@@ -6,11 +6,8 @@ is to be drawn is known for every pixel, so that no discriminator is needed: pix
 3.2), which decides what is blurred when the student cannot have all. LPIPS weighs VGG's maps as people judged pictures
 to be alike (Zhang et al., CVPR 2018): it does not forgive a blurred line as the plain distance of maps does.
 
-Squares lie on the grid of the student's stride. A network with strides draws a photo otherwise when it has been moved
-by a pixel or two (the released ones: by a third of the LPIPS that is between photo and drawing), which is noise to a
-student that cannot know how its pixels lie in the teacher's grid: on it, LPIPS of the squares fell by 2 % within 900
-steps of a settled student. Mirrored squares lie on it, too: without them photos that it had not seen gained nothing
-from that, with them a little (LPIPS from 0.618 of the photo's to 0.620 and 0.616).
+Crops start at multiples of the student's stride, also when flipped. A strided network draws a photo differently after a
+shift of one pixel; off the grid, the student would have to average over all shifts (docs/lab-notes.md).
 """
 
 from dataclasses import asdict, dataclass
@@ -48,7 +45,7 @@ class DistillSettings(Settings):
     l1_weight: float = 1.0
     gradient_weight: float = 1.0
     batch_size: int = 4
-    optimizer: Optimizer = "muon"  # a third of Adam's steps to the same loss, each 1.1 times as long
+    optimizer: Optimizer = "muon"  # to the same loss in a third of Adam's steps
     learning_rate: float = 1.5e-3
     beta1: float = 0.9
     schedule: Schedule = "cosine"
@@ -104,9 +101,9 @@ class Distill(Method):
         return super()._learning() | {"optimizer": self.settings.optimizer}
 
     def _window(self) -> tuple[slice, slice]:
-        """Where VGG compares: half the side of a large square, anywhere, as VGG costs more than all else.
+        """Where VGG compares: half the side of a large crop, anywhere; VGG is the most expensive part of a step.
 
-        A step of 4 squares of 128 takes 1.6 times as long with conv2_2 there as without; in whole squares, 3.4 times.
+        On whole crops a step would take twice as long (docs/lab-notes.md).
         """
         size = self.settings.size
         side = size // 2 if size >= _WINDOWED else size
@@ -115,7 +112,7 @@ class Distill(Method):
 
     def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
         """The student draws, and is told how far that is from what it was to draw."""
-        assert batch.frame is not None or not self.settings.contrast  # noqa: S101 - a square has another contrast
+        assert batch.frame is not None or not self.settings.contrast  # noqa: S101 - a crop has another contrast
         with self.precision.autocast():
             drawn = self.generator(batch.photo, batch.frame)
         difference = drawn.float() - batch.cartoon

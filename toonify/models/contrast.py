@@ -1,6 +1,7 @@
-"""What a student sees of the whole frame: its contrast, as the instance norms of its teacher do.
+"""What a student sees of the whole frame: the mean and standard deviation of colors and gradients.
 
-Those are blind to it: a photo and the same in a haze give one drawing, but for the colours that are brought back.
+Its teacher's instance norms remove contrast: a photo and the same photo in haze give one drawing, but for the colors
+that `convert` keeps.
 """
 
 import cv2
@@ -17,11 +18,11 @@ _GAIN = 0.5  # of what is measured: so most of it has about the range of the pho
 
 
 class Contrast(nn.Module):
-    """A photo, and the same as measured by its spread over the frame: N x 3 x H x W in -1..1 to N x 8 x H x W.
+    """A photo, and its colors and gradients standardized over the frame: N x 3 x H x W in -1..1 to N x 8 x H x W.
 
-    Behind the photo come its three colours and the two slopes of its mean colour (to the right and down: central
-    differences, reflected at the border), each less its mean over the frame and by twice its standard deviation there.
-    That has no limits: of a white page with two thin lines these come to 30.
+    After the photo come its three colors and the two gradients of its mean color (to the right and down: central
+    differences, reflected at the border), each minus its mean over the photo, divided by twice its standard deviation.
+    The values have no limits: those of a white page with two thin lines reach 30.
     """
 
     channels = 8

@@ -1,17 +1,17 @@
 """The small generator that `distill` teaches: convolutions at half the size and less, local but for the contrast.
 
-Colours need nothing global, because what the student is to draw has the photo's own low-frequency ones already
-(`convert` keeps them). Lines do: a teacher with instance norms draws them as strongly in a faint photo, and a student
-that cannot tell how faint a photo is draws none there. So it sees, beside the photo, its colours and slopes as measured
-by their spread over the frame (`Contrast`): one instance norm, before all that is learnt. All else is local. A tile of
-a picture is drawn as it is in the whole if those few numbers are the whole's, and the tile has `reach` around it.
+Colors need nothing global, because the targets have the photo's own low-frequency colors already (`convert` keeps
+them). Lines do: a teacher with instance norms draws them as strongly in a faint photo, and a student that cannot tell
+how faint a photo is draws none there. So the student sees the photo and, beside it, the photo's colors and gradients,
+each standardized by its mean and standard deviation over the frame (`Contrast`): one instance norm, before all that is
+learned. All else is convolutions. A tile is drawn as the whole picture is if it gets the whole's statistics and `reach`
+pixels around it.
 
 It works where convolutions are cheap: strided convolutions to half the size and to a quarter, residual blocks of plain
 3x3 convolutions there, and back by pixel-shuffle (Shi et al., CVPR 2016). A branch goes down to an eighth and comes
-back as a residual: there a convolution of the same cost has four times the weights. (Of six blocks at a quarter, the
-middle three did nothing: students drew the same without them, to 0.01 dB.) What comes out is added to the photo, so
-that a fresh network draws nearly the photo itself. Padding is with zeros, which costs nothing; the card's reflected
-border keeps most of what that does at the frame's edge outside the picture.
+back as a residual: there a convolution of the same cost has four times the weights (docs/lab-notes.md). What comes out
+is added to the photo, so that a fresh network draws nearly the photo itself. Padding is with zeros, which costs
+nothing; the card's reflected border keeps most of what that does at the frame's edge outside the picture.
 """
 
 from copy import deepcopy
@@ -28,7 +28,7 @@ from toonify.models.layers import activation
 
 @dataclass(frozen=True)
 class LiteConfig:
-    """Sizes of the generator. A card that does not name a field is of before there was any.
+    """Sizes of the generator. Defaults describe students from before a field existed, so that old cards stay valid.
 
     What `distill` teaches (width 64, 3 blocks, 3 deep ones, contrast) has 0.85 M parameters and takes 30.1 GMAC a
     megapixel.
@@ -56,7 +56,7 @@ class LiteConfig:
 class LiteBlock(nn.Module):
     """Two 3x3 convolutions, added to the input: N x C x H x W to the same.
 
-    LeakyReLU costs the same as ReLU here, and no unit dies for good: without norms, at rates that learn fast, many did.
+    LeakyReLU costs the same as ReLU here, and without norms many units of ReLU die at high learning rates.
     """
 
     def __init__(self, channels: int) -> None:
@@ -138,7 +138,7 @@ def fit_lite(older: nn.Module, network: nn.Module) -> dict[str, Tensor]:
 
     A third of the blocks come from its beginning and the rest from its end; those over in between are left out, where a
     residual network misses them least (Veit et al., NeurIPS 2016). What the older one has not stays fresh, but starts
-    small where it looks at the contrast. (From zero a settled student did not take it up in a thousand steps.)
+    small where it looks at the contrast; from zero it would hardly be learned (docs/lab-notes.md).
     """
     assert isinstance(older, LiteGenerator) and isinstance(network, LiteGenerator)  # noqa: S101
     fitted = deepcopy(network)

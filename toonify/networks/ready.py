@@ -32,9 +32,10 @@ def onnx_file(style: StyleVariant, device: str) -> Path:
 
 
 def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made]) -> _Made:
-    """What `use` makes of the same file. It raises StyleError if it cannot read it, but TilingError if it can.
+    """What `use` makes of the file that `onnx_file` gives.
 
-    What had been made here and the disk spoilt is made anew, once.
+    `use` raises StyleError if it cannot read the file, TilingError if it can read it but not cut it into tiles. If it
+    cannot read a network that was converted here, the file was damaged on disk, and is converted once more.
     """
     path = onnx_file(style, device)
     try:
