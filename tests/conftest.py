@@ -35,7 +35,7 @@ def test_data() -> Path:
     """The folder with real weights and photos that TOONIFY_TEST_DATA names; without it the test is skipped."""
     folder = os.environ.get("TOONIFY_TEST_DATA")
     if not folder:
-        pytest.skip("needs real weights and photos: set TOONIFY_TEST_DATA")
+        pytest.skip("needs real weights and photos: set TOONIFY_TEST_DATA (CONTRIBUTING.md says to what)")
     return Path(folder)
 
 
@@ -219,7 +219,7 @@ def yunet_file() -> Path:
 
     folder = os.environ.get("TOONIFY_TEST_NETS")
     if not folder:
-        pytest.skip("needs real networks: set TOONIFY_TEST_NETS")
+        pytest.skip("needs real networks: set TOONIFY_TEST_NETS (CONTRIBUTING.md says to what)")
     path = Path(folder, WEIGHTS.file)
     if not path.exists():
         pytest.skip("needs the network that finds faces: python tests/support/fetch_yunet.py $TOONIFY_TEST_NETS")
