@@ -86,9 +86,9 @@ def masks(skin: float, features: float) -> Portrait:
     return Portrait(*(np.full((12, 12), value, np.float32) for value in (skin, features)))
 
 
-def test_lines_on_skin_are_cleared_those_of_features_halved_and_surroundings_stay() -> None:
+def test_lines_on_skin_are_cleared_those_of_features_quartered_and_surroundings_stay() -> None:
     opacity = np.full((12, 12), 0.6, np.float32)
-    for skin, features, expected in ((1, 0, 0), (1, 1, 0.3), (0, 0, 0.6), (0.5, 0, 0.3)):
+    for skin, features, expected in ((1, 0, 0), (1, 1, 0.15), (0, 0, 0.6), (0.5, 0, 0.3)):
         assert masks(skin, features).clear_lines(opacity) == pytest.approx(np.full((12, 12), expected), abs=1e-6)
 
 
@@ -101,14 +101,14 @@ def test_skin_gets_a_fifth_of_the_steps_and_features_come_back_sharpened() -> No
     assert np.allclose(skin[0], 0.2 * stepped[0] + 0.8 * flat[0], atol=1e-6)
     assert np.allclose(skin[1], stepped[1]) and np.allclose(skin[2], stepped[2])
     features = masks(1, 1).keep_features(stepped, flat, soft)
-    sharp = soft[0] + 0.8 * (soft[0] - gaussian(soft[0], 1.5))
+    sharp = soft[0] + 0.4 * (soft[0] - gaussian(soft[0], 1.5))
     for found, under, over in zip(features, stepped, [sharp, *soft[1:]], strict=True):
         assert np.allclose(found, 0.15 * under + 0.85 * over, atol=1e-5)
 
 
 def test_faces_get_a_gentler_grade_and_what_is_around_them_the_looks_own() -> None:
     planes = [np.linspace(0, 1, 144, dtype=np.float32).reshape(12, 12), *(np.full((12, 12), 0.1, np.float32),) * 2]
-    hard, soft = Grade(contrast=0.75, black=0.26), Grade(contrast=0.1, black=0.16)
+    hard, soft = Grade(contrast=0.75, black=0.26, lift=0.1), Grade(contrast=0, black=0.1, lift=0.5)
     graded = apply_grade(planes, hard, 0.5)
     for skin, expected in ((0, hard), (1, soft)):
         eased = masks(skin, 0).ease_grade(graded, planes, hard, 0.5)

@@ -27,15 +27,21 @@ class Portrait:
     features: Floats
 
     def clear_lines(self, opacity: Floats) -> Floats:
-        """The opacity of lines, h x w: without those on skin, and half of it at eyes and mouths."""
-        return np.asarray(opacity * (1 - self.skin * (1 - 0.5 * self.features)), np.float32)
+        """The opacity of lines, h x w: without those on skin, and a quarter of it at eyes and mouths."""
+        return np.asarray(opacity * (1 - self.skin * (1 - 0.25 * self.features)), np.float32)
 
     def ease_grade(self, graded: Planes, planes: Planes, grade: Grade, mean: float) -> Planes:
         """Graded planes with a gentler grade on faces: no hard light on skin, and no veil over it.
 
         `planes` are those before they were graded, `mean` is the mean lightness of the frame.
         """
-        gentle = replace(grade, contrast=min(grade.contrast, 0.1), black=min(grade.black, 0.16))
+        gentle = replace(
+            grade,
+            contrast=min(grade.contrast, 0.0),
+            black=min(grade.black, 0.1),
+            lightness=max(grade.lightness, 0.58),
+            lift=max(grade.lift, 0.5),
+        )
         if gentle == grade:
             return graded
         eased = apply_grade(planes, gentle, mean)
@@ -48,7 +54,7 @@ class Portrait:
         """
         calm = 0.8 * self.skin * (1 - self.features)
         eased = [stepped[0] + calm * (flat[0] - stepped[0]), *stepped[1:]]
-        sharp = [soft[0] + 0.8 * (soft[0] - gaussian(soft[0], 1.5)), *soft[1:]]
+        sharp = [soft[0] + 0.4 * (soft[0] - gaussian(soft[0], 1.5)), *soft[1:]]
         return [under + 0.85 * self.features * (over - under) for under, over in zip(eased, sharp, strict=True)]
 
 
