@@ -725,3 +725,24 @@ def test_the_table_of_formats_is_whole() -> None:
     assert set(get_args(FormatName)) == set(TABLE) and get_args(FormatOption) == ("same", *TABLE)
     suffixes = [suffix for each in TABLE.values() for suffix in (*each.suffixes, *each.read_suffixes)]
     assert len(suffixes) == len(set(suffixes)) and all(suffix == suffix.lower() for suffix in suffixes)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_gray_and_alpha_in_separate_planes_are_refused_by_name(order: str) -> None:
+    """Written by hand, for Pillow cannot: 4 x 4 pixels, two strips of 8 bits, unassociated alpha."""
+    planes = bytes(range(16)), bytes([200] * 16)
+    tags = [
+        (256, 3, 1, 4), (257, 3, 1, 4), (258, 3, 2, 8 | 8 << 16), (259, 3, 1, 1),
+        (262, 3, 1, 1), (273, 4, 2, 200), (277, 3, 1, 2), (278, 3, 1, 4), (279, 4, 2, 208),
+        (284, 3, 1, 2), (338, 3, 1, 2),
+    ]  # fmt: skip
+    entries = b""
+    for tag, kind, count, value in tags:
+        short = kind == 3 and count == 1
+        entries += struct.pack(f"{order}HHI", tag, kind, count)
+        entries += struct.pack(f"{order}HH", value, 0) if short else struct.pack(f"{order}I", value)
+    head = struct.pack(f"{order}2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags)) + entries + bytes(4)
+    lists = struct.pack(f"{order}4I", 216, 232, 16, 16)
+    data = head.ljust(200, b"\0") + lists + b"".join(planes)
+    with pytest.raises(ImageError, match="gray and alpha in separate planes"):
+        read_photo(BytesIO(data))

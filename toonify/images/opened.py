@@ -31,6 +31,7 @@ from toonify.images.tiff_pages import is_tiff, named_kind, photo_directory, refu
 
 _LONG_HEAD = 1 << 20  # bytes of a JPEG in which its frame header mostly is
 _WHITE_POINT, _PRIMARIES, _TRANSFER, _COLOR_MAP = 318, 319, 301, 320  # tags of TIFF
+_SEPARATE = 2  # of TIFF's PlanarConfiguration
 _YCBCR = 6  # photometric interpretation
 _MOST_TIFF = 100_000_000  # pixels that Pillow decodes where its own limit cannot be set
 
@@ -184,13 +185,19 @@ def _frame(file: BinaryIO) -> FrameHeader | None:
 
 
 def _open_tiff(file: BinaryIO) -> Image.Image:
+    """A TIFF's photo. Raises ImageError for what Pillow would decode to something else."""
     directory = photo_directory(file)
     if directory is None:
         image = open_image(file)
     else:
         file.seek(0)
         image = open_image(io.BytesIO(starting_at(file.read(), directory)))
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "P":
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image
+    if image.mode in ("LA", "La") and image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE:
+        # Pillow's decoder leaves the second plane empty, and says nothing.
+        raise ImageError("a TIFF with gray and alpha in separate planes is not read; convert it to PNG first")
+    if image.mode == "P":
         colors = image.tag_v2.get(_COLOR_MAP, ())
         if colors and max(colors) < 256:  # written with 8 bits in the place of 16, which libtiff understands so, too
             image.palette = ImagePalette.raw("RGB;L", bytes(colors))
