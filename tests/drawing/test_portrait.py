@@ -92,13 +92,13 @@ def test_lines_on_skin_are_cleared_those_of_features_quartered_and_surroundings_
         assert masks(skin, features).clear_lines(opacity) == pytest.approx(np.full((12, 12), expected), abs=1e-6)
 
 
-def test_skin_gets_a_fifth_of_the_steps_and_features_come_back_sharpened() -> None:
+def test_skin_has_no_steps_and_features_come_back_sharpened() -> None:
     rng = np.random.default_rng(0)
     stepped, flat, soft = ([rng.random((12, 12), np.float32) for _ in range(3)] for _ in range(3))
     outside = masks(0, 0).keep_features(stepped, flat, soft)
     assert all(np.array_equal(*pair) for pair in zip(outside, stepped, strict=True))
     skin = masks(1, 0).keep_features(stepped, flat, soft)
-    assert np.allclose(skin[0], 0.2 * stepped[0] + 0.8 * flat[0], atol=1e-6)
+    assert np.allclose(skin[0], 0.65 * flat[0] + 0.35 * soft[0], atol=1e-6)
     assert np.allclose(skin[1], stepped[1]) and np.allclose(skin[2], stepped[2])
     features = masks(1, 1).keep_features(stepped, flat, soft)
     sharp = soft[0] + 0.4 * (soft[0] - gaussian(soft[0], 1.5))

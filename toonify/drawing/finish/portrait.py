@@ -48,12 +48,13 @@ class Portrait:
         return [there + self.skin * (here - there) for there, here in zip(graded, eased, strict=True)]
 
     def keep_features(self, stepped: Planes, flat: Planes, soft: Planes) -> Planes:
-        """Planes of a picture in steps of light, with softer ones on skin, and features as they were drawn, sharpened.
+        """Planes of a picture in steps of light, with none on skin, and features as they were drawn, sharpened.
 
         `flat` are those before lightness was stepped, `soft` those before the picture was flattened.
         """
-        calm = 0.8 * self.skin * (1 - self.features)
-        eased = [stepped[0] + calm * (flat[0] - stepped[0]), *stepped[1:]]
+        calm = self.skin * (1 - self.features)
+        shaded = flat[0] + 0.35 * (soft[0] - flat[0])
+        eased = [stepped[0] + calm * (shaded - stepped[0]), *stepped[1:]]
         sharp = [soft[0] + 0.4 * (soft[0] - gaussian(soft[0], 1.5)), *soft[1:]]
         return [under + 0.85 * self.features * (over - under) for under, over in zip(eased, sharp, strict=True)]
 
