@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Style", "__version__", "load_style"]
 
 
+def __dir__() -> list[str]:
+    """The public names, whether they have been imported yet or not."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """Import what is heavy on first use, so that `toonify --help` stays quick."""
     if name in ("Style", "load_style"):

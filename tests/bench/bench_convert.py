@@ -1,6 +1,7 @@
 """Measures what the README says of speed and memory, each figure as a ratio within one run where it can be one.
 
     python tests/bench/bench_convert.py [--style shinkai] [--variant original] [--skip-network]
+        [--megapixels 12 24]
 
 Weights are fetched on first use. Prints a Markdown table. Folders are for bench_folder.py.
 """
@@ -86,7 +87,7 @@ def network_against_openvino(style: str, name: str) -> list[tuple[str, str]]:
     return rows
 
 
-def from_file_to_file(style: str, variant: str, megapixels: int) -> tuple[str, str]:
+def from_file_to_file(style: str, variant: str, megapixels: float) -> tuple[str, str]:
     """A JPEG of so many megapixels in a process of its own; larger ones last, for the peak is that of all so far."""
     with tempfile.TemporaryDirectory() as folder:
         big = Path(folder, "big.jpg")
@@ -98,7 +99,7 @@ def from_file_to_file(style: str, variant: str, megapixels: int) -> tuple[str, s
         subprocess.run([*command, "--quiet"], check=True)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e6 if platform.system() == "Linux" else 1e9)
-    return f"{megapixels}-megapixel JPEG, start to end", f"{seconds:.1f} s, peak memory {peak:.2f} GB"
+    return f"{megapixels:g}-megapixel JPEG, start to end", f"{seconds:.1f} s, peak memory {peak:.2f} GB"
 
 
 def start_up() -> tuple[str, str]:
@@ -117,9 +118,10 @@ def main() -> None:
     parser.add_argument("--style", default="shinkai")
     parser.add_argument("--variant", default="original")
     parser.add_argument("--skip-network", action="store_true")
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[12, 24], help="of the files, in rising order")
     options = parser.parse_args()
     place = options.style, options.variant
-    rows = [*(from_file_to_file(*place, megapixels) for megapixels in (12, 24)), start_up()]
+    rows = [*(from_file_to_file(*place, megapixels) for megapixels in options.megapixels), start_up()]
     if not options.skip_network:
         rows += network_against_eager(*place)
         rows += network_against_openvino(*place)

@@ -50,7 +50,7 @@ def draw_alone(style: str, variant: str, picture: Path, tile: str, target: Path)
     started, worked = time.perf_counter(), time.process_time()
     drawing = loaded.draw(sketch)
     seconds, work = time.perf_counter() - started, time.process_time() - worked
-    np.save(target, np.asarray(drawing, np.float32))
+    np.save(target, np.asarray(drawing.picture, np.float32))
     print(seconds, work, peak_memory(resource.RUSAGE_SELF))
 
 
@@ -72,7 +72,7 @@ def tiles_against_whole(style: str, variant: str, picture: Path, tile: int, fold
 
     results, drawings = [], []
     for how in ("off", str(tile)):
-        target = folder / f"{style}-{how}.npy"
+        target = folder / f"{Path(style).name}-{how}.npy"
         draw(small, how, target)  # a network that was never used before is converted, which takes memory, too
         results.append(draw(picture, how, target))
         drawings.append(np.load(target, mmap_mode="r"))

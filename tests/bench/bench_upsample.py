@@ -98,7 +98,7 @@ def drawn(style: Style, photo: Pixels, long_side: int) -> tuple[Floats, Pixels]:
     options = style.plan.options
     height, width = photo.shape[:2]
     small = resize(photo, fit_long_side(height, width, long_side))
-    drawing = np.asarray(style.draw(Sketch(full=small, small=small)), np.float32)
+    drawing = np.asarray(style.draw(Sketch(full=small, small=small)).picture, np.float32)
     colored = keep_color(drawing, to_floats(small), options.keep_color)
     return np.clip(saturate(colored, options.saturation), 0, 1), small
 

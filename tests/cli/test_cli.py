@@ -58,7 +58,7 @@ def test_the_exit_codes_are_documented(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "named"),
     [
         (["convert"], "INPUT"),
-        (["convert", "x.jpg"], "Missing option '--style' / '-s'; see `toonify convert --help`"),
+        (["convert", "x.jpg"], "--style is missing; choose one of hayao, hosoda, paprika, shinkai, or give a path"),
         (["train", "--arch", "gan"], "Invalid value for '--arch': 'gan' is not one of"),
         (["convert", "{photo}", "--style", "sinkai"], "shinkai"),
         (["convert", "gone.jpg", "--style", "shinkai"], "gone.jpg: no such file"),
@@ -76,11 +76,17 @@ def test_the_exit_codes_are_documented(capsys: pytest.CaptureFixture[str]) -> No
         (["convert", "{photo}", "--style", "shinkai", "--device", "tpu"], "--device"),
         (["convert", "{photo}", "--style", "shinkai", "--variant", "heavy"], "choose --variant lite or original"),
         (["convert", "{photo}", "{empty}", "--style", "shinkai", "--output", "{photo}"], "--output"),
-        (["convert", "-", "{photo}", "--style", "shinkai"], "stdin"),
+        (["convert", "-", "{photo}", "--style", "shinkai"], "goes with no other input"),
         (["convert", "{photo}", "--style", "x" * 300], "name too long"),
         (["convert", "{photo}", "--style", "shinkai", "--max-megapixels", "inf"], "--max-megapixels"),
         (["convert", "{photo}", "--style", "shinkai", "--dry-run", "--report", "r.json"], "--report"),
-        (["convert", "-", "--style", "shinkai", "--overwrite"], "--overwrite"),
+        (["convert", "-", "--style", "shinkai", "--report", "r.json"], "--report"),
+        (["convert", "-", "--style", "shinkai", "-o", "{empty}"], "give the name of a picture"),
+        (["convert", "-", "--style", "shinkai", "-o", "there"], "ends in one of"),
+        (["convert", "{empty}", "--style", "shinkai", "-o", "-"], "is a folder; give one photo"),
+        (["convert", "{photo}", "--style", "shinkai", "--raw", "--detail", "1"], "--detail 1 shows only where"),
+        (["convert", "{photo}", "--style", "SHINKEI"], "is it shinkai?"),
+        (["convert", "{photo}", "--style", "gone.onnx"], "gone.onnx: no such file;"),
         (["styles", "show", "sinkai"], "shinkai"),
         (["styles", "pull"], "--all"),
         (["export", "shinkai", "net.pth"], ".onnx"),
@@ -138,7 +144,7 @@ def test_a_picture_is_alone_on_stdout_where_stderr_is_closed(photo: Path, tiny_o
 def test_the_first_line_says_what_really_runs(photo: Path, tiny_onnx: Path) -> None:
     done = run("convert", photo, "--style", tiny_onnx, "--device", "cpu")
     first = done.stderr.decode().splitlines()[0]
-    assert first.startswith("tiny (original) drawn at 64 px on cpu, ONNX Runtime")
+    assert first.startswith("tiny (original) drawn at up to 64 px on cpu, ONNX Runtime")
     assert first.endswith("CPUExecutionProvider")
 
 
@@ -169,9 +175,13 @@ def test_styles_lists_shows_and_licenses(capsys: pytest.CaptureFixture[str]) -> 
         for name in ("shinkai", "hayao", "hosoda", "paprika", "original", "44.5 MB", "lite", "3.5 MB", "MIT")
     )
     assert main(["styles", "show", "shinkai"]) == 0
-    assert "d162ca947aab5aa943c3586bda550812831d5cf4" in capsys.readouterr().out
-    assert main(["styles", "show", "shinkai", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["id"] == "shinkai"
+    shown = capsys.readouterr().out
+    assert (
+        "clear blue contours, flat surfaces in 7 steps of light, vivid colors" in shown and "fingerprint" not in shown
+    )
+    assert main(["styles", "show", "SHINKAI", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["variants"]["original"]["weights"]["revision"] == "d162ca947aab5aa943c3586bda550812831d5cf4"
     assert main(["styles", "license", "hayao"]) == 0
     assert "MIT" in capsys.readouterr().out
     assert main(["styles", "verify"]) == 0
@@ -244,6 +254,15 @@ def test_a_reader_that_has_read_enough_is_no_error() -> None:
     command = f"{sys.executable} -m toonify styles | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True)
     assert done.stderr == b"" and done.stdout.startswith(b"name")
+
+
+@pytest.mark.parametrize("arguments", ["styles", "styles show shinkai", "convert --help", "version", "styles verify"])
+def test_every_command_ends_alike_where_nobody_reads(arguments: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "toonify", *arguments.split()], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

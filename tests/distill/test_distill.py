@@ -472,7 +472,7 @@ def test_a_dry_run_tells_all_and_writes_nothing(
     said = capsys.readouterr().err
     assert snapshot(Path()) == before and not RUN.exists()
     for part in (
-        "teacher: tiny (original) drawn at 64 px",
+        "teacher: tiny (original) drawn at up to 64 px",
         "photos: 6 in photos",
         "eval-photos: 2 in photos/more",
         "epochs of 3 steps: distillation 2; 6 steps of 2",
@@ -538,3 +538,13 @@ def test_options_are_in_config_files_too(teacher: Path, photos: Path, capsys: py
 
 def _pairwise(words: list[str]) -> list[tuple[str, str]]:
     return list(zip(words[::2], words[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("run", "file"), [("lite", "lite.onnx"), ("sky-lite", "sky-lite.onnx"), ("sky", "sky-lite.onnx")]
+)
+def test_the_network_of_a_run_says_lite_once(run: str, file: str) -> None:
+    from toonify.distill.start import network_file
+    from toonify.train.folder import RunFolder
+
+    assert network_file(RunFolder(Path("runs", run))) == Path("runs", run, file)

@@ -73,7 +73,7 @@ def test_strength_blends(tiny_onnx: Path, noise: np.ndarray) -> None:
 
 
 def test_detail_changes_what_was_drawn_smaller_and_nothing_else(tiny_onnx: Path, noise: np.ndarray) -> None:
-    for options, same in (({"size": 16}, False), ({"size": "full"}, True), ({"raw": True}, True)):
+    for options, same in (({"size": 16}, False), ({"size": 100}, True)):
         plain, detailed = (load_style(str(tiny_onnx), detail=value, **options)(noise) for value in (0, 1))
         assert np.array_equal(plain, detailed) is same
 
@@ -119,6 +119,8 @@ def test_raw_is_the_network_alone(tiny_onnx: Path, noise: np.ndarray) -> None:
         ({"strength": float("nan")}, "--strength nan"),
         ({"detail": 1.01}, "--detail 1.01"),
         ({"detail": float("nan")}, "--detail nan"),
+        ({"detail": 1.0, "raw": True}, "--detail 1 shows only where the drawing is enlarged; give a --size"),
+        ({"detail": 0.5, "size": "full"}, "--detail 0.5 shows only where the drawing is enlarged"),
         ({"size": 3}, "--size 3"),
         ({"output_size": 0}, "--output-size 0"),
         ({"raw": True, "saturation": 1.0}, "--raw"),
@@ -168,5 +170,5 @@ def test_cuda_where_there_is_none_says_why(backend: str, tiny_run: Path) -> None
 
 
 def test_a_style_says_what_really_runs(tiny) -> None:
-    assert str(tiny).startswith("tiny (original) drawn at 64 px on cpu, ONNX Runtime ")
+    assert str(tiny).startswith("tiny (original) drawn at up to 64 px on cpu, ONNX Runtime ")
     assert str(tiny).endswith("CPUExecutionProvider")

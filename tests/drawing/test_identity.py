@@ -16,7 +16,7 @@ from toonify.convert.local import SaveOptions, convert, processing_notes
 from toonify.distill.targets import Pair, Task, _notes
 from toonify.drawing import DrawingPlan, DrawOptions, draw_options
 from toonify.drawing.identity import NEUTRAL_NETWORK, NEUTRAL_OPTIONS, NOT_ENCODED, _plain, former_identity, identity
-from toonify.jobs.outcome import is_made_by
+from toonify.jobs.note import is_made_by
 from toonify.jobs.plan import Job
 from toonify.styles.card import Card, FileWeights, HubWeights, LocatedStyle, Training, Variant
 

@@ -153,3 +153,61 @@ def test_a_card_with_the_names_of_an_earlier_version_is_read() -> None:
     text = msgspec.json.encode(card).replace(b'"license"', b'"licence"').replace(b'"license_note"', b'"licence_note"')
     assert b'"license"' not in text
     assert parse_card(text, "old.json") == card
+
+
+def test_a_style_is_found_whatever_its_case() -> None:
+    assert find_style("Shinkai") == find_style("SHINKAI") == find_style("shinkai")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("shinky", "style shinky: no such style (is it shinkai?); choose one of hayao, hosoda, paprika, shinkai, or"),
+        ("x.onnx", "style x.onnx: no such file; the styles by name are hayao, hosoda, paprika, shinkai"),
+        ("runs/mine", "style runs/mine: no such file or folder; the styles by name are hayao"),
+    ],
+)
+def test_a_style_that_is_not_there_is_told_with_the_nearest(name: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_style(name)
+    assert str(caught.value).startswith(said)
+
+
+def test_shown_is_what_is_known_and_nothing_empty(tiny_run: Path, tmp_path: Path, capsys) -> None:
+    from toonify.cli import main
+
+    card = find_style(str(tiny_run)).card
+    (tmp_path / "tiny.pth").write_bytes((tiny_run / "tiny.pth").read_bytes())
+    unknown = msgspec.structs.replace(card, license="NOASSERTION", attribution="")
+    (tmp_path / "tiny.json").write_bytes(msgspec.json.encode(unknown))
+    assert main(["styles", "show", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "license   not stated" in said and "NOASSERTION" not in said and "\n  by " not in said
+
+
+def test_what_was_made_of_a_style_is_removed_and_the_style_stays(tiny_run: Path, capsys) -> None:
+    from toonify.cli import main
+    from toonify.networks.cache import converted
+
+    style = find_style(str(tiny_run)).variant("original")
+    assert main(["styles", "pull", str(tiny_run)]) == 0 and converted(style)
+    other = converted(style)[0].with_name("tiny-original-2-cpu-0123456789abcdef.onnx")
+    other.touch()
+    capsys.readouterr()
+    assert main(["styles", "remove", str(tiny_run)]) == 0
+    said = capsys.readouterr().out
+    assert "tiny (original): 0." in said and "MB removed" in said and "0.0 MB are left in" in said
+    assert not converted(style) and other.exists() and style.file.exists()
+    assert main(["styles", "remove"]) == 2
+
+
+def test_the_hint_to_pull_names_what_can_be_pulled(tmp_path: Path) -> None:
+    import shlex
+
+    from toonify.networks.load import pull_command
+
+    shipped = shipped_styles()["hayao"]
+    assert pull_command(shipped.variant("original")) == "toonify styles pull hayao"
+    copy = tmp_path / "hayao.json"
+    copy.write_bytes(msgspec.json.encode(shipped.card))
+    assert find_style(shlex.split(pull_command(find_style(str(copy)).variant("original")))[-1]).card == shipped.card

@@ -229,6 +229,7 @@ def test_a_stop_saves_first_and_the_run_goes_on_from_there(
         assert train(*options(output="stopped")) == 130
     said = capsys.readouterr().err
     assert "stopping after this step" in said and said.endswith("interrupted\n")
+    assert "saved: step 4 of 6; to go on: toonify train --resume last --output stopped\n" in said
     assert steps_saved(Path("stopped")) == [4]
     assert "interrupted, 4 of 6 steps" in Path("stopped/index.html").read_text()
     assert main(["styles", "verify", "stopped"]) == 0
@@ -238,7 +239,9 @@ def test_a_stop_saves_first_and_the_run_goes_on_from_there(
     assert losses(Path("whole")) == losses(Path("stopped"))  # though the stop came within a line of the log
 
 
-def test_a_second_ctrl_c_does_not_wait(training_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_ctrl_c_does_not_wait(
+    training_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def twice() -> None:
         interrupt()
         interrupt()
@@ -246,6 +249,7 @@ def test_a_second_ctrl_c_does_not_wait(training_data: Path, monkeypatch: pytest.
     at_step(monkeypatch, 3, twice)
     before = signal.getsignal(signal.SIGINT)
     assert train(*flags(training_data, output=RUN)) == 130
+    assert "saved: step 2 of 6; to go on: " in capsys.readouterr().err, "not the step that it had come to"
     assert steps_saved(RUN) == [2] and signal.getsignal(signal.SIGINT) is before
 
 

@@ -28,7 +28,7 @@ def cached(weights: HubWeights) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fetch(weights: HubWeights, *, way_out: str = "connect once and type `toonify styles pull`") -> Path:
+def fetch(weights: HubWeights, *, way_out: str = "connect once") -> Path:
     """The file in the hub's cache, downloaded if need be.
 
     The client's progress bar is shown if this module's logger is enabled for INFO.

@@ -23,6 +23,7 @@ from toonify.cli import (
     styles,
     train,
 )
+from toonify.cli.help import App
 from toonify.cli.log import log_to_stderr
 from toonify.train.options import FORMER_NAMES, flag
 
@@ -31,11 +32,12 @@ EXIT_CODES = (
     "3 toonify could not start on the work (style, device, network) or had to end (full disk); 130 interrupted."
 )
 
-app = typer.Typer(
+_SIGPIPE = 141  # the exit code of a program that a closed pipe has ended
+
+app = App(
     name="toonify",
     help="Turn photos into anime pictures on your own machine.",
     epilog=EXIT_CODES,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -76,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     from toonify.errors import ToonifyError, describe, one_line
 
     arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = _as_options(arguments)
     debug = "--debug" in arguments
     # --debug counts wherever it stands: who adds it has just seen a command fail, and has its end under the cursor.
     arguments = (["--debug"] if debug else []) + [_of_today(word) for word in arguments if word != "--debug"]
@@ -106,9 +109,14 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `toonify styles | head -1` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, SystemExit) as error:
+        # Typer ends the program by itself where it is the first to meet a closed pipe.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # `toonify styles | head -1` has read enough; what Python has left to flush goes nowhere.
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return _SIGPIPE
     except OSError as error:
         if debug:
             raise
@@ -119,6 +127,16 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: unexpected {type(error).__name__}: {one_line(error)}; --debug shows where", file=sys.stderr)
         return 3
+
+
+def _as_options(arguments: list[str]) -> list[str]:
+    """`toonify help COMMAND` and `toonify version`, as people type them, are --help and --version."""
+    match arguments:
+        case ["help", *words]:
+            return [*words, "--help"]
+        case ["version"]:
+            return ["--version"]
+    return arguments
 
 
 def _of_today(word: str) -> str:

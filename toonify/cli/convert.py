@@ -1,8 +1,10 @@
 """`toonify convert`: photos to pictures, with a progress bar, a summary and an honest exit code."""
 
+import contextlib
 import functools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.options import (
+    RUNNING,
+    ConfigOption,
     DeviceOption,
     MaxMegapixelsOption,
     QuietOption,
     VariantOption,
+    complete_format,
+    complete_style,
+    parse_format,
 )
 from toonify.engines.engine import Backend, Precision
 from toonify.images.formats import FORMATS, FormatOption
@@ -22,109 +29,198 @@ from toonify.styles.look import FacesMode
 if TYPE_CHECKING:
     from toonify.convert.batches import Batch
     from toonify.convert.local import SaveOptions
-    from toonify.drawing import Combination, Style
+    from toonify.drawing import Combination
     from toonify.drawing.drawer import Tile
     from toonify.jobs.outcome import Outcome
+    from toonify.jobs.plan import Job
 
 
 _QUALITIES = ", ".join(f"{each.quality} for {name}" for name, each in FORMATS.items() if each.quality is not None)
+_FILES, _DRAWING = "Pictures", "How they are drawn"
 
 
 def convert(
     context: typer.Context,
     inputs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="INPUT...", help="Photos and folders of photos, in any mix; - reads stdin and writes stdout."
-        ),
+        typer.Argument(metavar="INPUT...", help="Photos and folders of photos, in any mix; - reads one from stdin."),
     ],
     style: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--style",
             "-s",
-            help="A name from `toonify styles`; or a card, an ONNX file, a run. Several: a picture in each.",
+            metavar="STYLE",
+            help="A name from `toonify styles`; or a card, an ONNX file, a run. Needed. Several: a picture in each.",
+            autocompletion=complete_style,
+            rich_help_panel="Style",
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for the pictures, or a file for one. Default: beside the input."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Folder for the pictures, or a file for one; - writes one to stdout. Default: beside the input.",
+            rich_help_panel=_FILES,
+        ),
     ] = None,
-    variant: VariantOption = "auto",
-    recursive: Annotated[bool, typer.Option(help="Look for photos in subfolders too.")] = True,
+    recursive: Annotated[bool, typer.Option(help="Look for photos in subfolders too.", rich_help_panel=_FILES)] = True,
     format: Annotated[  # noqa: A002
         FormatOption,
-        typer.Option(help="File format; same keeps the photo's (HEIC to jpg, BMP and GIF to png)."),
+        typer.Option(
+            help="File format; same keeps the photo's (HEIC to jpg, BMP and GIF to png).",
+            parser=parse_format,
+            metavar="NAME",
+            autocompletion=complete_format,
+            rich_help_panel=_FILES,
+        ),
     ] = "same",
     quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help=f"Default: {_QUALITIES}; the others are lossless.")
+        int | None,
+        typer.Option(min=1, max=100, help=f"Default: {_QUALITIES}; the others are lossless.", rich_help_panel=_FILES),
     ] = None,
     strip_metadata: Annotated[
-        bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF, XMP and IPTC.")
+        bool, typer.Option("--strip-metadata", help="Leave out the photo's EXIF, XMP and IPTC.", rich_help_panel=_FILES)
     ] = False,
     before_after: Annotated[
-        bool, typer.Option("--before-after", help="The photo and its drawing side by side, in one picture.")
+        bool,
+        typer.Option(
+            "--before-after",
+            help="The photo and its drawing side by side, in one picture.",
+            rich_help_panel=_FILES,
+        ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and do nothing.")] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Write what happened to each file as JSON.")
-    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there already.", rich_help_panel=_FILES)
+    ] = False,
     look: Annotated[
         list[str] | None,
         typer.Option(
             metavar="soft|drawn|bold",
             help="How far from a photo. Several: a picture in each. Default: drawn, where a style has its own look.",
+            rich_help_panel=_DRAWING,
         ),
     ] = None,
     lines: Annotated[
-        float | None, typer.Option(metavar="0..1", help="Strength of the contours. Default: the look's.")
+        float | None,
+        typer.Option(metavar="0..1", help="Strength of the contours. Default: the look's.", rich_help_panel=_DRAWING),
     ] = None,
     flat: Annotated[
-        float | None, typer.Option(metavar="0..1", help="How flat surfaces are. Default: the look's.")
+        float | None,
+        typer.Option(metavar="0..1", help="How flat surfaces are. Default: the look's.", rich_help_panel=_DRAWING),
     ] = None,
     faces: Annotated[
-        FacesMode, typer.Option(help="auto: find faces, keep their skin clean, and draw far ones larger.")
+        FacesMode,
+        typer.Option(
+            help="auto: find faces, keep their skin clean, and draw far ones larger.", rich_help_panel=_DRAWING
+        ),
     ] = "auto",
     size: Annotated[
         str | None,
-        typer.Option(metavar="N|full", help="Long side in pixels at which the style is drawn. Default: the style's."),
+        typer.Option(
+            metavar="N|full",
+            help="Long side in pixels at which the style is drawn; a smaller photo is drawn as it is. "
+            "Default: the style's.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = None,
     output_size: Annotated[
-        str, typer.Option(metavar="same|drawn|N", help="Size of the result: the photo's, as drawn, or a long side.")
+        str,
+        typer.Option(
+            metavar="same|drawn|N",
+            help="Size of the result: the photo's, as drawn, or a long side.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = "same",
     keep_color: Annotated[
-        float | None, typer.Option(metavar="0..1", help="How far the photo's colours are kept. Default: the style's.")
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="How far the photo's colors are kept. Default: the style's.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = None,
     saturation: Annotated[
-        float | None, typer.Option(metavar="0..4", help="Factor on the colours' strength. Default: the style's.")
+        float | None,
+        typer.Option(
+            metavar="0..4", help="Factor on the colors' strength. Default: the style's.", rich_help_panel=_DRAWING
+        ),
     ] = None,
     strength: Annotated[
-        float, typer.Option(metavar="0..2", help="0 is the photo, 1 the drawing, 2 twice as far from the photo.")
+        float,
+        typer.Option(
+            metavar="0..2",
+            help="0 is the photo, 1 the drawing, 2 twice as far from the photo.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = 1.0,
     detail: Annotated[
         float,
-        typer.Option(metavar="0..1", help="How much of the photo's fine texture comes back where drawn smaller."),
+        typer.Option(
+            metavar="0..1",
+            help="How much of the photo's fine texture comes back where drawn smaller.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = 0.0,
     raw: Annotated[
-        bool, typer.Option("--raw", help="The network's own output, as published: full size, colours untouched.")
+        bool,
+        typer.Option(
+            "--raw",
+            help="The network's own output, as published: full size, colors untouched.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = False,
-    tile: Annotated[
-        str, typer.Option(metavar="auto|off|N", help="Draw in tiles of N pixels; auto: if memory asks for it.")
+    variant: VariantOption = "auto",
+    device: DeviceOption = "auto",
+    backend: Annotated[Backend, typer.Option(help="What runs the network.", rich_help_panel=RUNNING)] = "onnx",
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.", rich_help_panel=RUNNING
+        ),
     ] = "auto",
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|N",
+            help="Draw in tiles of N pixels; auto: if memory asks for it.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="Photos finished at once, beside those being drawn. Default: half of the cores, and one.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Do part I of N: the same command with 1/N to N/N does all.")
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do part I of N: the same command with 1/N to N/N does all.",
+            rich_help_panel=RUNNING,
+        ),
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="local|auto|HOST:PORT", help="Draw on a Ray cluster: one started here, a running one."),
+        typer.Option(
+            metavar="local|auto|HOST:PORT",
+            help="Draw on a Ray cluster: one started here, a running one.",
+            rich_help_panel=RUNNING,
+        ),
     ] = None,
-    device: DeviceOption = "auto",
-    backend: Annotated[Backend, typer.Option(help="What runs the network.")] = "onnx",
-    precision: Annotated[
-        Precision, typer.Option(help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.")
-    ] = "auto",
     max_megapixels: MaxMegapixelsOption = 250,
+    config: ConfigOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and do nothing.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write what happened to each file as JSON.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Turn photos into pictures: files and folders in, the same tree of drawings out.
@@ -132,7 +228,8 @@ def convert(
     With several styles or looks every photo is drawn in each: photos_STYLE-LOOK/, or a folder STYLE-LOOK in --output.
 
     Photos are never changed, and nothing is overwritten unless --overwrite is given. A picture that was made from the
-    same photo in the same way is skipped, so that an interrupted run goes on where it stopped.
+    same photo in the same way is skipped, so that an interrupted run goes on where it stopped; one that was made with
+    other options is kept, and the options are named.
 
     Exit codes: 0 all good; 1 some files failed; 2 the command line cannot be right; 3 toonify could not start on the
     work (style, device, network) or had to end (full disk); 130 interrupted.
@@ -140,8 +237,10 @@ def convert(
     # Read when NumPy is loaded. Pictures are finished beside a network that uses all cores: threads of OpenBLAS would
     # wait for each other there, and a folder of 12-megapixel photos would take 1.6 times as long.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from toonify.cli.progress import count_bar
+    from toonify.cli.stream import STREAM, Streamed, check_stream
     from toonify.convert.batches import Batch, plan_batches
-    from toonify.convert.local import SaveOptions
+    from toonify.convert.local import SaveOptions, settled
     from toonify.convert.local import convert as draw_jobs
     from toonify.convert.report import check_report
     from toonify.drawing import Loader, choose_combinations
@@ -150,7 +249,10 @@ def convert(
     from toonify.errors import UsageError
     from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.shards import check_shardable, parse_shard, take_shard
+    from toonify.styles.find import shipped_names
 
+    if not style:
+        raise UsageError(f"--style is missing; choose one of {', '.join(shipped_names())}, or give a path")
     if quality is not None and format != "same" and FORMATS[format].quality is None:
         *others, last = (name for name, each in FORMATS.items() if each.quality is not None)
         lossy = f"{', '.join(others)} and {last}"
@@ -192,12 +294,15 @@ def convert(
         "tile": sides,
     }
     load = Loader(**runs_on)
-    if Path("-") in inputs:
-        about_files = bool(output or report or dry_run or overwrite or shard or ray)
-        _check_streaming(inputs, about_files=about_files, pictures=len(combinations))
+    if STREAM in (*inputs, output):
+        refused = {"--report": report, "--dry-run": dry_run, "--shard": shard, "--ray": ray, "--workers": workers}
+        check_stream(inputs, output, [flag for flag, value in refused.items() if value], pictures=len(combinations))
+        streamed = Streamed(inputs[0], STREAM if output is None else output, format, overwrite=overwrite)
         loaded = load(combinations[0].plan)
         tell(str(loaded))
-        return _convert_stream(loaded, save, format, quiet=quiet)
+        return streamed.convert(loaded, save, quiet=quiet)
+    if ray is not None and workers is not None:
+        raise UsageError("--workers is for one machine; with --ray every core of the cluster works, so drop it")
     found = find_photos(inputs, recursive=recursive, leave_out=output)
     not_read = in_words(found.others)
     batches = plan_batches(found, combinations, inputs=inputs, output=output, format=format)
@@ -208,7 +313,7 @@ def convert(
         tell(f"shard {part}: {len(batches[0].jobs)} of {len(found)} photos")
     if dry_run:
         _warn(batches)
-        return _print_plan(batches, save, not_read)
+        return _print_plan(batches, save, not_read, tell)
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, batches, not_read=not_read, report=report, quiet=quiet, debug=debug)
     if not batches[0].jobs:  # a shard may be empty
@@ -218,25 +323,37 @@ def convert(
     def say(batch: Batch, line: str) -> None:
         tell(f"{batch.combination.label}: {line}" if several else line)
 
+    def look_first(batch: Batch) -> "tuple[list[Outcome], list[Job]]":
+        """What is known of the first photos before anything is fetched or made ready, and the others."""
+        with count_bar("looking at what is there", len(batch.jobs), quiet=quiet) as advance:
+            known = settled(batch.jobs, batch.plan, save, on_file=lambda: advance(1))
+        return known, batch.jobs[len(known) :]
+
     if ray is not None:
         from toonify.convert.cluster import ClusterRun, connected
 
         _warn(batches)
 
         def open_on_cluster(batch: Batch) -> "Generator[Outcome]":
-            run = ClusterRun(batch.jobs, batch.plan, save, **runs_on, tell=tell)
+            known, left = look_first(batch)
+            if not left:
+                return _chained(known)
+            run = ClusterRun(left, batch.plan, save, **runs_on, tell=tell)
             batch.ran_on = run.ran_on
             say(batch, f"{batch.plan} on Ray, {run.workers} worker{'s' if run.workers > 1 else ''}")
-            return run.outcomes()
+            return _chained(known, run.outcomes())
 
         with connected(ray, hush=not debug):
             return finish(open_on_cluster)
 
     def open_here(batch: Batch) -> "Generator[Outcome]":
+        known, left = look_first(batch)
+        if not left:
+            return _chained(known)
         loaded = load(batch.plan)
         batch.plan, batch.ran_on = loaded.plan, [ran_on(loaded.engine)]
         say(batch, str(loaded))
-        return draw_jobs(batch.jobs, loaded, save)
+        return _chained(known, draw_jobs(left, loaded, save, workers=workers))
 
     return finish(open_here)
 
@@ -259,6 +376,14 @@ def _warn(batches: "list[Batch]") -> None:
         plan.warn()
 
 
+def _chained(known: "list[Outcome]", others: "Generator[Outcome] | None" = None) -> "Generator[Outcome]":
+    """Outcomes that are known, and then others, which are closed with it."""
+    with contextlib.closing(others) if others is not None else contextlib.nullcontext():
+        yield from known
+        if others is not None:
+            yield from others
+
+
 def _open_nothing(batch: "Batch") -> "Generator[Outcome]":
     yield from ()
 
@@ -274,42 +399,7 @@ def _pixels(flag: str, text: str, *words: str, example: int) -> Any:
     return int(text)
 
 
-def _check_streaming(inputs: list[Path], *, about_files: bool, pictures: int) -> None:
-    from toonify.errors import UsageError
-
-    if len(inputs) > 1:
-        raise UsageError("- reads one photo from stdin and goes with no other input")
-    if pictures > 1:
-        raise UsageError("- writes one picture to stdout; give one --style and one --look")
-    if about_files:
-        raise UsageError(
-            "- writes the picture to stdout; drop --output, --overwrite, --report, --dry-run, --shard and --ray"
-        )
-    if sys.stdin is None or sys.stdout is None:
-        raise UsageError("- needs stdin and stdout, and one of them is closed; add < photo.jpg > drawing.jpg")
-    if sys.stdout.isatty():
-        raise UsageError("- writes the picture to stdout, which is a terminal; add > drawing.jpg")
-
-
-def _convert_stream(style: "Style", save: "SaveOptions", format: FormatOption, *, quiet: bool) -> int:  # noqa: A002
-    import io
-
-    from toonify.convert.local import draw_stream
-    from toonify.errors import ImageError
-
-    try:
-        picture, notes = draw_stream(io.BytesIO(sys.stdin.buffer.read()), style, save, format)
-    except ImageError as error:
-        print(f"error: stdin: {error}", file=sys.stderr)
-        return 1
-    for note in notes if not quiet else ():
-        print(f"stdin: {note}", file=sys.stderr)
-    sys.stdout.buffer.write(picture)
-    sys.stdout.buffer.flush()
-    return 0
-
-
-def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str) -> int:
+def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell: Callable[[str], None]) -> int:
     from toonify.cli.progress import beside
     from toonify.convert.local import examine
     from toonify.errors import display
@@ -320,13 +410,17 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str) -> i
             print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
             continue
         look_at = guard(functools.partial(examine, plan=batch.plan, save=save), memory_advice="look at fewer at a time")
+        counts: Counter[str] = Counter()
         for job in batch.jobs:
             outcome = look_at(job)
             if outcome is None:
-                what = "would replace" if os.path.lexists(job.target) else "would draw"
+                result = what = "would replace" if os.path.lexists(job.target) else "would draw"
             else:
-                what = f"{outcome.result} ({outcome.reason})"
+                result, what = outcome.result, f"{outcome.result} ({outcome.reason})"
+            counts[result] += 1
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
+        told = ", ".join(f"{result} {count}" for result, count in counts.items()) or "nothing to do"
+        tell(f"{batch.combination.label}, {batch.plan}: {told}")
     if not_read:
         print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
     return 3 if any(batch.problem is not None for batch in batches) else 0

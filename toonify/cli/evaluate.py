@@ -14,6 +14,7 @@ from toonify.cli.options import (
     ModeOption,
     QuietOption,
     WeightsOption,
+    no_stream,
 )
 from toonify.cli.progress import beside, count_bar
 
@@ -31,7 +32,13 @@ def evaluate(
         str, typer.Option("--cartoons", help="What they should look like: a folder, a glob or a list (.txt).")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the table, the page and the pictures.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the table, the page and the pictures.",
+            callback=no_stream,
+        ),
     ] = Path("evaluation"),
     show: Annotated[int, typer.Option(min=1, max=1000, help="Photos on the page, spread over the set.")] = 12,
     lpips: Annotated[

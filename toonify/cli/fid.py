@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from toonify.cli.help import App, Group, make_console, print_parameters
 from toonify.cli.options import (
     CacheOption,
     DeviceOption,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from toonify.metrics.sets import PictureSet
 
 
-class _CompareByDefault(TyperGroup):
+class _CompareByDefault(Group):
     """`toonify fid A B` is `toonify fid compare A B`: what is no command is a set of pictures."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -39,10 +39,16 @@ class _CompareByDefault(TyperGroup):
             args = ["compare", *args]
         return list(super().parse_args(ctx, args))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """That of the group, and below it the options of `compare`, which need not be named."""
+        super().format_help(ctx, formatter)
+        compare = self.commands["compare"]
+        with compare.make_context("compare", [], parent=ctx, resilient_parsing=True) as inner:
+            print_parameters(make_console(), compare, inner)
 
-app = typer.Typer(
+
+app = App(
     cls=_CompareByDefault,
-    no_args_is_help=True,
     help="Measure how far sets of pictures are from a reference: FID, KID, Inception Score, precision and recall. "
     "`toonify fid A B` is `toonify fid compare A B`.",
 )
@@ -226,10 +232,10 @@ def _print_table(
     network: "Inception",
     mode: Mode,
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from toonify.cli.console import Console
     from toonify.metrics.compare import remarks
 
     table = Table("set", "pictures", *(figure.title for figure in figures), box=None, pad_edge=False)

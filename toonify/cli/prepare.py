@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption
+from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption, no_stream
 from toonify.cli.progress import beside, count_bar
 
 if TYPE_CHECKING:
@@ -20,7 +20,14 @@ def prepare(
         Literal["photos", "cartoons"], typer.Argument(metavar="photos|cartoons", help="What the pictures are.")
     ],
     inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Folders, pictures and videos, in any mix.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the squares and manifest.json.")],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="The folder for the squares and manifest.json.",
+            callback=no_stream,
+        ),
+    ],
     size: Annotated[int, typer.Option(min=16, max=4096, metavar="N", help="Side of the squares, in pixels.")] = 256,
     crop: Annotated[
         str, typer.Option(metavar="center|random:N", help="The square in the middle, or N of each picture anywhere.")

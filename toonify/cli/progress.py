@@ -9,10 +9,10 @@ from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from toonify.cli.console import Console
 from toonify.errors import ToonifyError, display
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ class Progress:
             self._say(self._failure(outcome), style="red", even_if_quiet=True)
             if self._debug and outcome.error is not None:
                 traceback.print_exception(outcome.error, file=sys.stderr)
-        elif outcome.result == "kept" or outcome.notes:
+        elif outcome.result == "kept":  # why is said once, at the end
+            self._say(_arrow(outcome), style="yellow")
+        elif outcome.notes:
             remarks = "; ".join(filter(None, [outcome.reason, *outcome.notes]))
             self._say(f"{_arrow(outcome)} ({remarks})", style="yellow")
         elif self._bar is None:
-            size = f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s" if outcome.width else outcome.reason
-            self._say(f"{_arrow(outcome)} ({size})")
+            self._say(f"{_arrow(outcome)} ({_sizes(outcome) or outcome.reason})")
 
     def follow(self, outcomes: "Generator[Outcome]") -> "list[Outcome]":
         """Show outcomes as they come, and return them; also where Ctrl-C, or an error that is no file's, ends them."""
@@ -126,10 +127,13 @@ class Progress:
         parts += [f"{counts[result]} {result}" for result in ("skipped", "kept", "failed") if counts[result]]
         if self._ended is not None:
             how = "interrupted" if isinstance(self._ended, KeyboardInterrupt) else "ended"
-            parts.append(f"{how} with {self._total - len(outcomes)} to go; the same command goes on from here")
+            parts.append(f"{how} with {self._total - len(outcomes)} to go")
         seconds = time.perf_counter() - self._started
+        way_on = "" if self._ended is None else "; the same command goes on from here"
         rate = f", {self._rate()}" if self._megapixels else ""
-        self._say(f"{', '.join(parts)} in {seconds:.1f} s{rate}{beside(others)}")
+        self._say(f"{', '.join(parts)} in {seconds:.1f} s{rate}{way_on}{beside(others)}")
+        for reason, count in Counter(outcome.reason for outcome in outcomes if outcome.result == "kept").items():
+            self._say(f"  {count} kept: {reason}", style="yellow")
         failed = [outcome for outcome in outcomes if outcome.result == "failed"]
         if len(outcomes) > len(failed):
             for line in [*map(self._failure, failed), *self._given_up]:
@@ -153,6 +157,15 @@ class Progress:
     def _say(self, line: str, style: str | None = None, *, even_if_quiet: bool = False) -> None:
         if even_if_quiet or not self._quiet:
             self._console.print(line, style=style, markup=False)
+
+
+def _sizes(outcome: "Outcome") -> str:
+    """The photo's size, the picture's where it is another, and the time that it took."""
+    if not outcome.width:
+        return ""
+    size, picture = f"{outcome.width} x {outcome.height}", f"{outcome.output_width} x {outcome.output_height}"
+    other = f" to {picture}" if outcome.output_width and picture != size else ""
+    return f"{size}{other}, {outcome.seconds:.1f} s"
 
 
 def _arrow(outcome: "Outcome") -> str:

@@ -2,8 +2,9 @@
 
 import inspect
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
@@ -16,6 +17,8 @@ from toonify.train.options import PANELS, RunOptions, bare_type, flag
 if TYPE_CHECKING:
     from toonify.train.run import Run
     from toonify.train.start import Outline, Resumed
+
+_LARGE = 10_000
 
 RunOptionsT = TypeVar("RunOptionsT", bound=RunOptions)
 
@@ -78,8 +81,24 @@ def train_shown(run: "Run", *, quiet: bool) -> None:
     from toonify.cli.training import Live
     from toonify.train.loop import train
 
-    with Live(run.plan, quiet=quiet) as reporter:
-        train(run, reporter)
+    try:
+        with Live(run.plan, quiet=quiet) as reporter:
+            train(run, reporter)
+    except KeyboardInterrupt:
+        tell([] if quiet else [way_on(run)])
+        raise
+
+
+def way_on(run: "Run") -> str:
+    """What of an interrupted run is saved, and what to type to go on."""
+    from toonify.errors import display
+
+    saved = run.folder.checkpoints()
+    if not saved:
+        return f"nothing is saved yet; begin anew with another --output than {display(run.folder.path)}"
+    step = int(saved[-1].stem.removeprefix("step-"))
+    command = f"toonify {run.options.command} --resume last --output {shlex.quote(display(run.folder.path))}"
+    return f"saved: step {step} of {run.plan.steps}; to go on: {command}"
 
 
 def end_of(run: "Run") -> list[str]:
@@ -112,7 +131,7 @@ def _signature(kind: type[RunOptions]) -> inspect.Signature:
     hints = get_type_hints(kind, include_extras=True)
     for field in sorted(msgspec.structs.fields(kind), key=lambda field: PANELS.index(_panel(hints[field.name]))):
         preset = None if field.default is msgspec.NODEFAULT else field.default
-        annotation = _option(field, hints[field.name])
+        annotation = _option(field, hints[field.name], is_path=field.name in kind.paths)
         parameters.append(inspect.Parameter(field.name, keyword, default=preset, annotation=annotation))
     own: dict[str, tuple[Any, Any]] = {
         "config": (
@@ -138,7 +157,14 @@ def _panel(hint: Any) -> str:
     return str((_told(hint).extra or {})["panel"])
 
 
-def _option(field: msgspec.structs.FieldInfo, hint: Any) -> Any:
+def _metavar(limits: Mapping[str, float], *, is_path: bool) -> str | None:
+    """What an option takes; limits that nobody comes near are not told."""
+    if limits and max(limits.values()) <= _LARGE:
+        return f"{min(limits.values()):g}..{max(limits.values()):g}"
+    return "N" if limits else "PATH" if is_path else None
+
+
+def _option(field: msgspec.structs.FieldInfo, hint: Any, *, is_path: bool) -> Any:
     """A field as Typer has options: the same name, limits and help."""
     kind, limits = bare_type(hint)
     names = [flag(field.name)]
@@ -147,7 +173,7 @@ def _option(field: msgspec.structs.FieldInfo, hint: Any) -> Any:
     option = typer.Option(
         *names,
         # The schema is what refuses a value, with both limits and in one wording for options and config files.
-        metavar=f"{min(limits.values())}..{max(limits.values())}" if limits else None,
+        metavar=_metavar(limits, is_path=is_path),
         help=_told(hint).description,
         show_default=field.default not in (msgspec.NODEFAULT, None, "", False),
         rich_help_panel=_panel(hint),

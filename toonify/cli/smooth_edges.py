@@ -5,13 +5,20 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption
+from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption, no_stream
 
 
 def smooth_edges(
     context: typer.Context,
     cartoons: Annotated[Path, typer.Argument(metavar="IN", help="A folder of cartoons, or one.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the smoothed ones.")],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="The folder for the smoothed ones.",
+            callback=no_stream,
+        ),
+    ],
     kernel: Annotated[int, typer.Option(metavar="N", help="Pixels by which edges are widened and blurred; odd.")] = 5,
     canny: Annotated[str, typer.Option(metavar="LOW,HIGH", help="Canny's thresholds.")] = "100,200",
     size: Annotated[

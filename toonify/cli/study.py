@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.options import DeviceOption, QuietOption
+from toonify.cli.help import App
+from toonify.cli.options import DeviceOption, QuietOption, no_stream
 from toonify.engines.engine import Device
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from toonify.jobs.find import Found
     from toonify.jobs.outcome import Outcome
 
-app = typer.Typer(help="Ask people which style comes nearest: build a survey, collect, tally.", no_args_is_help=True)
+app = App(help="Ask people which style comes nearest: build a survey, collect, tally.")
 
 
 @app.command("build")
@@ -25,7 +26,15 @@ def build(
     ],
     photos: Annotated[list[Path], typer.Option("--photos", help="Photos, or a folder of them, to be drawn.")],
     reference: Annotated[list[Path], typer.Option("--reference", help="Frames of the style that is aimed at.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page; all of it may be published.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the page; all of it may be published.",
+            callback=no_stream,
+        ),
+    ],
     questions: Annotated[
         int | None, typer.Option(min=1, help="Photos to ask about. Default: 24, or all if there are fewer.")
     ] = None,
@@ -142,7 +151,10 @@ def tally(
         typer.Option("--key", metavar="FILE.key.json", help="Of the survey. Default: the one in or beside the folder."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the tally as Markdown, JSON, CSV and a plot.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for the tally as Markdown, JSON, CSV and a plot.", callback=no_stream
+        ),
     ] = None,
     min_attention: Annotated[
         float | None,

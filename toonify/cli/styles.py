@@ -5,25 +5,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.options import QuietOption
+from toonify.cli.help import App
+from toonify.cli.options import QuietOption, complete_style
+from toonify.styles.card import UNKNOWN_LICENSE
 
 if TYPE_CHECKING:
     from toonify.styles.card import LocatedStyle, StyleVariant
 
-app = typer.Typer(help="List, show, fetch and verify the styles.", no_args_is_help=False)
+app = App(help="List, show, fetch, verify and remove the styles.", no_args_is_help=False)
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A style's name, or a path as for convert --style.")]
-NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of styles.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A style's name, or a path as for convert --style.", autocompletion=complete_style
+    ),
+]
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Names of styles.", autocompletion=complete_style),
+]
 
 
 @app.callback(invoke_without_command=True)
 def list_styles(context: typer.Context) -> None:
     """List the styles: name, variants, size, license, cached or not."""
-    if context.invoked_subcommand is not None:
-        return
-    from rich.console import Console
+    if context.invoked_subcommand is None:
+        print_styles()
+
+
+@app.command("list")
+def print_styles() -> None:
+    """List the styles: name, variants, size, license, cached or not."""
     from rich.table import Table
 
+    from toonify.cli.console import Console
     from toonify.networks.cache import is_cached
     from toonify.styles.find import shipped_styles
 
@@ -39,12 +54,13 @@ def list_styles(context: typer.Context) -> None:
 @app.command("show")
 def show(
     name: NameArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card itself.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that toonify knows of the style.")] = False,
 ) -> None:
-    """Show one style: its makers, its source, and how each variant is drawn."""
+    """Show one style: what it looks like, who made it, and what there is of it on this machine."""
     import msgspec
 
     from toonify.networks.cache import is_cached
+    from toonify.styles.describe import describe_look
     from toonify.styles.find import find_style
 
     style = find_style(name)
@@ -52,14 +68,25 @@ def show(
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
         return
-    print(f"{card.id}: {card.title}\nby {card.attribution}\nlicense {card.license}, source {card.source}")
-    for each in style.variants():
-        weights = msgspec.to_builtins(each.variant.weights)
-        print(f"\nvariant {each.name} ({'cached' if is_cached(each) else 'not fetched yet'})")
-        settings = {**weights, **msgspec.to_builtins(each.variant)}
-        del settings["weights"]
-        for key, value in settings.items():
-            print(f"  {key.replace('_', ' ')}: {value}")
+    unknown = card.license == UNKNOWN_LICENSE
+    facts = {
+        "looks": describe_look(card.look),
+        "by": card.attribution,
+        "license": "not stated" if unknown else card.license,
+        "source": card.source,
+        "note": card.license_note,
+    }
+    print(f"{card.id}: {card.title}")
+    for what, told in facts.items():
+        if told:
+            print(f"  {what:10}{told}")
+    for number, each in enumerate(style.variants()):
+        state = "on this machine" if is_cached(each) else "to be fetched once"
+        size = each.variant.size
+        drawn = "at full size" if size is None else f"at up to {size} px"
+        first = ", preferred" if number == 0 and len(card.variants) > 1 else ""
+        print(f"  {each.name:10}{_megabytes(each)}, {state}{first}; draws {drawn}")
+    print(f"  try       toonify convert PHOTO --style {name}")
 
 
 @app.command("pull")
@@ -112,6 +139,30 @@ def print_license(names: NamesArgument = None) -> None:
         print(f"{card.id}: {card.license}\n  {card.attribution}\n  {card.source}")
         if card.license_note:
             print(f"  {card.license_note}")
+
+
+@app.command("remove")
+def remove(
+    names: NamesArgument = None,
+    every: Annotated[bool, typer.Option("--all", help="All styles.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove what was fetched and made of styles from this machine; `styles pull` brings it back."""
+    from toonify.checkpoints.hub import cache_folder
+    from toonify.errors import UsageError, display
+    from toonify.networks.cache import remove_cached
+
+    if bool(names) == every:
+        raise UsageError("name the styles to remove, or give --all")
+    for style in _chosen(names):
+        for variant in style.variants():
+            freed = remove_cached(variant)
+            if not quiet:
+                told = f"{freed / 1e6:.1f} MB removed" if freed else "nothing to remove"
+                print(f"{variant.label}: {told}")
+    if not quiet:
+        left = sum(path.stat().st_size for path in cache_folder().rglob("*") if path.is_file())
+        print(f"{left / 1e6:.1f} MB are left in {display(cache_folder())}")
 
 
 def _chosen(names: list[str] | None) -> "list[LocatedStyle]":

@@ -5,10 +5,10 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.live import Live as Screen
 from rich.table import Table
 
+from toonify.cli.console import Console
 from toonify.train.check import duration
 from toonify.train.curves import tell_scores
 

@@ -1,21 +1,22 @@
 """Many photos to many pictures: decode, draw and encode at the same time, lose nothing, say what happened."""
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
-from toonify.drawing.identity import former_identity, identity
+from toonify.drawing.identity import FOLLOWS, former_identity, identity, told_flags
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
 from toonify.images import DEFAULT_MAX_PIXELS, FORMATS, Photo, encode_picture, picture_size, read_photo
 from toonify.images.formats import FormatOption
+from toonify.jobs.note import Recipe, making_notes
 from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is part of this module
-from toonify.jobs.outcome import Recipe, guard, make_writable, making_notes, open_source, write_output
 from toonify.jobs.outcome import examine as examine_job
+from toonify.jobs.outcome import guard, make_writable, open_source, write_output
 from toonify.jobs.plan import Job
 from toonify.pixels.layout import side_by_side
 from toonify.pixels.resize import resize
@@ -28,6 +29,9 @@ _FORMER_RECIPE = 2  # the same steps, as toonify 0.1.0 told what they were taken
 _MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
 _MEMORY_ADVICE = "make it smaller with --size or --output-size"
 _BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of either while it is decoded or encoded
+
+
+OnFile = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,10 @@ class _Work:
     network_seconds: float = 0.0
 
 
-def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[Outcome]:
+def convert(jobs: Iterable[Job], style: Style, save: SaveOptions, *, workers: int | None = None) -> Generator[Outcome]:
     """Draw every job and yield what became of it, in order.
+
+    `workers`: how many are finished at once, and decoded at most; None: as suits the cores.
 
     Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way
     take too much memory. A photo that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest,
@@ -77,8 +83,8 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions) -> Generator[O
     # A network uses all cores, but beyond some it gains little, and beside a small one it is the finishing that takes
     # most of the time: more than one core, or others are idle.
     drawers = DRAWERS_ON_CUDA if style.engine.device == "cuda" else max(1, cores // 16)
-    workers = [max(1, cores // 4), drawers, cores // 2 + 1]
-    return run_stages(jobs, stages, workers=workers, on_stop=stop)
+    finishers = workers or cores // 2 + 1
+    return run_stages(jobs, stages, workers=[min(max(1, cores // 4), finishers), drawers, finishers], on_stop=stop)
 
 
 class _PhotoMemory:
@@ -119,7 +125,32 @@ class _PhotoMemory:
 
 def examine(job: Job, plan: DrawingPlan, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
-    return examine_job(job, lambda file: processing_notes(file, job, plan, save), overwrite=save.overwrite)
+    return examine_job(
+        job, lambda file: processing_notes(file, job, plan, save), overwrite=save.overwrite, follows=FOLLOWS
+    )
+
+
+def settled(jobs: Sequence[Job], plan: DrawingPlan, save: SaveOptions, on_file: OnFile = lambda: None) -> list[Outcome]:
+    """The outcomes of the first jobs, up to one that is to be drawn: they are known without a network.
+
+    Of a picture that is not as the plan has it, nothing is settled where the plan may yet draw in another way, which
+    shows when its networks are fetched. `on_file` is called after each.
+    """
+    others = plan.alternatives()
+    look_at = guard(lambda job: examine(job, plan, save), memory_advice=_MEMORY_ADVICE)
+    known: list[Outcome] = []
+    for job in jobs:
+        outcome = look_at(job)
+        if outcome is None or (outcome.result == "kept" and any(_is_made(job, other, save) for other in others)):
+            break
+        known.append(outcome)
+        on_file()
+    return known
+
+
+def _is_made(job: Job, plan: DrawingPlan, save: SaveOptions) -> bool:
+    outcome = examine(job, plan, save)
+    return outcome is not None and outcome.result == "skipped"
 
 
 def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: SaveOptions) -> list[str]:
@@ -128,10 +159,17 @@ def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: Sa
     Device and backend are left out: they give the same picture up to rounding.
     """
     maker = f"{plan.style.card.id}/{plan.style.name}"
-    saved = [job.format, None if FORMATS[job.format].quality is None else save.quality, save.strip_metadata]
+    quality = None if FORMATS[job.format].quality is None else save.quality
+    saved = [job.format, quality, save.strip_metadata]
+    flags = told_flags(plan) | {
+        "--format": job.format,
+        "--quality": quality or "default",
+        "--strip-metadata": save.strip_metadata,
+        "--before-after": save.before_after,
+    }
     if save.before_after:
-        return making_notes(file, Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"]))
-    recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved])]
+        return making_notes(file, Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"], flags))
+    recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved], flags)]
     if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
     return making_notes(file, *recipes)
@@ -153,7 +191,7 @@ def draw_stream(
         note = processing_notes(data, job, style.plan, save)[0]
         sketch = style.prepare(photo.pixels)
         work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
-        return _encode(work, style, save), _notes(work, save)
+        return _encode(work, style, save)[0], _notes(work, save)
     except Exception as error:
         if not ran_out(error):
             raise
@@ -184,17 +222,19 @@ def _draw(work: _Work, style: Style) -> _Work:
 
 def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
     started = time.perf_counter()
-    data = _encode(work, style, save)
+    data, (width, height) = _encode(work, style, save)
     if (outcome := write_output(work.job, data, overwrite=save.overwrite)) is not None:
         return outcome
-    height, width = work.photo.stored_size
+    photo_height, photo_width = work.photo.stored_size
     return Outcome(
         work.job.source,
         work.job.target,
         "drawn",
         notes=_notes(work, save),
-        width=width,
-        height=height,
+        width=photo_width,
+        height=photo_height,
+        output_width=width,
+        output_height=height,
         seconds=work.seconds + time.perf_counter() - started,
         network_seconds=work.network_seconds,
     )
@@ -210,7 +250,8 @@ def _notes(work: _Work, save: SaveOptions) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
+def _encode(work: _Work, style: Style, save: SaveOptions) -> tuple[bytes, tuple[int, int]]:
+    """The finished picture as a file, and its width and height."""
     assert work.drawing is not None  # noqa: S101 - the stage before has drawn it
     pixels = style.finish(work.sketch, work.drawing)
     alpha = work.photo.alpha
@@ -219,7 +260,7 @@ def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
     if save.before_after:
         alpha = None if alpha is None else side_by_side(alpha, alpha, between=0)
         pixels = side_by_side(work.sketch.full, pixels)
-    return encode_picture(
+    data = encode_picture(
         pixels,
         format=work.job.format,
         quality=save.quality,
@@ -227,3 +268,5 @@ def _encode(work: _Work, style: Style, save: SaveOptions) -> bytes:
         metadata=None if save.strip_metadata else work.photo.metadata,
         note=work.note,
     )
+    height, width = pixels.shape[:2]
+    return data, (width, height)

@@ -229,7 +229,8 @@ def _measure(multiple: int, photo: Pixels) -> Floats:
 
 def network_file(folder: RunFolder) -> Path:
     """The ONNX file that a finished run leaves."""
-    return folder.path / f"{folder.name}-{VARIANT}.onnx"
+    is_told = folder.name == VARIANT or folder.name.endswith(f"-{VARIANT}")
+    return folder.path / (f"{folder.name}.onnx" if is_told else f"{folder.name}-{VARIANT}.onnx")
 
 
 def write_network(folder: RunFolder) -> str:

@@ -19,7 +19,8 @@ from toonify.drawing.identity import former_identity, identity
 from toonify.errors import ImageError, ToonifyError, display
 from toonify.images import encode_picture, opaque, read_photo, read_processing_note
 from toonify.jobs.find import Found
-from toonify.jobs.outcome import Outcome, Recipe, guard, is_made_by, make_writable, making_notes, open_source
+from toonify.jobs.note import Recipe, is_made_by, making_notes
+from toonify.jobs.outcome import Outcome, guard, make_writable, open_source
 from toonify.jobs.plan import Job, plan_jobs
 from toonify.system.files import write_atomically
 from toonify.system.pipeline import run_stages

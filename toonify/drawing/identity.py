@@ -11,14 +11,17 @@ change when code is renamed, and must change whenever the picture does. These ar
 `former_identity` is what toonify 0.1.0 wrote in its place. It is frozen, so that pictures that carry it stay known.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
+from msgspec.structs import replace
 
-from toonify.drawing.plan import DrawingPlan, DrawOptions
+from toonify.drawing.plan import DrawingPlan, DrawOptions, finish_of
 from toonify.styles.card import Training, Variant
+from toonify.styles.look import Look, LookName
 
 ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
 
@@ -50,6 +53,17 @@ NEUTRAL_INSIDE: Mapping[str, Any] = {}
 NOT_ENCODED = frozenset({"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training"})
 
 
+_OF_LOOK = frozenset({"--lines", "--flat", "--saturation", "details"})
+_OF_NETWORK = _OF_LOOK | {"--look", "--faces", "--size", "--keep-color", "weights"}
+# What has another default where this flag is another.
+FOLLOWS: Mapping[str, frozenset[str]] = {
+    "--style": _OF_NETWORK | {"--variant", "--raw"},
+    "--variant": _OF_NETWORK | {"--raw"},
+    "--raw": _OF_NETWORK,
+    "--look": _OF_LOOK | {"--faces"},
+}
+
+
 def identity(plan: DrawingPlan) -> str:
     """Style, network and options of a plan as JSON, by the rules above."""
     told = {
@@ -60,6 +74,58 @@ def identity(plan: DrawingPlan) -> str:
         "options": _without_neutral(plan.options, NEUTRAL_OPTIONS),
     }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def told_flags(plan: DrawingPlan) -> dict[str, Any]:
+    """The options of a plan for the reader, by the flags of `convert`: what tells one plan from another in words.
+
+    A network, and the details of a look that no flag names, are a short digest. `FOLLOWS` says what needs no mention
+    beside another flag.
+    """
+    options, look = plan.options, plan.options.look or Look(None, None, None)
+    lines = look.lines.strength if look.lines else 0.0
+    flat = look.tones.flat if look.tones else 0.0
+    saturation = options.saturation if look.grade is None else look.grade.saturation
+    return {
+        "--style": plan.style.card.id,
+        "--variant": plan.style.name,
+        "--look": _look_name(plan, lines, flat),
+        "--lines": lines,
+        "--flat": flat,
+        "--faces": "auto" if options.faces else "off",
+        "--size": options.size or "full",
+        "--output-size": options.output_size,
+        "--keep-color": options.keep_color,
+        "--saturation": saturation,
+        "--strength": options.strength,
+        "--detail": options.detail,
+        "--raw": options.padding == 0 < plan.style.variant.padding,
+        "weights": _short(plan.style.digest),
+        "details": _short(json.dumps(_plain(_without_flags(look), "look"), sort_keys=True)),
+    }
+
+
+def _look_name(plan: DrawingPlan, lines: float, flat: float) -> str:
+    """The preset that a plan's look comes from; "custom" if it is none of the style's own."""
+    wanted = _without_flags(plan.options.look or Look(None, None, None))
+    for name in get_args(LookName):
+        made = finish_of(plan.style.card.look, name, lines, flat) or Look(None, None, None)
+        if _without_flags(made) == wanted:
+            return str(name)
+    return "custom"
+
+
+def _without_flags(look: Look) -> Look:
+    """A look without what has a flag of its own."""
+    return Look(
+        None if look.lines is None else replace(look.lines, strength=0.0),
+        None if look.tones is None else replace(look.tones, flat=0.0),
+        None if look.grade is None else replace(look.grade, saturation=1.0),
+    )
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _without_neutral(fields: Variant | DrawOptions, neutral: Mapping[str, Any]) -> dict[str, Any]:

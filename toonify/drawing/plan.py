@@ -84,9 +84,11 @@ def draw_options(
         size = "full" if raw or variant.size is None else variant.size
     if size != "full" and size < 16:
         raise UsageError(f"--size {size}: give a long side of 16 pixels or more, or full")
+    if detail and size == "full" and not isinstance(output_size, int):
+        raise UsageError(f"--detail {detail:g} shows only where the drawing is enlarged; give a --size, or drop it")
     if isinstance(output_size, int) and not 1 <= output_size <= 65_500:
         raise UsageError(f"--output-size {output_size}: give a long side from 1 to 65500, or same, or drawn")
-    finish = None if raw else _finish(own_look, look, lines, flat)
+    finish = None if raw else finish_of(own_look, look, lines, flat)
     if finish is not None and finish.grade is not None:  # it has the drawing's saturation in hand
         wanted = finish.grade.saturation if saturation is None else saturation
         finish, saturation = replace(finish, grade=replace(finish.grade, saturation=wanted)), 1.0
@@ -108,7 +110,7 @@ def default_look(own: Look | None) -> LookName:
     return "soft" if own is None else "drawn"
 
 
-def _finish(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
+def finish_of(own: Look | None, name: LookName | None, lines: float | None, flat: float | None) -> Look | None:
     """The look that these options mean; None if nothing of it is left. `name` is a preset: see `named_look`."""
     chosen, preset = own or Look(), name or default_look(own)
     if preset != "drawn":
@@ -154,6 +156,11 @@ class DrawingPlan:
             raise KeyError(name)
         return self.instead.for_variant(name)
 
+    def alternatives(self) -> "list[DrawingPlan]":
+        """What may be drawn in place of this plan if a network cannot be fetched: without faces, another variant."""
+        own = [self.without_faces()] if self.options.faces else []
+        return own if self.instead is None else [*own, self.instead, *self.instead.alternatives()]
+
     def check_weights(self) -> None:
         """Raise StyleError if a file of weights beside the card is missing, WeightsError if it is another one."""
         self.style.digest  # noqa: B018 - it is the files' own
@@ -161,7 +168,7 @@ class DrawingPlan:
             self.instead.check_weights()
 
     def __str__(self) -> str:
-        size = "at full size" if self.options.size is None else f"at {self.options.size} px"
+        size = "at full size" if self.options.size is None else f"at up to {self.options.size} px"
         return f"{self.style.label} drawn {size}"
 
 

@@ -1,6 +1,7 @@
 """A style that is ready to draw: photo in, picture out."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from PIL import Image
 
+from toonify.drawing.arguments import check_arguments
 from toonify.drawing.close_ups import CloseUp, find_close_ups, put_in_place
 from toonify.drawing.drawer import Drawer, Tile, open_drawer
 from toonify.drawing.faces import Face, FaceFinder, open_finder
@@ -188,7 +190,7 @@ def load_plan(
 
 
 def load_style(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     variant: str = "auto",
     device: Device = "auto",
@@ -203,8 +205,10 @@ def load_style(
     >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
 
     `precision` and `tile` are as for `load_plan`, `options` are those of `draw_options`: look, lines, flat, faces,
-    size, output_size, keep_color, saturation, strength, detail, raw. Raises UsageError, StyleError, DownloadError,
-    DeviceError.
+    size, output_size, keep_color, saturation, strength, detail, raw. Raises UsageError (also for an argument of another
+    type, which it names), StyleError, DownloadError, DeviceError.
     """
-    plan = choose_plan(name, variant=variant, **options)
-    return load_plan(plan, device=device, backend=backend, precision=precision, tile=tile)
+    runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
+    check_arguments(name, {"variant": variant, **runs_on, **options})
+    plan = choose_plan(os.fspath(name), variant=variant, **options)
+    return load_plan(plan, **runs_on)

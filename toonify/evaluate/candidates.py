@@ -15,9 +15,11 @@ from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
 from toonify.jobs.find import Found, find_photos
 from toonify.jobs.plan import Job, plan_jobs
+from toonify.pixels.arrays import Pixels
 from toonify.styles.find import cards_in, find_style, shipped_styles
 
 _TIMED_PHOTOS = 5
+_TURNS = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class Drawn:
 
     pictures: dict[Path, Path]  # by photo
     failed: list[tuple[Path, str]]  # photos without a picture, and why
-    megapixels_per_second: float | None = None  # of photos, drawn one after the other; None: not measured
     runs_on: str | None = None  # device, engine and provider; None: the pictures were there
 
 
@@ -74,7 +75,6 @@ def draw_candidate(
     *,
     among: Sequence[Found] | None = None,
     device: Device = "auto",
-    measure_speed: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Drawn:
     """Have the candidate's picture of every photo: drawn into `folder`/NAME as PNG, or found in its own folder.
@@ -99,8 +99,7 @@ def draw_candidate(
             pictures[outcome.source] = outcome.target
         else:
             failed.append((outcome.source, outcome.reason))
-    speed = _speed(style, list(pictures)[:_TIMED_PHOTOS]) if measure_speed and pictures else None
-    return Drawn(pictures, failed, speed, str(ran_on(style.engine)))
+    return Drawn(pictures, failed, str(ran_on(style.engine)))
 
 
 def _is_outdated(job: Job, plan: DrawingPlan) -> bool:
@@ -110,12 +109,31 @@ def _is_outdated(job: Job, plan: DrawingPlan) -> bool:
     return outcome is not None and outcome.result == "kept" and is_ours
 
 
-def _speed(style: Style, photos: list[Path]) -> float:
-    """Megapixels per second from decoded photo to finished picture, after one drawing to warm up."""
+def measure_speeds(
+    candidates: Sequence[Candidate], photos: Sequence[Path], *, device: Device = "auto"
+) -> dict[str, float]:
+    """Megapixels of photos a second from decoded photo to finished picture, by the name of each style.
+
+    The styles take turns, one network at a time, and the best turn of each counts: what else the machine does at one
+    moment is then no style's own fault. Folders of pictures have no speed.
+    """
     pixels = []
-    for path in photos:
+    for path in photos[:_TIMED_PHOTOS]:
         with path.open("rb") as file:
             pixels.append(read_photo(file).pixels)
+    speeds: dict[str, float] = {}
+    if not pixels:
+        return speeds
+    for _ in range(_TURNS):
+        for candidate in candidates:
+            if candidate.plan is not None:
+                style = load_plan(candidate.plan.without_warning(), device=device)
+                speeds[candidate.name] = max(speeds.get(candidate.name, 0.0), _speed(style, pixels))
+    return speeds
+
+
+def _speed(style: Style, pixels: Sequence[Pixels]) -> float:
+    """Megapixels a second, after one drawing to warm up."""
     style(pixels[0])
     started = time.perf_counter()
     for photo in pixels:

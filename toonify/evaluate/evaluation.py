@@ -5,7 +5,7 @@ equal. Therefore all rows of photos and styles are made of the same photos, thos
 compared with the same cartoons. KID has no such bias.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from toonify.engines.engine import Device
 from toonify.errors import ToonifyError, UsageError, display
-from toonify.evaluate.candidates import Candidate, Drawn, draw_candidate
+from toonify.evaluate.candidates import Candidate, Drawn, draw_candidate, measure_speeds
 from toonify.evaluate.contents import Content, Sample, compare_contents
 from toonify.jobs.find import Found
 from toonify.metrics.cache import FeatureCache
@@ -120,6 +120,7 @@ def evaluate(
             f"needs {_FEWEST_CARTOONS}"
         )
     drawn = {candidate.name: _draw(candidate, photos, folder, bar, device=device) for candidate in candidates}
+    speeds = measure_speeds(candidates, _readable(drawn), device=device)
     problems = {name: dict(one.failed) for name, one in drawn.items()}
     complete = [photo for photo in photos.pictures if all(photo.path in one.pictures for one in drawn.values())]
     samples = []
@@ -154,7 +155,7 @@ def evaluate(
                 yardstick,
                 {"fid_to_photos": frechet_distance(measured.gaussian, originals.gaussian)}
                 | _mean([sample.content[name] for sample in samples]),
-                megapixels_per_second=one.megapixels_per_second,
+                megapixels_per_second=speeds.get(name),
                 failed=len(problems[name]),
                 runs_on=one.runs_on,
             )
@@ -174,6 +175,11 @@ def evaluate(
     )
 
 
+def _readable(drawn: Mapping[str, Drawn]) -> list[Path]:
+    """The photos that a style has drawn."""
+    return list(dict.fromkeys(photo for one in drawn.values() if one.runs_on for photo in one.pictures))
+
+
 def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, device: Device) -> Drawn:
     with bar(candidate.name, len(photos.pictures)) as advance:
         return draw_candidate(
@@ -181,7 +187,6 @@ def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, d
             photos.pictures,
             folder,
             device=device,
-            measure_speed=True,
             on_outcome=lambda _: advance(1),
         )
 

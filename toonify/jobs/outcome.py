@@ -1,21 +1,20 @@
-"""What every batch of files has in common: what became of each, how a rerun knows what is done, what may go wrong."""
+"""What every batch of files has in common: what became of each, what is known without doing it, what may go wrong."""
 
 import errno
-import hashlib
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BufferedIOBase, BufferedReader
+from io import BufferedReader
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, no_space, one_line
 from toonify.images import read_processing_note
+from toonify.jobs.note import is_made_by, what_is_there
 from toonify.jobs.plan import Job
 from toonify.system.files import write_atomically
 from toonify.system.memory import ran_out
-from toonify.version import __version__
 
 Result = Literal["drawn", "smoothed", "skipped", "kept", "failed"]
 
@@ -31,6 +30,8 @@ class Outcome:
     notes: tuple[str, ...] = ()  # what the user should know of the source
     width: int | None = None  # of the source as it stands upright, in pixels
     height: int | None = None
+    output_width: int | None = None  # of the picture, in pixels
+    output_height: int | None = None
     seconds: float = 0.0  # of work on it; stages overlap, so the sum is more than the time that passed
     network_seconds: float = 0.0  # of these, in the network
     error: Exception | None = field(default=None, compare=False)  # for --debug, where it was not expected
@@ -46,45 +47,16 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a picture is made, apart from its source. It makes a rerun know what is done, whatever the files' dates."""
-
-    maker: str  # for the reader
-    version: int  # of the steps: raise it when they change, and pictures count as made otherwise
-    options: list[Any]  # JSON; the same options must give the same text in later versions of toonify, too
-
-
-def making_notes(file: BufferedIOBase, *recipes: Recipe) -> list[str]:
-    """What a picture would say of its making (EXIF ProcessingSoftware) by each recipe.
-
-    The first is the one to write; the others are what earlier versions of toonify wrote for the same picture. Each has
-    a digest of source, steps and options. Reads the file, and leaves it at its beginning.
-    """
-    file.seek(0)
-    source = hashlib.file_digest(file, "sha256").hexdigest()
-    file.seek(0)
-    notes = []
-    for recipe in recipes:
-        digest = hashlib.sha256(json.dumps([recipe.version, source, *recipe.options]).encode()).hexdigest()[:16]
-        notes.append(f"toonify {__version__} {recipe.maker} recipe:{digest}")
-    return notes
-
-
-def is_made_by(note: str | None, notes: Sequence[str]) -> bool:
-    """Whether the note of a picture is one of `making_notes`, by whichever version of toonify."""
-
-    def without_version(note: str) -> str:
-        program, _, rest = note.partition(" ")
-        return f"{program} {rest.partition(' ')[2]}"
-
-    return note is not None and without_version(note) in map(without_version, notes)
-
-
-def examine(job: Job, notes: Callable[[BufferedReader], Sequence[str]], *, overwrite: bool) -> Outcome | None:
+def examine(
+    job: Job,
+    notes: Callable[[BufferedReader], Sequence[str]],
+    *,
+    overwrite: bool,
+    follows: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Outcome | None:
     """What is known of a job without doing it (failed, skipped, kept); None if it is to be done.
 
-    `notes` gives the `making_notes` that the picture may have from the opened source.
+    `notes` gives the `making_notes` that the picture may have from the opened source; `follows` is for `what_is_there`.
     """
     if job.problem is not None:
         return Outcome(job.source, job.target, "failed", job.problem)
@@ -97,9 +69,11 @@ def examine(job: Job, notes: Callable[[BufferedReader], Sequence[str]], *, overw
             expected = notes(file)
     except ImageError as error:
         return Outcome(job.source, job.target, "failed", str(error))
-    if is_made_by(read_processing_note(job.target), expected):
+    note = read_processing_note(job.target)
+    if is_made_by(note, expected):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
-    return Outcome(job.source, job.target, "kept", "another picture is in its place; --overwrite replaces it")
+    reason = f"{what_is_there(note, expected[0], follows)}; --overwrite replaces it, another output keeps both"
+    return Outcome(job.source, job.target, "kept", reason)
 
 
 def open_source(path: Path) -> BufferedReader:

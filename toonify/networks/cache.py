@@ -1,6 +1,7 @@
 """Where a variant's network is on this machine, if it is."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from toonify.checkpoints import hub
@@ -27,6 +28,24 @@ def is_cached(style: StyleVariant) -> bool:
     if isinstance(weights, HubWeights):
         return hub.cached(weights) is not None or bool(converted(style))
     return (style.folder / weights.file).is_file()
+
+
+def remove_cached(style: StyleVariant) -> int:
+    """Remove a variant's download and all that was converted from it; the bytes that this frees.
+
+    Files beside a card stay: they are the style itself.
+    """
+    ours = re.compile(rf"{re.escape(style.card.id)}-{re.escape(style.name)}-(cpu|cuda)-[0-9a-f]{{16}}\.(onnx|lock)")
+    folder = hub.cache_folder() / "onnx"
+    made = [path for path in folder.glob("*") if ours.fullmatch(path.name)]
+    freed = sum(path.stat().st_size for path in made)
+    for path in made:
+        path.unlink(missing_ok=True)
+    weights = style.variant.weights
+    if isinstance(weights, HubWeights) and (download := hub.cached(weights)) is not None:
+        freed += download.stat().st_size
+        hub.forget(download)
+    return freed
 
 
 def variants_to_try(style: LocatedStyle, name: str = "auto") -> list[StyleVariant]:

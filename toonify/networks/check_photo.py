@@ -3,7 +3,7 @@
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.styles.card import Variant
 from toonify.styles.find import shipped_folder
-from toonify.styles.frame import to_batch
+from toonify.styles.frame import framed, to_batch
 
 
 def check_photo(variant: Variant) -> Floats:
@@ -12,10 +12,9 @@ def check_photo(variant: Variant) -> Floats:
 
 
 def check_pixels(variant: Variant) -> Pixels:
-    """The same as pixels: H x W x 3 RGB, of sides that the variant takes."""
+    """The same as pixels: H x W x 3 RGB, reflected to the right and below to sides that the variant takes."""
     from toonify.images import read_photo
 
     with (shipped_folder() / "check-photo.jpg").open("rb") as file:
         pixels = read_photo(file).pixels
-    height, width = (side // variant.multiple * variant.multiple for side in pixels.shape[:2])
-    return pixels[:height, :width]
+    return framed(pixels, multiple=variant.multiple, minimum=variant.minimum, padding=0)

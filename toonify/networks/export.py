@@ -66,7 +66,8 @@ def export_onnx(
 def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, fp16: bool, for_cpu: bool) -> bytes:
     from torch.export import Dim
 
-    steps = 16  # any number of multiples that is not 1, so that the exporter takes no size for a constant
+    # Any number of multiples that is not 1, so that the exporter takes no size for a constant, nor two for one.
+    steps = max(3, 64 // multiple)
     example = torch.zeros(2, 3, steps * multiple, (steps + 1) * multiple)
     batch, height, width = Dim("batch", max=1024), Dim("height", max=65_536), Dim("width", max=65_536)
     shape = {0: batch, 2: multiple * height, 3: multiple * width}

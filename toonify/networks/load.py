@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING
 
 from toonify.checkpoints import hub
-from toonify.errors import DeviceError, StyleError, WeightsError
+from toonify.errors import DeviceError, StyleError, WeightsError, display
 from toonify.styles.card import HubWeights, StyleVariant
+from toonify.styles.find import shipped_folder, shipped_names
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def pull_command(style: StyleVariant) -> str:
+    """What to type to fetch a style."""
+    ships = style.folder == shipped_folder() and style.card.id in shipped_names()
+    return f"toonify styles pull {style.card.id if ships else display(style.folder)}"
 
 
 def load_module(style: StyleVariant) -> "nn.Module":
@@ -23,7 +30,7 @@ def load_module(style: StyleVariant) -> "nn.Module":
     weights = style.variant.weights
     if not isinstance(weights, HubWeights):
         return load_generator(style.file, style.variant)
-    path = hub.fetch(weights)
+    path = hub.fetch(weights, way_out=f"connect once and type `{pull_command(style)}`")
     try:
         return load_generator(path, style.variant)
     except WeightsError as error:

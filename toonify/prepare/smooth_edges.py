@@ -4,7 +4,8 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from toonify.images import DEFAULT_MAX_PIXELS, encode_picture, opaque, read_photo
-from toonify.jobs.outcome import Outcome, Recipe, examine, guard, make_writable, making_notes, open_source, write_output
+from toonify.jobs.note import Recipe, making_notes
+from toonify.jobs.outcome import Outcome, examine, guard, make_writable, open_source, write_output
 from toonify.jobs.plan import Job
 from toonify.pixels.crops import center_box, cut
 from toonify.pixels.edges import CANNY, KERNEL, smooth_edges
@@ -35,7 +36,8 @@ def smooth(jobs: Iterable[Job], options: SmoothOptions, *, workers: int) -> Gene
 
 
 def _smooth(job: Job, options: SmoothOptions) -> Outcome:
-    recipe = Recipe("smooth-edges", _RECIPE, [options.kernel, options.canny, options.size])
+    flags = {"--kernel": options.kernel, "--canny": "{},{}".format(*options.canny), "--size": options.size or "full"}
+    recipe = Recipe("smooth-edges", _RECIPE, [options.kernel, options.canny, options.size], flags)
     if (outcome := examine(job, lambda file: making_notes(file, recipe), overwrite=options.overwrite)) is not None:
         return outcome
     make_writable(job.target.parent)

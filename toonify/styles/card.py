@@ -20,6 +20,9 @@ Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
+UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word
+
+
 class HubWeights(msgspec.Struct, tag_field="from", tag="hub", frozen=True, forbid_unknown_fields=True):
     """A checkpoint in a repository of the Hugging Face hub."""
 

@@ -1,5 +1,6 @@
 """From the name of a style to its card."""
 
+import difflib
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,11 @@ def shipped_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "weights"
 
 
+def shipped_names() -> list[str]:
+    """The ids of the styles that come with toonify; no card is read."""
+    return sorted(path.stem for path in shipped_folder().glob("*.json"))
+
+
 def shipped_styles() -> dict[str, LocatedStyle]:
     """The styles that come with toonify, by id."""
     folder = shipped_folder()
@@ -45,14 +51,13 @@ def shipped_styles() -> dict[str, LocatedStyle]:
 def find_style(name: str) -> LocatedStyle:
     """The style that `--style name` means: a shipped id, a card, an ONNX file or the folder of a run.
 
-    A path must exist; a bare word is an id first. An ONNX file carries its card in its metadata, or has one beside it
-    with the same name. A folder has one card in it.
+    A path must exist; a bare word is an id first, in capitals or not. An ONNX file carries its card in its metadata, or
+    has one beside it with the same name. A folder has one card in it.
 
     Raises UsageError if there is no such style, StyleError if it is there but cannot be used.
     """
-    for path in shipped_folder().glob("*.json"):
-        if path.stem == name:  # which is the style's id
-            return LocatedStyle(read_card(path), path.parent)
+    if (known := name.lower()) in shipped_names():
+        return LocatedStyle(read_card(shipped_folder() / f"{known}.json"), shipped_folder())
     path = Path(name)
     try:
         return _style_at(path)
@@ -69,10 +74,13 @@ def _style_at(path: Path) -> LocatedStyle:
         return _card_of_onnx(path)
     if path.is_file():
         return LocatedStyle(read_card(path), path.parent)
+    names = shipped_names()
     if len(path.parts) > 1 or path.suffix:
-        raise UsageError(f"style {display(path)}: no such file or folder; `toonify styles` lists the styles by name")
-    names = ", ".join(shipped_styles())
-    raise UsageError(f"style {display(path)}: no such style; choose one of {names}, or give a path")
+        what = "file" if path.suffix else "file or folder"
+        raise UsageError(f"style {display(path)}: no such {what}; the styles by name are {', '.join(names)}")
+    close = difflib.get_close_matches(path.name.lower(), names, n=1)
+    near = f" (is it {close[0]}?)" if close else ""
+    raise UsageError(f"style {display(path)}: no such style{near}; choose one of {', '.join(names)}, or give a path")
 
 
 def cards_in(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from toonify.checkpoints.tensors import fingerprint
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
-from toonify.styles.card import Card, FileWeights, Training, Variant
+from toonify.styles.card import UNKNOWN_LICENSE, Card, FileWeights, Training, Variant
 from toonify.styles.find import read_card
 from toonify.system.files import remove_parts, replacing, write_atomically
 from toonify.system.locks import only_process
@@ -29,7 +29,6 @@ FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
 _WEIGHTS = ("safetensors", "pth")  # the latter of an older toonify
 _PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
 _PADDING = 32  # pixels: what released generators darken along their borders; ours are of the same kind
-_UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word
 
 
 class RunFolder:
@@ -58,6 +57,8 @@ class RunFolder:
         one that goes on from a checkpoint (`resumed`) of another folder.
         """
         name = f"--output {display(self.path)}"
+        if self.path == Path("-"):
+            raise UsageError(f"{name}: a folder is written, which - cannot be; give a name, such as runs/mine")
         try:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise UsageError(f"{name} is a file; give a folder")
@@ -205,7 +206,7 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
     note = f"Trained by toonify from {counts}."
     if options.start_from is not None:
         note += f" {license_note(options.start_from)}"
-    if options.license == _UNKNOWN_LICENSE:
+    if options.license == UNKNOWN_LICENSE:
         note += (
             " What may be done with the weights depends on the license of these pictures, which toonify cannot know."
         )

@@ -219,7 +219,7 @@ def check_values(values: dict[str, Any], kind: type[RunOptions], *, where: str =
     known = {field.name: field for field in msgspec.structs.fields(kind)}
     for name, value in values.items():
         if name not in known:
-            near, command = _nearest(name, list(known)), kind.command
+            near, command = nearest(name, list(known)), kind.command
             raise UsageError(
                 f"{prefix}{display(name)} is no option of {command}{near}; `toonify {command} --help` lists them"
             )
@@ -248,7 +248,8 @@ def make_options(values: dict[str, Any], kind: type[Kind] = Options, *, where: s
     return msgspec.convert(values, kind, strict=False)
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, known: list[str]) -> str:
+    """The known name that is most like one that is none, as an aside of a message; empty if none is like it."""
     close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
     return f" (is it {close[0]}?)" if close else ""
 
