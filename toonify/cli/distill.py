@@ -23,7 +23,7 @@ def _distill(
 ) -> int:
     """Teach a small generator what a style draws, so that it takes a tenth of the time and a tenth of the disk.
 
-    The teacher draws every photo as convert would, colours kept, once; the student learns from these pairs. runs/NAME
+    The teacher draws every photo as convert would, colors kept, once; the student learns from these pairs. runs/NAME
     gets a style that `convert --style runs/NAME` and `export` take, its network as NAME-lite.onnx, the pairs,
     checkpoints, samples, a log and index.html. Ctrl-C loses nothing: the same command goes on drawing, and --resume
     last goes on training.

@@ -4,7 +4,7 @@ import typer
 
 
 def doctor() -> int:
-    """Check Python, PyTorch, ONNX Runtime, CUDA, caches and the hub. Exit code 1 if something wants mending."""
+    """Check Python, PyTorch, ONNX Runtime, CUDA, caches and the hub. Exit code 1 if something needs fixing."""
     from toonify.doctor import examine_installation
 
     findings = list(examine_installation())

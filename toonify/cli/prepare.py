@@ -24,11 +24,11 @@ def prepare(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="The folder for the squares and manifest.json.",
+            help="The folder for the crops and manifest.json.",
             callback=no_stream,
         ),
     ],
-    size: Annotated[int, typer.Option(min=16, max=4096, metavar="N", help="Side of the squares, in pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=16, max=4096, metavar="N", help="Side of the crops, in pixels.")] = 256,
     crop: Annotated[
         str, typer.Option(metavar="center|random:N", help="The square in the middle, or N of each picture anywhere.")
     ] = "center",
@@ -43,7 +43,7 @@ def prepare(
     hash_distance: Annotated[
         int, typer.Option(min=0, max=16, metavar="BITS", help="How far near-duplicates differ, of 64 bits; 0: hardly.")
     ] = 6,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random squares.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random crops.")] = 0,
     workers: WorkersOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what prepare has made in OUT with other options.")
@@ -51,7 +51,7 @@ def prepare(
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:
-    """Make a training set: squares of one size; what is small, doubled, empty or broken is left out and counted.
+    """Make a training set: crops of one size; what is small, doubled, empty or broken is left out and counted.
 
     Of videos one frame of each shot is taken, without black bars; black frames and credits are left out. OUT gets a
     manifest.json that tells where each square comes from, and what was left out. A second run does only what is new.
@@ -110,7 +110,7 @@ def prepare(
 
 
 def _crops(text: str) -> int:
-    """The number of random squares; 0 is the one in the middle."""
+    """The number of random crops; 0 is the one in the middle."""
     from toonify.errors import UsageError
 
     if text == "center":

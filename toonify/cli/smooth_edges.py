@@ -32,7 +32,7 @@ def smooth_edges(
 ) -> int:
     """Blur cartoons along their edges, and only there: CartoonGAN's third training set, as PNG.
 
-    Canny edges of the grey picture, widened; inside them the pixels of a Gaussian blur. Each cartoon is brought to
+    Canny edges of the gray picture, widened; inside them the pixels of a Gaussian blur. Each cartoon is brought to
     training size first, because what is an edge depends on the size. A picture that was made from the same cartoon in
     the same way is skipped.
 

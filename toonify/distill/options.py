@@ -45,7 +45,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         say("Long sides at which photos are drawn, in turn, such as 512,768. Default: the teacher's own.", DATA),
     ] = None
     size: Annotated[
-        Side, say("Side of the squares that are trained on, cut on the grid of its stride, never scaled.", DATA)
+        Side, say("Side of the crops that are trained on, cut on the grid of its stride, never scaled.", DATA)
     ] = 128
     start_from: Annotated[
         str | None,
@@ -58,7 +58,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         bool | None, say("The student sees the contrast of the whole frame; tiles take a sweep more.", NETWORKS)
     ] = None
     gradient_weight: Annotated[
-        Weight | None, say("Weight of the distance of slopes to those of the pair's drawing.", LOSSES)
+        Weight | None, say("Weight of the distance of gradients to those of the pair's drawing.", LOSSES)
     ] = None
     lpips_weight: Annotated[Weight | None, say("Weight of LPIPS to the pair's drawing.", LOSSES)] = None
     optimizer: Annotated[

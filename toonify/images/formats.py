@@ -23,6 +23,7 @@ class Format:
     max_iptc: int | None = None
     exif_turns: bool = True  # whether Exif's orientation counts in it
     transparency: bool = True  # whether it has any; else it is laid on white
+    metadata: Literal["pillow", "jpeg", "png", "tiff"] = "pillow"  # who writes it: Pillow's `save`, or `write.py`
     options: Mapping[str, Any] = field(default_factory=dict)  # for Pillow's `save`
     compression: str | None = None  # the option of Pillow's `save` that trades time for bytes
 
@@ -40,6 +41,7 @@ FORMATS: dict[FormatName, Format] = {
         max_xmp=65_533 - 29,
         max_iptc=65_533 - 28,
         transparency=False,
+        metadata="jpeg",
         options={"subsampling": 0},  # halving the color's resolution frays colored lines
     ),
     # BMP and GIF hold no EXIF, and a GIF would cut the drawing to 256 colors.
@@ -48,6 +50,7 @@ FORMATS: dict[FormatName, Format] = {
         suffixes=(".png",),
         read_suffixes=(".apng", ".bmp", ".dib", ".gif"),
         decoders=("PNG", "BMP", "DIB", "GIF"),
+        metadata="png",
         compression="compress_level",
     ),
     "webp": Format(pillow="WEBP", suffixes=(".webp",), decoders=("WEBP",), quality=90, max_side=16_383, max_iptc=0),
@@ -62,7 +65,7 @@ FORMATS: dict[FormatName, Format] = {
         exif_turns=False,
         options={"max_threads": 4},  # always, as the bytes depend on it
     ),
-    "tiff": Format(pillow="TIFF", suffixes=(".tiff", ".tif"), decoders=("TIFF",)),
+    "tiff": Format(pillow="TIFF", suffixes=(".tiff", ".tif"), decoders=("TIFF",), metadata="tiff"),
 }
 FALLBACK: FormatName = "png"  # of pictures that are in none of these formats
 DEFAULT_MAX_PIXELS = 250_000_000

@@ -40,14 +40,14 @@ def encode_picture(
         pixels, alpha = on_white(pixels, alpha), None
     samples = pixels if alpha is None else np.dstack([pixels, alpha])
     fitted = (metadata or NO_METADATA).true_of(width, height, note, format)
-    if format == "tiff":
+    if form.metadata == "tiff":
         return encode_tiff(samples, fitted)
     options = dict(form.options)
     if form.quality is not None:
         options["quality"] = quality or form.quality
     if form.compression is not None and compression is not None:
         options[form.compression] = compression
-    if format in ("webp", "avif"):
+    if form.metadata == "pillow":
         options |= {"exif": fitted.exif, "xmp": fitted.xmp}
     buffer = io.BytesIO()
     try:
@@ -58,9 +58,9 @@ def encode_picture(
         )
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
         raise ImageError(f"cannot be written as {format}: {one_line(error)}") from error
-    if format == "jpg":
+    if form.metadata == "jpeg":
         return _with_segments(buffer.getvalue(), fitted)
-    if format == "png":
+    if form.metadata == "png":
         resource = as_resource(fitted.iptc) if fitted.iptc else b""
         return with_metadata(buffer.getvalue(), fitted.exif, fitted.xmp, resource)
     return buffer.getvalue()

@@ -59,7 +59,7 @@ def remarks(comparisons: Sequence[Comparison]) -> Iterator[str]:
     counts = [n for one in comparisons for n in (one.count, one.reference_count) if n is not None]
     if counts and min(counts) < FEW and any("fid" in one.figures for one in comparisons):
         how = ", which --metrics kid gives" if "kid" not in comparisons[0].figures else ""
-        better = f"; read KID, which has no such bias, with its spread{how}"
+        better = f"; read KID, which has no such bias, with its standard deviation{how}"
         yield f"fewer than {FEW} pictures: FID is too high, the more so the fewer there are{better}"
     if any(one.count is None or one.reference_count is None for one in comparisons):
         yield "saved statistics that do not say how they were measured are taken as of this protocol"

@@ -171,7 +171,7 @@ CONTENT_METRICS: dict[str, ContentMetric] = {
                 "SSIM",
                 3,
                 "higher",
-                f"structural similarity of a picture to its photo, in grey and {LONG_SIDE} pixels long; 1 is the photo",
+                f"structural similarity of a picture to its photo, in gray and {LONG_SIDE} pixels long; 1 is the photo",
             ),
             untouched=1.0,
             compute=_ssim,

@@ -68,7 +68,7 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     )
 
     photos: Annotated[str, say("Folder of photos.", DATA)] = "data/photo"
-    size: Annotated[Side, say("Side of the squares that are trained on, cut anywhere in a picture.", DATA)] = 256
+    size: Annotated[Side, say("Side of the crops that are trained on, cut anywhere in a picture.", DATA)] = 256
     workers: Annotated[
         Processes | None,
         say("Processes that read pictures; 0: none of their own. Default: one less than cores.", DATA),
@@ -174,8 +174,8 @@ class Options(RunOptions, frozen=True, kw_only=True):
     discriminator_width: Annotated[Channels | None, say("Channels of the discriminator's first layer.", NETWORKS)] = (
         None
     )
-    norm: Annotated[Literal["batch", "instance", "layer"] | None, say("Normalisation.", NETWORKS)] = None
-    spectral_norm: Annotated[bool, say("Spectral normalisation of the discriminators.", NETWORKS)] = False
+    norm: Annotated[Literal["batch", "instance", "layer"] | None, say("Normalization.", NETWORKS)] = None
+    spectral_norm: Annotated[bool, say("Spectral normalization of the discriminators.", NETWORKS)] = False
     light: Annotated[bool | None, say("The light form of U-GAT-IT.", NETWORKS)] = None
 
     adversarial_weight: Annotated[Weight | None, say("Weight of the adversarial loss.", LOSSES)] = None
