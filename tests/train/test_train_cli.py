@@ -45,14 +45,15 @@ def test_help_lists_every_option_with_its_default(
     assert main(["train", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     for part in (
-        "cartoongan|cartoongan-improved|cyclegan|ugatit|pix2pix",
+        "One of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix.",
         "--size 16..8192",
         "[default: 256]",
         "[default: data/photo]",
-        "--edge-promoting --no-edge-promoting",
+        "--edge-promoting,",
+        "--no-edge-promoting",
         "--resume last|FILE",
         "130 interrupted, with a checkpoint",
-        "─ Learning ─",
+        " Learning ",
         "Clip gradients to this norm.",
     ):
         assert part in said

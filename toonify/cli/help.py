@@ -140,9 +140,9 @@ def _text(parameter: Any) -> Text:
         if parameter.required:
             parts.append("Needed.")
         elif default is True and parameter.secondary_opts:
-            parts.append(f"[{parameter.opts[0]}]")
+            parts.append(f"[default: {parameter.opts[0]}]")
         elif parameter.show_default and default not in (None, "") and not isinstance(default, bool | Callable):
-            parts.append(f"[{default:g}]" if isinstance(default, float) else f"[{default}]")
+            parts.append(f"[default: {default:g}]" if isinstance(default, float) else f"[default: {default}]")
     return Text(" ".join(filter(None, parts)))
 
 
