@@ -23,7 +23,7 @@ CELL = 64
 def _no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warning that faces cannot be looked for is of no matter here."""
     monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
-    monkeypatch.setattr("toonify.drawing.style.open_finder", lambda: lambda pixels: [])
+    monkeypatch.setattr("toonify.drawing.load.open_finder", lambda: lambda pixels: [])
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_other_options_are_named_once_and_no_network_is_opened(
 ) -> None:
     assert draw(photos, tiny_onnx, "--strength", 0.5) == 0
     capsys.readouterr()
-    monkeypatch.setattr("toonify.drawing.style.open_drawer", nothing_is_opened)
+    monkeypatch.setattr("toonify.drawing.load.open_drawer", nothing_is_opened)
     assert draw(photos, tiny_onnx, "--size", 32) == 0
     *files, summary, reason = capsys.readouterr().err.splitlines()
     assert len(files) == 3 and all(line.startswith("kept: ") and "(" not in line for line in files)
@@ -48,7 +48,7 @@ def test_a_finished_folder_needs_no_network(
     photos: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert draw(photos, tiny_onnx) == 0
-    monkeypatch.setattr("toonify.drawing.style.open_drawer", nothing_is_opened)
+    monkeypatch.setattr("toonify.drawing.load.open_drawer", nothing_is_opened)
     assert draw(photos, tiny_onnx) == 0
     assert "0 drawn, 3 skipped" in capsys.readouterr().err
 

@@ -28,7 +28,7 @@ LOOKS = ("soft", "bold")
 def _no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warning that faces cannot be looked for is of no matter here."""
     monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
-    monkeypatch.setattr("toonify.drawing.style.open_finder", lambda: lambda pixels: [])
+    monkeypatch.setattr("toonify.drawing.load.open_finder", lambda: lambda pixels: [])
 
 
 @pytest.fixture
@@ -265,9 +265,9 @@ def test_a_style_whose_file_is_missing_is_named_too(
 
 
 def test_one_network_is_open_at_a_time(photos: Path, convert, monkeypatch: pytest.MonkeyPatch) -> None:
-    from toonify.drawing import style
+    from toonify.drawing import load
 
-    real, opened, open_before = style.open_drawer, [], []
+    real, opened, open_before = load.open_drawer, [], []
 
     def open_drawer(*arguments: object, **options: object) -> object:
         gc.collect()
@@ -276,7 +276,7 @@ def test_one_network_is_open_at_a_time(photos: Path, convert, monkeypatch: pytes
         opened.append(weakref.ref(drawer))
         return drawer
 
-    monkeypatch.setattr(style, "open_drawer", open_drawer)
+    monkeypatch.setattr(load, "open_drawer", open_drawer)
     assert convert(photos, "-q") == 0
     assert open_before == [0] * 4
 
@@ -284,16 +284,16 @@ def test_one_network_is_open_at_a_time(photos: Path, convert, monkeypatch: pytes
 def test_ctrl_c_between_two_styles_tells_what_is_done(
     photos: Path, convert, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    from toonify.drawing import style
+    from toonify.drawing import load
 
-    real, calls = style.open_drawer, itertools.count()
+    real, calls = load.open_drawer, itertools.count()
 
     def open_drawer(*arguments: object, **options: object) -> object:
         if next(calls) == 1:
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(style, "open_drawer", open_drawer)
+    monkeypatch.setattr(load, "open_drawer", open_drawer)
     assert convert(photos) == 130
     assert re.search(
         r"\n2 drawn, interrupted with 6 to go in .*; the same command goes on from here\n", capsys.readouterr().err
@@ -320,7 +320,7 @@ def test_that_faces_are_not_looked_for_is_said_once(
         raise DownloadError("no hub")
 
     monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: not known)
-    monkeypatch.setattr("toonify.drawing.style.open_finder", open_finder)
+    monkeypatch.setattr("toonify.drawing.load.open_finder", open_finder)
     assert convert(photos, looks=("soft", "drawn", "bold")) == 0
     assert capsys.readouterr().err.count("faces are not looked for") == 1
     assert convert(photos, "--dry-run", looks=("soft", "drawn", "bold")) == 0

@@ -6,8 +6,9 @@ look and its size; `style.py` is all of it.
 """
 
 from toonify.drawing.combinations import Combination, Loader, choose_combinations
+from toonify.drawing.load import load_plan, load_style
 from toonify.drawing.plan import DrawingPlan, DrawOptions, choose_plan, draw_options
-from toonify.drawing.style import Drawing, Sketch, Style, load_plan, load_style
+from toonify.drawing.style import Drawing, Sketch, Style
 
 __all__ = [
     "Combination",

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toonify.drawing.load import load_plan
 from toonify.drawing.plan import DrawingPlan, default_look, make_plan, settle_faces
-from toonify.drawing.style import Style, load_plan
+from toonify.drawing.style import Style
 from toonify.errors import StyleError, UsageError, display
 from toonify.networks.cache import variants_to_try
 from toonify.styles.find import find_style

@@ -1,7 +1,6 @@
 """A style that is ready to draw: photo in, picture out."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -9,15 +8,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from PIL import Image
 
-from toonify.drawing.arguments import check_arguments
 from toonify.drawing.close_ups import CloseUp, find_close_ups, put_in_place
-from toonify.drawing.drawer import Drawer, Tile, open_drawer
-from toonify.drawing.faces import Face, FaceFinder, open_finder
+from toonify.drawing.drawer import Drawer
+from toonify.drawing.faces import Face, FaceFinder
 from toonify.drawing.finish import Colors, finish, finish_soft, measure_frame
-from toonify.drawing.plan import DrawingPlan, DrawOptions, choose_plan
-from toonify.drawing.yunet import NO_FACES
-from toonify.engines.engine import Backend, Device, Engine, Precision, ran_on
-from toonify.errors import DownloadError, UsageError
+from toonify.drawing.plan import DrawingPlan, DrawOptions
+from toonify.engines.engine import Engine, ran_on
+from toonify.errors import UsageError
 from toonify.images import photo_from_image
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.pixels.resize import fit_long_side, resize
@@ -47,13 +44,13 @@ class Drawing:
     close_ups: Sequence[Floats | Halves] = ()
 
 
+@dataclass(eq=False)
 class Style:
     """A style with its network loaded. Call it with a photo; or take the three steps, each in a thread of its own."""
 
-    def __init__(self, plan: DrawingPlan, drawer: Drawer, find_faces: FaceFinder | None = None) -> None:
-        self.plan = plan
-        self._drawer = drawer
-        self._find_faces = find_faces
+    plan: DrawingPlan
+    _drawer: Drawer
+    _find_faces: FaceFinder | None = None
 
     @classmethod
     def of_network(cls, network: "nn.Module", style: StyleVariant, options: DrawOptions, *, device: str) -> "Style":
@@ -153,62 +150,3 @@ class Style:
 
     def __str__(self) -> str:
         return f"{self.plan} on {ran_on(self.engine)}"
-
-
-def load_plan(
-    plan: DrawingPlan,
-    *,
-    device: Device = "auto",
-    backend: Backend = "onnx",
-    precision: Precision = "auto",
-    tile: Tile = "auto",
-) -> Style:
-    """Fetch what a plan needs, if it is not there, and make it ready to draw.
-
-    `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
-    What comes out is the same. `precision`: of a network on CUDA; "auto" is float16 where that cannot be told from
-    float32. If the network cannot be fetched and the plan has another one `instead`, that
-    is loaded, and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
-    """
-    runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
-    try:
-        drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
-    except DownloadError as error:
-        if plan.instead is None:
-            raise
-        _log.warning("%s left aside: %s", plan.style.label, error)
-        return load_plan(plan.instead, **runs_on)
-    if plan.warning:
-        plan.warn()
-    if not plan.options.faces:
-        return Style(plan, drawer)
-    try:
-        return Style(plan, drawer, open_finder())
-    except DownloadError as error:
-        _log.warning("%s (%s)", NO_FACES, error)
-        return Style(plan.without_faces(), drawer)
-
-
-def load_style(
-    name: str | os.PathLike[str],
-    *,
-    variant: str = "auto",
-    device: Device = "auto",
-    backend: Backend = "onnx",
-    precision: Precision = "auto",
-    tile: Tile = "auto",
-    **options: Any,
-) -> Style:
-    """Load a style by name (`toonify styles`) or path, fetching its weights on first use.
-
-    >>> shinkai = load_style("shinkai")
-    >>> drawing = shinkai(PIL.Image.open("cat.jpg"))
-
-    `precision` and `tile` are as for `load_plan`, `options` are those of `draw_options`: look, lines, flat, faces,
-    size, output_size, keep_color, saturation, strength, detail, raw. Raises UsageError (also for an argument of another
-    type, which it names), StyleError, DownloadError, DeviceError.
-    """
-    runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
-    check_arguments(name, {"variant": variant, **runs_on, **options})
-    plan = choose_plan(os.fspath(name), variant=variant, **options)
-    return load_plan(plan, **runs_on)
