@@ -21,7 +21,7 @@ def _distill(
     quiet: bool,
     **given: Any,
 ) -> int:
-    """Teach a small generator what a style draws, so that it takes a tenth of the time and a tenth of the disk.
+    """Teach a small generator what a style draws, which then takes a thirteenth of the time and of the disk.
 
     The teacher draws every photo as convert would, colors kept, once; the student learns from these pairs. runs/NAME
     gets a style that `convert --style runs/NAME` and `export` take, its network as NAME-lite.onnx, the pairs,
