@@ -24,7 +24,8 @@ def run(checkout: Path, photos: Path, out: Path, options: list[str]) -> tuple[fl
     """Seconds, and megabytes at most, of one command."""
     command = [sys.executable, "-m", "toonify", "convert", str(photos), "-o", str(out), "--quiet", "--overwrite"]
     started = time.perf_counter()
-    process = subprocess.Popen([*command, *options], env=os.environ | {"PYTHONPATH": str(checkout)})
+    # In the checkout's folder: -m looks there first.
+    process = subprocess.Popen([*command, *options], env=os.environ | {"PYTHONPATH": str(checkout)}, cwd=checkout)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(command)} failed")
