@@ -155,7 +155,7 @@ def test_the_tensor_of_a_ramp_is_the_product_of_its_gradient_with_itself(angle: 
 @pytest.mark.parametrize("picture", [ramp, wave])
 def test_tangents_are_unit_vectors_across_the_gradient(angle: float, picture) -> None:
     plane = ramp(angle, 0.02) if picture is ramp else wave(angle, 12)
-    x, y = (inner(part, 16) for part in structure_tensor([plane], 3).tangents())
+    x, y = (inner(part, 16) for part in structure_tensor([plane], 3).tangents)
     assert np.allclose(x * x + y * y, 1, atol=1e-3)
     across = x * np.cos(np.deg2rad(angle)) + y * np.sin(np.deg2rad(angle))
     assert np.abs(across).max() < 0.03
@@ -177,7 +177,7 @@ def test_coherence_is_that_of_the_eigenvalues() -> None:
     values, vectors = np.linalg.eigh(matrices)
     assert np.allclose(tensor.coherence, (values[..., 1] - values[..., 0]) / values.sum(axis=-1), atol=1e-3)
     assert np.allclose(tensor.gradient, np.sqrt(values[..., 1]), rtol=1e-3)
-    cosines = np.abs((np.stack(tensor.tangents(), axis=-1) * vectors[..., 0]).sum(axis=-1))
+    cosines = np.abs((np.stack(tensor.tangents, axis=-1) * vectors[..., 0]).sum(axis=-1))
     assert cosines.min() > 0.999
 
 

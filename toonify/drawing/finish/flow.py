@@ -1,6 +1,7 @@
 """Which way the edges of a picture run, and smoothing along them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -32,6 +33,7 @@ class Tensor:
         """The length of the dominant gradient, per pixel: the root of the larger eigenvalue."""
         return np.asarray(np.sqrt(0.5 * (self.xx + self.yy + self._difference())), np.float32)
 
+    @cached_property
     def tangents(self) -> tuple[Floats, Floats]:
         """x and y of the unit vectors along the edges: the eigenvectors of the smaller eigenvalue."""
         angle = 0.5 * np.asarray(cv2.phase(self.xx - self.yy, 2 * self.xy), np.float32)
@@ -63,7 +65,7 @@ def smooth_along(planes: Planes, tensor: Tensor, *, sigma: float, reach: int) ->
     """
     height, width = planes[0].shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    tangent_x, tangent_y = tensor.tangents()
+    tangent_x, tangent_y = tensor.tangents
     sums = [plane.copy() for plane in planes]
     total = 1.0
     for step in range(1, reach + 1):
