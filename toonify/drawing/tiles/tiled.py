@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toonify.drawing.tiles.anatomy import NORM, dissect
+from toonify.graphs.anatomy import NORM, dissect
 from toonify.drawing.tiles.plan import Sweep, plan_sweeps
 from toonify.drawing.tiles.segment import FIRST, GAIN, KEPT, LAST, MEAN, SHIFT, SPREAD, affine, segment
 from toonify.drawing.tiles.statistics import Statistics
