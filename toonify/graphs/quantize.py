@@ -33,6 +33,7 @@ def quantize(model: onnx.ModelProto, photos: Iterable[Floats]) -> onnx.ModelProt
     of activations are measured on them. Raises ExportError if the graph is not understood or has nothing to quantize.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Groups(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -51,11 +52,13 @@ def quantize(model: onnx.ModelProto, photos: Iterable[Floats]) -> onnx.ModelProt
     if not coarse:
         raise ExportError("the network has nothing to quantize: no layer works at a quarter of the frame's side")
     with tempfile.TemporaryDirectory() as folder:
-        plain, made = Path(folder, "plain.onnx"), Path(folder, "int8.onnx")
+        plain, ready, made = (Path(folder, name) for name in ("plain.onnx", "ready.onnx", "int8.onnx"))
         onnx.save(named, plain)
         try:
+            # The quantizer wants the shapes of all values; to fuse operators first would rename the nodes.
+            quant_pre_process(plain, ready, skip_optimization=True, skip_symbolic_shape=True)
             quantize_static(
-                plain,
+                ready,
                 made,
                 Groups(),
                 per_channel=True,

@@ -5,8 +5,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 
-from toonify.graphs.anatomy import NORM, Anatomy, Step
 from toonify.drawing.tiles.plan import Sweep
+from toonify.graphs.anatomy import NORM, Anatomy, Step
 from toonify.graphs.builder import GraphBuilder
 from toonify.graphs.speedup.match import attributes
 from toonify.pixels.arrays import Floats
