@@ -29,8 +29,12 @@ _SIDE = 320  # pixels, of the middle of each photo: so that all have one size
 _log = logging.getLogger(__name__)
 
 
-def export_int8(style: StyleVariant, target: Path, photos: Sequence[Found], *, overwrite: bool = False) -> Int8:
+def export_int8(
+    style: StyleVariant, target: Path, photos: Sequence[Found], *, plain: Path | None = None, overwrite: bool = False
+) -> Int8:
     """Write a style's network in 8-bit integers as an ONNX file with its card inside; what the card may say of it.
+
+    `plain` is the network in float32 as an ONNX file, where there is one already beside what the card names.
 
     The ranges of its activations are measured on `photos` at the style's working size. The file carries the float32
     network's drawing of the check photo, by which whoever runs it can see that it is right there. A photo that cannot
@@ -40,7 +44,7 @@ def export_int8(style: StyleVariant, target: Path, photos: Sequence[Found], *, o
     if style.only_int8:
         raise UsageError(f"{style.label} is in 8-bit integers already; name the style that it was made from")
     with tempfile.TemporaryDirectory() as folder:
-        plain = style.onnx or _exported(style, Path(folder, "plain.onnx"))
+        plain = plain or style.onnx or _exported(style, Path(folder, "plain.onnx"))
         photo = check_photo(style.variant)
         expected = OnnxGenerator(plain, "cpu")(photo)
         middles = list(_middles(style.variant, photos))
