@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -34,7 +35,7 @@ def photo(tmp_path: Path, noise: np.ndarray) -> Path:
 
 @pytest.fixture
 def sheet(tiny_onnx: Path):
-    def run(*arguments: object, styles: object = tiny_onnx, looks: str | None = None, size: int = CELL) -> int:
+    def run(*arguments: Any, styles: object = tiny_onnx, looks: str | None = None, size: int = CELL) -> int:
         words = ["sheet", *map(str, arguments), "--styles", str(styles), "--size", str(size)]
         return main(words if looks is None else [*words, "--looks", looks])
 
@@ -306,7 +307,7 @@ def test_a_style_without_a_network_is_named_and_the_others_are_drawn(photo: Path
 
 
 def test_ctrl_c_leaves_nothing(photo: Path, sheet, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("toonify.drawing.style.Style.draw", interrupted)

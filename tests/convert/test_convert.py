@@ -10,6 +10,7 @@ import sys
 import threading
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def convert(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
-    def run(*arguments: object) -> int:
+    def run(*arguments: Any) -> int:
         return main(["convert", *map(str, arguments), "--style", str(tiny_onnx)])
 
     return run

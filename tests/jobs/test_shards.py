@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
 
 @pytest.fixture
 def convert(tiny_onnx: Path):
-    def run(*arguments: object) -> int:
+    def run(*arguments: Any) -> int:
         return main(["convert", *map(str, arguments), "--style", str(tiny_onnx), "--quiet"])
 
     return run

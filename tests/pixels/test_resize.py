@@ -17,14 +17,14 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
     values = np.stack([0.4 + 0.3 * np.sin(3 * y + k) * np.cos(2 * x) for k in range(3)], axis=-1)
     for k in range(6):
-        centre, color = rng.random(2), rng.random(3)
-        values[(y - centre[0]) ** 2 + (x - centre[1]) ** 2 < (0.05 + 0.02 * k) ** 2] = color
+        center, color = rng.random(2), rng.random(3)
+        values[(y - center[0]) ** 2 + (x - center[1]) ** 2 < (0.05 + 0.02 * k) ** 2] = color
     values += rng.normal(0, 0.01, values.shape)
     return np.rint(255 * values.clip(0, 1)).astype(np.uint8)
 
 
 def shrink(pixels: np.ndarray, long_side: int) -> np.ndarray:
-    return resize(pixels, fit_long_side(*pixels.shape[:2], long_side))
+    return resize(pixels, fit_long_side(pixels.shape[0], pixels.shape[1], long_side))
 
 
 def mse(pixels: np.ndarray, other: np.ndarray) -> float:
@@ -60,7 +60,7 @@ def test_resizing_down_averages_areas():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 90), (90, 7), (200, 300)])
-def test_resizing_keeps_colours_and_channels(size):
+def test_resizing_keeps_colors_and_channels(size):
     assert np.array_equal(resize(np.full((30, 40, 3), 77, np.uint8), size), np.full((*size, 3), 77))
     assert np.array_equal(resize(np.full((30, 40), 77, np.uint8), size), np.full(size, 77))
 
@@ -71,7 +71,7 @@ def test_resizing_keeps_colours_and_channels(size):
 def test_tiles_leave_no_trace(monkeypatch):
     full = photo(150, 110)
     small = shrink(full, 60)
-    drawing = to_floats(photo(*small.shape[:2], seed=1))
+    drawing = to_floats(photo(small.shape[0], small.shape[1], seed=1))
     whole = upsample(drawing, small, full)
     for rows, columns in itertools.product((1, 7, 64, 1000), (3, 100, 512)):
         monkeypatch.setattr(toonify.pixels.resize, "_ROWS", rows)
@@ -83,7 +83,7 @@ def test_tiles_leave_no_trace(monkeypatch):
 def test_no_strength_is_the_photo_and_half_is_halfway():
     full = photo(120, 90)
     small = shrink(full, 40)
-    drawing = to_floats(photo(*small.shape[:2], seed=1))
+    drawing = to_floats(photo(small.shape[0], small.shape[1], seed=1))
     assert np.array_equal(upsample(drawing, small, full, strength=0), full)
     halfway = (upsample(drawing, small, full).astype(float) + full) / 2
     assert np.abs(upsample(drawing, small, full, strength=0.5) - halfway).mean() < 2
@@ -158,7 +158,7 @@ def test_faint_noise_of_a_drawing_does_not_become_contours():
     assert upsample(drawing, *photos).std() < 1.1 * 255 * bicubic.std()
 
 
-def test_detail_brings_back_the_photos_texture_and_nothing_of_its_colour():
+def test_detail_brings_back_the_photos_texture_and_nothing_of_its_color():
     full = np.clip(128 + np.random.default_rng(0).normal(0, 12, (240, 320, 3)), 0, 255).astype(np.uint8)
     small = shrink(full, 80)
     drawing = np.full((*small.shape[:2], 3), (0.6, 0.4, 0.5), np.float32)
@@ -179,7 +179,7 @@ def test_detail_brings_back_the_photos_texture_and_nothing_of_its_colour():
     seed=st.integers(0, 999),
 )
 @settings(max_examples=100, deadline=None)
-def test_nothing_leaves_the_range_of_its_neighbourhood(size, scale, seed):
+def test_nothing_leaves_the_range_of_its_neighborhood(size, scale, seed):
     """Not in a photo that is flat between its pixels, so that it has no line too thin for the working size."""
     rng = np.random.default_rng(seed)
     drawing = rng.random((*size, 3), np.float32)
@@ -214,7 +214,7 @@ def test_pictures_of_any_shape_come_out_in_their_own_size(size, long_side):
 @pytest.mark.parametrize("size", [(30, 40), (60, 40), (1, 1)])
 def test_an_output_smaller_than_drawn_is_the_drawing_averaged(size):
     drawn = photo(120, 160)
-    out = upsample(to_floats(drawn), drawn, photo(*size, seed=1))
+    out = upsample(to_floats(drawn), drawn, photo(size[0], size[1], seed=1))
     assert np.abs(out.astype(int) - cv2.resize(drawn, size[::-1], interpolation=cv2.INTER_AREA)).max() <= 1
 
 
@@ -229,7 +229,7 @@ def test_enlarging_agrees_with_opencvs(source, target, method):
     values = to_floats(photo(*source))
     expected = cv2.resize(values, target[::-1], interpolation=method)
     planes = np.ascontiguousarray(values.transpose(2, 0, 1))
-    enlarged = Enlarged(planes, slice(0, target[0]), *target, method).columns()
+    enlarged = Enlarged(planes, slice(0, target[0]), target[0], target[1], method).columns()
     assert np.abs(enlarged.transpose(1, 2, 0) - expected)[4:-4].max() < 1e-4
-    part = Enlarged(planes, slice(11, 29), *target, method).columns(slice(5, 50))
+    part = Enlarged(planes, slice(11, 29), target[0], target[1], method).columns(slice(5, 50))
     assert np.abs(part - enlarged[:, 11:29, 5:50]).max() < 1e-6

@@ -35,9 +35,9 @@ def make_data(folder: Path) -> Path:
     return folder
 
 
-def flags(data: Path, arch: str = "cartoongan", **changed: object) -> list[str]:
+def flags(data: Path, arch: str = "cartoongan", **changed: Any) -> list[str]:
     """The options of a tiny run, some of them otherwise, or left out (None)."""
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "arch": arch,
         "photos": data / "photos",
         "cartoons": data / ("pairs" if arch == "pix2pix" else "cartoons"),
@@ -68,7 +68,7 @@ def flags(data: Path, arch: str = "cartoongan", **changed: object) -> list[str]:
     return words
 
 
-def train(*arguments: object) -> int:
+def train(*arguments: Any) -> int:
     return main(["train", *map(str, arguments)])
 
 

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 
 from toonify.pixels.arrays import Floats, Pixels, to_floats, to_pixels
-from toonify.pixels.color import grey, guided_coefficients
+from toonify.pixels.color import gray, guided_coefficients
 from toonify.pixels.ink import Ink
 
 # Rows and columns of the full-size picture worked on at once: so few that all that belongs to them stays in the cache.
 _ROWS, _COLUMNS = 64, 512
-_NEIGHBOURS = np.ones((3, 3), np.uint8)
-_FAINT = 0.04  # half the difference to its neighbours at which a pixel gets half the crispness
+_NEIGHBORS = np.ones((3, 3), np.uint8)
+_FAINT = 0.04  # half the difference to its neighbors at which a pixel gets half the crispness
 
 
 def fit_long_side(height: int, width: int, long_side: int) -> tuple[int, int]:
@@ -60,7 +60,7 @@ def upsample(
         if (h, w) != (height, width):
             drawing = np.asarray(cv2.resize(drawing, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         return to_pixels(blend(drawing, full, strength))
-    model = _Model(np.clip(drawing, 0, 1), ink, grey(to_floats(small)), max(height, width) / max(h, w))
+    model = _Model(np.clip(drawing, 0, 1), ink, gray(to_floats(small)), max(height, width) / max(h, w))
     out = np.empty_like(full)
     for top in range(0, height, _ROWS):
         rows = slice(top, min(top + _ROWS, height))
@@ -80,10 +80,10 @@ class _Model:
     """
 
     def __init__(self, drawing: Floats, ink: Ink | None, photo: Floats, scale: float) -> None:
-        gain, _ = guided_coefficients(photo, grey(drawing)[..., None], radius=1, eps=4e-3)
+        gain, _ = guided_coefficients(photo, gray(drawing)[..., None], radius=1, eps=4e-3)
         drawn = [*cv2.split(drawing), *([] if ink is None else [ink.opacity])]
         planes = [*drawn, photo]
-        lows, highs = ([extreme(plane, _NEIGHBOURS) for plane in planes] for extreme in (cv2.erode, cv2.dilate))
+        lows, highs = ([extreme(plane, _NEIGHBORS) for plane in planes] for extreme in (cv2.erode, cv2.dilate))
         reaches = [(high - low) / 2 for low, high in zip(lows[:-1], highs, strict=False)]
         middles = [low + reach for low, reach in zip(lows, reaches, strict=False)]
         # Faint differences are noise or shading, and are not to become contours.
@@ -131,7 +131,7 @@ class _Strip:
         drawn, small = smooth[:-1], smooth[-1]  # red, green, blue and, if there are lines, their opacity
         gain, crispness, darkest, brightest = linear[:4]
         middle, reach = linear[4 : 4 + len(drawn)], linear[4 + len(drawn) :]
-        luma = grey(to_floats(photo))
+        luma = gray(to_floats(photo))
         within = np.minimum(np.maximum(luma, darkest), brightest)
         rest = gain * (luma - within)
         if detail:
@@ -188,9 +188,9 @@ def _weights(rows: slice, h: int, height: int, method: int) -> tuple[int, Floats
     The cubic kernel is Keys' (1981) with a = -0.75, as OpenCV has it for the columns; the border row is repeated.
     """
     reach = 2 if method == cv2.INTER_CUBIC else 1
-    centre = (np.arange(rows.start, rows.stop) + 0.5) * h / height - 0.5
-    taps = np.floor(centre).astype(int)[:, None] + np.arange(1 - reach, 1 + reach)
-    distance = np.abs(centre[:, None] - taps)
+    center = (np.arange(rows.start, rows.stop) + 0.5) * h / height - 0.5
+    taps = np.floor(center).astype(int)[:, None] + np.arange(1 - reach, 1 + reach)
+    distance = np.abs(center[:, None] - taps)
     if method == cv2.INTER_CUBIC:
         near = (1.25 * distance - 2.25) * distance**2 + 1
         far = -0.75 * (((distance - 5) * distance + 8) * distance - 4)
