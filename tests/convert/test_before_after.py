@@ -22,12 +22,6 @@ GAP = 2  # pixels, of pictures as small as these
 
 
 @pytest.fixture
-def photo(tmp_path: Path, noise: np.ndarray) -> Path:
-    Image.fromarray(noise).save(tmp_path / "cat.png")
-    return tmp_path / "cat.png"
-
-
-@pytest.fixture
 def convert(tiny_onnx: Path):
     def run(*arguments: Any) -> int:
         return main(["convert", *map(str, arguments), "--before-after", "--style", str(tiny_onnx)])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from files import snapshot
 from PIL import Image
 
 from toonify.cli import main
@@ -57,10 +58,6 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
         Image.fromarray(np.roll(noise, 5 * i, axis=1)).save(folder / ("sub" if i % 3 == 0 else "") / f"{i:02}.png")
     (folder / "04b.jpg").write_bytes(b"not a photo")
     return folder
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def eventually(happens: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from PIL import Image
 
 from toonify import load_style
@@ -40,10 +41,6 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
     Image.fromarray(noise[::-1]).save(folder / "b.png")
     Image.fromarray(noise[:, ::-1]).save(folder / "sub" / "c.webp")
     return folder
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture

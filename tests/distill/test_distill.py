@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from files import read_rgb, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
-from training import SIZE, at_step, checkpoint, entries, flags, interrupt, losses, pictures, read_rgb, same, snapshot
+from training import SIZE, at_step, checkpoint, entries, flags, interrupt, losses, pictures, same
 from training import train as run_train
 from videos import scene
 

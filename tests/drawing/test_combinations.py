@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from files import snapshot
 from PIL import Image
 
 from toonify.cli import main
@@ -25,12 +26,7 @@ from toonify.styles.card import Card
 
 LOOKS = ("soft", "bold")
 
-
-@pytest.fixture(autouse=True)
-def _no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The warning that faces cannot be looked for is of no matter here."""
-    monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
-    monkeypatch.setattr("toonify.drawing.load.open_finder", lambda: lambda pixels: [])
+pytestmark = pytest.mark.usefixtures("no_faces")
 
 
 @pytest.fixture
@@ -57,10 +53,6 @@ def renamed(style: Path, name: str, folder: Path) -> Path:
     card["variants"]["original"]["weights"] = {"from": "file", "file": path.name}
     path.with_suffix(".json").write_bytes(msgspec.json.encode(msgspec.convert(card, Card)))
     return path
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -35,10 +36,6 @@ def convert(tiny_onnx: Path):
         return main(["convert", *map(str, arguments), "--style", str(tiny_onnx), "--quiet"])
 
     return run
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def inputs(report: Path) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -35,10 +36,6 @@ SIZE = 64
 
 def prepare(*arguments: Any, kind: str = "photos", size: int = SIZE) -> int:
     return main(["prepare", kind, *map(str, arguments), "--size", str(size)])
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def pictures(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,10 +17,6 @@ from PIL import Image
 from toonify.cli import main
 from toonify.pixels.crops import center_box, cut
 from toonify.pixels.edges import smooth_edges
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def smooth(*arguments: Any) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from files import snapshot
 from PIL import Image
-from training import at_step, checkpoint, entries, flags, losses, notes, pictures, snapshot, train
+from training import at_step, checkpoint, entries, flags, losses, notes, pictures, train
 
 from toonify.cli import main
 from toonify.methods.cartoongan import CartoonGAN

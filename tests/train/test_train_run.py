@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from files import snapshot
 from PIL import Image
 from training import (
     SIZE,
@@ -29,7 +30,6 @@ from training import (
     losses,
     notes,
     same,
-    snapshot,
     steps_saved,
     train,
 )
