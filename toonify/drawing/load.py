@@ -4,11 +4,13 @@ import dataclasses
 import difflib
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from toonify.drawing.drawer import Tile, open_drawer
 from toonify.drawing.faces import open_finder
+from toonify.drawing.finish.lab import make_tables
 from toonify.drawing.plan import DrawingPlan, choose_plan
 from toonify.drawing.style import Style
 from toonify.drawing.yunet import NO_FACES
@@ -53,6 +55,8 @@ def load_plan(
     """
     plan = plan.in_precision(precision)
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
+    if plan.options.look is not None:
+        threading.Thread(target=make_tables).start()  # meanwhile; no daemon: an exit amid C++ would abort the process
     try:
         drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:
