@@ -14,7 +14,7 @@ from samples import PHOTOS
 
 from toonify import load_style
 from toonify.cli import main
-from toonify.drawing import choose_plan, precision, run
+from toonify.drawing import choose_plan, drawer, precision, run
 from toonify.drawing.identity import former_identity, identity
 from toonify.engines import cpu
 from toonify.errors import DeviceError, StyleError, ToonifyError, UsageError
@@ -33,7 +33,8 @@ LITE = {"variant": "lite", "device": "cpu", "faces": "off"}
 def pixels(path: Path) -> np.ndarray:
     with path.open("rb") as file:
         photo = read_photo(file).pixels
-    return resize(photo, fit_long_side(*photo.shape[:2], 768)) if max(photo.shape) > 768 else photo
+    height, width = photo.shape[:2]
+    return resize(photo, fit_long_side(height, width, 768)) if max(height, width) > 768 else photo
 
 
 def agreement(style: StyleVariant, photos: list[Path]) -> list[float]:
@@ -45,8 +46,8 @@ def agreement(style: StyleVariant, photos: list[Path]) -> list[float]:
 
 @pytest.fixture
 def with_dot_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_dot_products", lambda: True)
-    monkeypatch.setattr(precision, "choose_device", lambda *_: "cpu")
+    monkeypatch.setattr(drawer, "has_dot_products", lambda: True)
+    monkeypatch.setattr(drawer, "choose_device", lambda *_: "cpu")
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_auto_takes_integers_where_the_processor_suits_and_the_first_line_says_s
     assert first_line().endswith("CPUExecutionProvider, int8")
     assert first_line("--tile", "64").endswith("CPUExecutionProvider, int8")
     assert first_line("--precision", "fp32").endswith("CPUExecutionProvider, float32")
-    monkeypatch.setattr(precision, "has_dot_products", lambda: False)
+    monkeypatch.setattr(drawer, "has_dot_products", lambda: False)
     assert first_line().endswith("CPUExecutionProvider, float32")
     assert first_line("--precision", "int8").endswith("CPUExecutionProvider, int8")
 
@@ -128,11 +129,11 @@ def test_auto_takes_integers_where_the_processor_suits_and_the_first_line_says_s
 def test_with_a_gpu_auto_leaves_the_cpu_alone(with_dot_products: None, monkeypatch: pytest.MonkeyPatch) -> None:
     style = find_style("shinkai").variant("lite")
     asked = {"style": style, "backend": "onnx", "device": "auto"}
-    assert precision.wants_int8(**asked, precision="auto")
-    monkeypatch.setattr(precision, "choose_device", lambda *_: "cuda")
-    assert not precision.wants_int8(**asked, precision="auto")
-    assert precision.wants_int8(**asked, precision="int8")
-    assert not precision.wants_int8(**asked | {"backend": "openvino"}, precision="auto")
+    assert drawer._wants_int8(**asked, precision="auto")
+    monkeypatch.setattr(drawer, "choose_device", lambda *_: "cuda")
+    assert not drawer._wants_int8(**asked, precision="auto")
+    assert drawer._wants_int8(**asked, precision="int8")
+    assert not drawer._wants_int8(**asked | {"backend": "openvino"}, precision="auto")
 
 
 def test_opencv_knows_the_instructions_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +148,7 @@ def test_opencv_knows_the_instructions_by_their_names(monkeypatch: pytest.Monkey
     assert cpu.has_dot_products.__wrapped__()
 
 
-def test_integers_that_draw_otherwise_are_left_aside_with_a_word(
+def test_integers_that_draw_otherwise_give_way_to_float32_with_a_word(
     tmp_path: Path, noise: np.ndarray, with_dot_products: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     hayao = open_int8(find_style("hayao").variant("lite")).metadata[CHECK_KEY]
@@ -158,7 +159,7 @@ def test_integers_that_draw_otherwise_are_left_aside_with_a_word(
     with caplog.at_level(logging.WARNING):
         style = load_style(str(card), **LITE)
     assert style.engine.provider == "CPUExecutionProvider, float32" and style.plan.drawn_in == "fp32"
-    assert "8-bit integers left aside: " in caplog.text
+    assert "shinkai (lite) falls back to float32: " in caplog.text
     assert np.array_equal(style(noise), load_style("shinkai", **LITE, precision="fp32")(noise))
 
 
@@ -232,7 +233,7 @@ def test_with_auto_a_picture_in_either_is_done_and_a_named_precision_keeps_the_o
         assert "1 drawn" in summary("--precision", first, "--overwrite")
         assert "0 drawn, 1 skipped" in summary("--precision", first)
         for suits in (True, False):
-            monkeypatch.setattr(precision, "has_dot_products", lambda suits=suits: suits)
+            monkeypatch.setattr(drawer, "has_dot_products", lambda suits=suits: suits)
             assert "0 drawn, 1 skipped" in summary()
         said = summary("--precision", other)
         assert "0 drawn, 1 kept" in said and f"(--precision {first} there, {other} now)" in said

@@ -29,13 +29,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student with random weights as a run leaves it: the folder of a style."""
     import msgspec
 
-    from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
+    from toonify.models.lite import LiteConfig, LiteGenerator, initialize_lite
 
     folder = tmp_path_factory.mktemp("small")
     torch.manual_seed(0)
     config = {"width": 8, "blocks": 1, "deep_blocks": 0, "contrast": True}
     network = LiteGenerator(LiteConfig(**config))
-    initialise_lite(network)
+    initialize_lite(network)
     torch.save(network.state_dict(), folder / "small.pth")
     variant = Variant(FileWeights("small.pth"), "lite", config, multiple=4, minimum=4, padding=8, size=64)
     card = Card("small", "-", "MIT", "-", "-", {"lite": variant})
@@ -62,7 +62,7 @@ def test_a_style_is_exported_in_integers_and_draws(
     target = tmp_path / "small-int8.onnx"
     assert export(small, target, "--int8", "--photos", photos) == 0
     said = capsys.readouterr().err
-    assert "05.png left aside: " in said and "agrees with float32 to " in said and "ranges of 16 photos" in said
+    assert "05.png skipped: " in said and "agrees with float32 to " in said and "ranges of 16 photos" in said
     int8 = find_style(str(target)).card.variants["lite"].int8
     assert int8 is not None and int8.file == target.name and int8.photos == 16 and int8.psnr >= 45
     exact, quick = load_style(str(small), device="cpu"), load_style(str(target), device="cpu")

@@ -53,7 +53,6 @@ def load_plan(
     float32 and integers draws. If the network cannot be fetched and the plan has another one `instead`, that is loaded,
     and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
-    plan = plan.in_precision(precision)
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
     if plan.options.look is not None:
         threading.Thread(target=make_tables).start()  # meanwhile; no daemon: an exit amid C++ would abort the process
@@ -64,7 +63,8 @@ def load_plan(
             raise
         _log.warning("%s left aside: %s", plan.style.label, error)
         return load_plan(plan.instead, **runs_on)
-    plan = dataclasses.replace(plan, drawn_in=drawer.drawn_in)
+    either = precision == "auto" and plan.style.variant.int8 is not None
+    plan = dataclasses.replace(plan, drawn_in=drawer.drawn_in, either=either)
     if plan.warning:
         plan.warn()
     if not plan.options.faces:

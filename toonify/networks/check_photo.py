@@ -26,7 +26,7 @@ def check_pixels(variant: Variant) -> Pixels:
 
 
 def drawing_as_text(drawing: Floats) -> str:
-    """An H x W x 3 RGB drawing in 0..1 as a PNG in base64: rounded to grey levels, which is 59 dB."""
+    """An H x W x 3 RGB drawing in 0..1 as a PNG in base64: rounded to gray levels, which is 59 dB."""
     from toonify.images import encode_picture
 
     return base64.b64encode(encode_picture(to_pixels(drawing), format="png")).decode()

@@ -41,7 +41,7 @@ def export_int8(
     be read is named in the log. Raises UsageError for too few photos, StyleError, DownloadError, ExportError if the
     network bears no integers (45 dB), FileExistsError if `target` exists and `overwrite` is false.
     """
-    if style.only_int8:
+    if style.onnx is not None and style.onnx == style.int8:
         raise UsageError(f"{style.label} is in 8-bit integers already; name the style that it was made from")
     with tempfile.TemporaryDirectory() as folder:
         plain = plain or style.onnx or _exported(style, Path(folder, "plain.onnx"))
@@ -87,7 +87,7 @@ def _middles(variant: Variant, photos: Sequence[Found]) -> Iterator[Floats]:
             with open_source(found.path) as file:
                 pixels = opaque(read_photo(file))
         except ImageError as error:
-            _log.warning("%s left aside: %s", display(found.path), error)
+            _log.warning("%s skipped: %s", display(found.path), error)
             continue
         if variant.size is not None and max(pixels.shape[:2]) > variant.size:
             height, width = pixels.shape[:2]

@@ -164,11 +164,6 @@ class StyleVariant:
         """The ONNX network in 8-bit integers that the card names; None if it names none. Raises what `onnx` does."""
         return None if self.variant.int8 is None else self._pinned(self.variant.int8)
 
-    @property
-    def only_int8(self) -> bool:
-        """Whether there is no other network than the one in 8-bit integers."""
-        return self.variant.int8 is not None and self.variant.int8.file == self.variant.weights.file
-
     def _pinned(self, named: "FileWeights | Int8") -> Path:
         path = self._beside(named.file)
         if named.fingerprint is not None and named.fingerprint != f"sha256:{file_digest(path)}":
