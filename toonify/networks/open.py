@@ -4,6 +4,7 @@ from functools import partial
 
 from toonify.engines.choose import choose_device, leave_cuda_aside
 from toonify.engines.engine import Backend, Device, Generator
+from toonify.engines.large_frames import LargeFrames
 from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import DeviceError
@@ -34,6 +35,7 @@ def open_on(device: str, style: StyleVariant, *, backend: Backend = "onnx") -> G
     if backend == "openvino":
         from toonify.engines.openvino import OpenVinoGenerator
 
-        return from_onnx_file(style, "cuda", OpenVinoGenerator)
-    made_for = "cpu" if device == "cpu" else "cuda"  # other engines take the plain network
-    return from_onnx_file(style, made_for, partial(OnnxGenerator, device=device))
+        return from_onnx_file(style, "cuda", lambda path: LargeFrames(path, OpenVinoGenerator))
+    if device == "cpu":
+        return from_onnx_file(style, "cpu", lambda path: LargeFrames(path, partial(OnnxGenerator, device="cpu")))
+    return from_onnx_file(style, "cuda", partial(OnnxGenerator, device=device))  # other engines take the plain network
