@@ -463,6 +463,39 @@ def test_meaningless_bytes_are_told_from_left_over_data(seed: int) -> None:
     assert decode_jpeg(BytesIO(lost)) is not None, "what libjpeg remarked on was taken for harmless"
 
 
+def progressive(**options: object) -> bytes:
+    """clean.jpg as a progressive JPEG."""
+    file = BytesIO()
+    Image.open(CASES / "clean.jpg").save(file, "JPEG", quality=88, progressive=True, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("seed", range(8))
+def test_meaningless_bytes_before_the_end_of_a_progressive_jpeg_are_no_damage(seed: int, rows: int) -> None:
+    whole = progressive(restart_marker_rows=rows)
+    junk = np.random.default_rng(seed).integers(0, 255, 64, dtype=np.uint8).tobytes()
+    odd = read(whole[:-2] + junk + whole[-2:])
+    assert np.array_equal(odd.pixels, read(whole).pixels) and odd.notes == (TAIL,)
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xc4"])
+def test_a_progressive_jpeg_whose_earlier_scan_ends_early_is_damaged(marker: bytes) -> None:
+    """libjpeg speaks of extraneous bytes before a marker that is not the last."""
+    whole = progressive()
+    place = whole.index(marker, whole.index(b"\xff\xda") + 2)
+    with pytest.raises(ImageError, match="damaged"):
+        read(whole[:place] + b"ab" * 30 + whole[place:])
+
+
+def test_meaningless_bytes_behind_the_last_of_several_scans_are_no_damage() -> None:
+    whole = (CASES / "three_scans.jpg").read_bytes()  # by cjpeg: Y, Cb and Cr each in a scan of its own
+    assert whole.count(b"\xff\xda") == 3
+    assert read(whole).notes == () and off(read(whole).pixels) < 7
+    junk = np.random.default_rng(0).integers(0, 255, 64, dtype=np.uint8).tobytes()
+    assert read(whole[:-2] + junk + whole[-2:]).notes == (TAIL,)
+
+
 def test_long_text_and_wrong_checksums_beside_the_picture_are_no_damage() -> None:
     data = (CASES / "base.png").read_bytes()
     text = b"zTXt", b"Comment\0\0" + zlib.compress(b"long " * 300_000)
