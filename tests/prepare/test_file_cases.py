@@ -725,3 +725,41 @@ def test_signed_samples_are_refused_by_name() -> None:
     assert unsigned.count(entry) == 1
     with pytest.raises(ImageError, match="signed samples have no defined black"):
         read(unsigned.replace(entry, struct.pack("<HHIH", 339, 3, 1, 2)))
+
+
+# --- what is not read is named for what it is ---
+
+
+def float_tiff(order: str, *, big: bool) -> bytes:
+    """The head of a TIFF of 4 x 4 pixels with three floating-point samples of 16 bits."""
+    tags = [(256, 4), (257, 4), (258, 16), (259, 1), (262, 2), (277, 3), (339, 3)]
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        body = b"".join(struct.pack(f"{order}HHQH6x", tag, 3, 1, value) for tag, value in tags)
+        return mark + struct.pack(f"{order}HHHQQ", 43, 8, 0, 16, len(tags)) + body + bytes(8)
+    body = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    return mark + struct.pack(f"{order}HIH", 42, 8, len(tags)) + body + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (jpeg_head(0xF7), r"a JPEG of a kind that is not read \(JPEG-LS\); convert it"),
+        (jpeg_head(0xC1, bits=12), r"a JPEG of a kind that is not read \(extended sequential, 12 bits\); convert it"),
+        (jpeg_head(0xC5), r"a JPEG of a kind that is not read \(hierarchical\); convert it"),
+        (b"\xff\xd8\xff\xe0\x00\x04ab", "damaged: a JPEG without a frame header"),
+        (float_tiff("<", big=False), r"a TIFF of this kind \(uncompressed, 16 bits floating-point, .* convert it"),
+        (float_tiff(">", big=True), r"a TIFF of this kind \(big-endian BigTIFF, uncompressed, 16 bits floating-point"),
+        (b"\xff\x0a" + bytes(50), "a JPEG XL picture, which is not read; convert it"),
+        (b'<?xml version="1.0"?>\n<svg></svg>', "an SVG drawing, which is not read"),
+        (b"%PDF-1.7\n", "a PDF document, which is not read"),
+        (b"\0\0\0\x18ftypqt  " + bytes(50), "a video; videos are not drawn yet"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video; videos are not drawn yet"),
+        (b"\x47" + bytes(187) + b"\x47" + bytes(187) + b"\x47", "a video; videos are not drawn yet"),
+        (b"notes", "not a picture, or of a kind that is not read"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(data: bytes, named: str) -> None:
+    for reading in (read_photo, read_stored):
+        with pytest.raises(ImageError, match=named):
+            reading(BytesIO(data))
