@@ -157,10 +157,10 @@ def hidden_by(path: Path) -> str | None:
     """Why nothing can be seen at a path though something may be there, in the system's words; None where it can."""
     try:
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
+    except PermissionError as error:
         return error.strerror
+    except OSError:
+        return None
     return None
 
 
