@@ -1,9 +1,12 @@
 """Files that other programs of this kind read wrongly, each with what is right: tests/data/cases shows base.png."""
 
 import struct
+import sys
 import zlib
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -614,6 +617,50 @@ def test_a_decoder_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = (CASES / "ycc_none_22.tif").read_bytes()
     with pytest.raises(ImageError, match=r"its decoder died \(.*\); convert it to PNG first"):
         decode_apart(data, 1.0, kind="photo")
+
+
+# In the place of the child's program: what it does with a request is `decode`.
+CHILD = """
+import toonify.images.read as read
+def decode(file, *, kind):
+    {body}
+read.decode_request = decode
+from toonify.images.child import serve
+serve()
+"""
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts a decoder of our own into the child process."""
+    idle: list[Any] = []
+    monkeypatch.setattr("toonify.images.child._IDLE", idle)
+    yield lambda body: monkeypatch.setattr("toonify.images.child._PROGRAM", CHILD.format(body=body))
+    while idle:
+        idle.pop().close()
+
+
+def test_a_decoder_that_never_ends_is_stopped_and_named(stand_in, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toonify.images.child._SECONDS", 1.0)
+    stand_in("import time; time.sleep(600)")
+    with pytest.raises(ImageError, match=r"its decoder took more than \d s and was stopped; convert it to PNG first"):
+        read("ycc_none_22.tif")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process's memory has no such limit")
+def test_a_decoder_that_takes_too_much_memory_costs_one_file(stand_in) -> None:
+    """NumPy asks for 16 GB of address space, and would fill none of it."""
+    stand_in("import numpy; numpy.zeros(1 << 34, numpy.uint8)")
+    for _ in range(2):  # and the child serves on
+        with pytest.raises(ImageError, match="not enough memory to decode it"):
+            read("ycc_none_22.tif")
+
+
+def test_a_decoder_that_raises_anything_costs_one_file(stand_in) -> None:
+    stand_in("raise SystemError('odd')")
+    for _ in range(2):
+        with pytest.raises(ImageError, match="damaged: odd"):
+            read("ycc_none_22.tif")
 
 
 # --- videos ---
