@@ -482,6 +482,13 @@ def test_meaningless_bytes_before_the_end_of_a_progressive_jpeg_are_no_damage(se
     assert np.array_equal(odd.pixels, read(whole).pixels) and odd.notes == (TAIL,)
 
 
+def test_a_broken_animation_costs_no_picture() -> None:
+    data = (CASES / "base.png").read_bytes()
+    frame = png_with(bytes(33), (b"fdAT", struct.pack(">I", 0) + b"a frame without its head"))[33:]
+    animated = png_with(data[:-12] + frame + data[-12:], (b"acTL", struct.pack(">II", 2, 0)))
+    assert off(read(animated).pixels) == 0
+
+
 @pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xc4"])
 def test_a_progressive_jpeg_whose_earlier_scan_ends_early_is_damaged(marker: bytes) -> None:
     """libjpeg speaks of extraneous bytes before a marker that is not the last."""

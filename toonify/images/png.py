@@ -28,6 +28,7 @@ _ALWAYS_SHORT = 1000  # bytes that can be packed more than a megabyte of text in
 _TEXTS = frozenset({b"zTXt", b"iTXt", b"tEXt"})
 _LONG = _TEXTS | {b"iCCP"}
 _XMP = b"XML:com.adobe.xmp"
+_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
 _SRGB_GAMMA = range(45_454, 45_457)  # which writers mean by sRGB, and every decoder takes for it, as libpng does
 _GRAY, _RGB = 0, 2  # color types; 4 stands for alpha
@@ -63,6 +64,9 @@ class PngFile:
     def for_pillow(self) -> io.BytesIO:
         """The file, without what may be too long for Pillow, or has a wrong checksum, and is not of the picture."""
         left_out = [chunk for chunk in self._chunks if _is_in_the_way(chunk)]
+        animation = [chunk for chunk in self._chunks if chunk.kind in _ANIMATION]
+        if [chunk.kind for chunk in animation if chunk.kind != b"acTL"][:1] == [b"fdAT"]:
+            left_out = sorted({*left_out, *animation}, key=lambda chunk: chunk.start)  # a frame without its head
         if not left_out:
             return io.BytesIO(self._data)
         kept, place = [], 0
