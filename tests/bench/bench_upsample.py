@@ -35,7 +35,8 @@ from toonify.jobs.find import find_photos
 from toonify.metrics.lpips import Lpips, find_lpips_weights
 from toonify.pixels.arrays import Floats, Pixels, to_floats, to_pixels
 from toonify.pixels.color import grey, guided_coefficients, keep_color, saturate
-from toonify.pixels.resize import fit_long_side, resize, upsample
+from toonify.pixels.resize import fit_long_side, resize
+from toonify.pixels.upsample import upsample
 
 SAMPLES = Path(__file__).parent.parent / "data" / "photos"
 Way = Callable[[Floats, Pixels, Pixels], Pixels]  # drawing, small photo, full photo

@@ -3,11 +3,13 @@
 import difflib
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from toonify.drawing.drawer import Tile, open_drawer
 from toonify.drawing.faces import open_finder
+from toonify.drawing.finish.lab import make_tables
 from toonify.drawing.plan import DrawingPlan, choose_plan
 from toonify.drawing.style import Style
 from toonify.drawing.yunet import NO_FACES
@@ -50,6 +52,8 @@ def load_plan(
     is loaded, and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
+    if plan.options.look is not None:
+        threading.Thread(target=make_tables, daemon=True).start()  # meanwhile, in no one's way
     try:
         drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:
