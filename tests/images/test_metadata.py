@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from toonify.images import FORMATS as TABLE
 from toonify.images import Metadata, Photo, encode_picture, read_photo
@@ -207,6 +208,16 @@ def test_avif_has_the_same_bytes_whatever_the_number_of_cores(monkeypatch: pytes
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         files.append(encode_picture(pixels, format="avif"))
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_only_xmp_turns_is_turned_and_that_is_noted(kind: str) -> None:
+    file, text = BytesIO(), PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    Image.fromarray(PIXELS).save(file, kind, xmp=XMP, pnginfo=text)
+    photo = read_photo(file)
+    assert photo.pixels.shape == (20, 30, 3)
+    assert photo.notes == ("it was turned as its XMP says, of which its EXIF says nothing",)
 
 
 # --- resolution ---

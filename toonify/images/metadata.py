@@ -44,6 +44,14 @@ class Metadata:
         """All of Photoshop's image resources, IPTC among them."""
         return (as_resource(IPTC, self.iptc) if self.iptc else b"") + self.resources
 
+    @property
+    def has_orientation(self) -> bool:
+        """Whether Exif says how the picture lies."""
+        try:
+            return bool(self.exif) and read_block(self.exif).number("main", ORIENTATION) is not None
+        except ValueError:
+            return False
+
     def true_of(self, width: int, height: int, note: str | None, format: FormatName) -> "Metadata":  # noqa: A002
         """What is written with a drawing of this size; `note` is what we say of its making."""
         form, exif = FORMATS[format], self.exif

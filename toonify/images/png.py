@@ -237,6 +237,8 @@ def _is_long(chunk: _Chunk) -> bool:
     """Whether text, or a profile, may be longer than a megabyte, which is all that Pillow takes."""
     if len(chunk.data) <= _ALWAYS_SHORT:
         return False
+    if bytes(chunk.data[: len(_XMP) + 2]) == _XMP + b"\0\0":  # unpacked, and may say how the picture lies
+        return len(chunk.data) >= _MEGABYTE
     if chunk.kind != b"iCCP":
         return True
     _, _, packed = bytes(chunk.data).partition(b"\0")
