@@ -177,6 +177,13 @@ def in_hlg(pixels: np.ndarray) -> np.ndarray:
     return np.clip(np.where(scene <= 1 / 12, np.sqrt(3 * scene), high), 0, 1)
 
 
+def test_a_heif_that_says_nothing_of_its_colors_is_read_as_srgb_and_that_is_noted() -> None:
+    """It is PQ, and nothing in it says so: no colr box, no Exif, and unspecified code points in its HEVC parameters."""
+    photo = read("pq.hif")
+    assert photo.notes == ("it does not say what its colors are, and is read as sRGB",)
+    assert 25 < off(photo.pixels) < 35
+
+
 def test_highlights_are_brought_down_and_what_is_dark_stays() -> None:
     ramp = np.geomspace(1, 4000, 256)[None, :, None].repeat(8, axis=0).repeat(3, axis=2)
     pixels = read(png_with(deep_png(pq(ramp)), (b"cICP", bytes([9, 16, 0, 1])))).pixels[0, :, 0].astype(int)
