@@ -407,6 +407,7 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
     from toonify.errors import display
     from toonify.jobs.outcome import guard
 
+    has_failures = False
     for batch in batches:
         if batch.problem is not None:
             print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
@@ -420,12 +421,13 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
             else:
                 result, what = outcome.result, f"{outcome.result} ({outcome.reason})"
             counts[result] += 1
+            has_failures = has_failures or result == "failed"
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
         told = ", ".join(f"{result} {count}" for result, count in counts.items()) or "nothing to do"
         tell(f"{batch.combination.label}, {batch.plan}: {told}")
     if not_read:
         print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
-    return 3 if any(batch.problem is not None for batch in batches) else 0
+    return 3 if any(batch.problem is not None for batch in batches) else int(has_failures)
 
 
 def _convert_files(
