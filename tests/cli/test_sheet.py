@@ -168,7 +168,9 @@ def test_the_network_draws_a_photo_once_for_all_looks(photo: Path, sheet, monkey
     from toonify.drawing.drawer import Drawer
 
     real, drawn = Drawer.draw, []
-    monkeypatch.setattr(Drawer, "draw", lambda self, pixels: drawn.append(1) or real(self, pixels))
+    monkeypatch.setattr(
+        Drawer, "draw", lambda self, pixels, **options: drawn.append(1) or real(self, pixels, **options)
+    )
     assert sheet(photo, looks="soft,drawn,bold") == 0 and len(drawn) == 1
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -58,10 +59,18 @@ class _Work:
     network_seconds: float = 0.0
 
 
-def convert(jobs: Iterable[Job], style: Style, save: SaveOptions, *, workers: int | None = None) -> Generator[Outcome]:
+def convert(
+    jobs: Iterable[Job],
+    style: Style,
+    save: SaveOptions,
+    *,
+    workers: int | None = None,
+    on_share: Callable[[Job, float], None] | None = None,
+) -> Generator[Outcome]:
     """Draw every job and yield what became of it, in order.
 
-    `workers`: how many are finished at once, and decoded at most; None: as suits the cores.
+    `workers`: how many are finished at once, and decoded at most; None: as suits the cores. `on_share` is told, in the
+    threads that draw, how much of a photo the network has drawn, 0..1.
 
     Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way
     take too much memory. A photo that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest,
@@ -71,7 +80,7 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions, *, workers: in
     memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style, pictures=2 if save.before_after else 1)
     steps: list[Stage] = [
         lambda job: _read(job, style, save, memory),
-        lambda work: _draw(work, style),
+        lambda work: _draw(work, style, on_share),
         lambda work: _finish_and_write(work, style, save),
     ]
     stages = [memory.released_by(guard(step, memory_advice=_MEMORY_ADVICE)) for step in steps]
@@ -212,9 +221,9 @@ def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _W
     return _Work(job, photo, sketch, note, time.perf_counter() - started)
 
 
-def _draw(work: _Work, style: Style) -> _Work:
+def _draw(work: _Work, style: Style, on_share: Callable[[Job, float], None] | None) -> _Work:
     started = time.perf_counter()
-    work.drawing = style.draw(work.sketch)
+    work.drawing = style.draw(work.sketch, on_share=None if on_share is None else partial(on_share, work.job))
     work.network_seconds = time.perf_counter() - started
     work.seconds += work.network_seconds
     return work
