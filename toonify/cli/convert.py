@@ -52,7 +52,8 @@ def convert(
             "--style",
             "-s",
             metavar="STYLE",
-            help="A name from `toonify styles`; or a card, an ONNX file, a run. Needed. Several: a picture in each.",
+            help="A name from `toonify styles`; or the path of a style's .json, an ONNX file, a run. Needed. "
+            "Several: a picture in each.",
             autocompletion=complete_style,
             rich_help_panel="Style",
         ),

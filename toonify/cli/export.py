@@ -6,17 +6,29 @@ from typing import Annotated
 
 import typer
 
+from toonify.cli.options import OUTPUT
+
 
 def export(
     style: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A style, as for convert --style.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
     variant: Annotated[
-        str, typer.Option("--variant", help="Variant of the style: auto takes the one that its card puts first.")
+        str,
+        typer.Option(
+            "--variant",
+            help="Variant of the style: auto takes the one that its card puts first.",
+            rich_help_panel="Network",
+        ),
     ] = "auto",
     fp16: Annotated[
-        bool, typer.Option("--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.")
+        bool,
+        typer.Option(
+            "--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.", rich_help_panel="Network"
+        ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Write a generator as ONNX, with its card inside, checked against PyTorch on a photo first.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toonify.cli.help import App
-from toonify.cli.options import DeviceOption, QuietOption, no_stream
+from toonify.cli.options import OUTPUT, PICTURES, DeviceOption, QuietOption, no_stream
 from toonify.engines.engine import Device
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ def build(
         list[str],
         typer.Argument(metavar="STYLE...", help="Styles as for convert, or folders of finished pictures; 2 to 9."),
     ],
-    photos: Annotated[list[Path], typer.Option("--photos", help="Photos, or a folder of them, to be drawn.")],
-    reference: Annotated[list[Path], typer.Option("--reference", help="Frames of the style that is aimed at.")],
+    photos: Annotated[
+        list[Path], typer.Option("--photos", help="Photos, or a folder of them, to be drawn.", rich_help_panel=PICTURES)
+    ],
+    reference: Annotated[
+        list[Path], typer.Option("--reference", help="Frames of the style that is aimed at.", rich_help_panel=PICTURES)
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -33,21 +37,33 @@ def build(
             "-o",
             help="Folder for the page; all of it may be published.",
             callback=no_stream,
+            rich_help_panel=OUTPUT,
         ),
     ],
     questions: Annotated[
-        int | None, typer.Option(min=1, help="Photos to ask about. Default: 24, or all if there are fewer.")
+        int | None,
+        typer.Option(
+            min=1, help="Photos to ask about. Default: 24, or all if there are fewer.", rich_help_panel="Survey"
+        ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=0, help="Questions asked twice, to check attention. Default: 3, or what fits.")
+        int | None,
+        typer.Option(
+            min=0, help="Questions asked twice, to check attention. Default: 3, or what fits.", rich_help_panel="Survey"
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Which drawing comes nearest?",
+    title: Annotated[
+        str, typer.Option(help="Heading of the page.", rich_help_panel="Survey")
+    ] = "Which drawing comes nearest?",
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**53, help="Of the orders. Default: a new one, kept in the key.")
+        int | None,
+        typer.Option(
+            min=0, max=2**53, help="Of the orders. Default: a new one, kept in the key.", rich_help_panel="Survey"
+        ),
     ] = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a survey that is there, and its key.")
+        bool, typer.Option("--overwrite", help="Replace a survey that is there, and its key.", rich_help_panel=OUTPUT)
     ] = False,
     quiet: QuietOption = False,
 ) -> int:
