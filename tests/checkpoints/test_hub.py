@@ -214,7 +214,7 @@ def test_a_download_that_fails_leaves_the_variant_that_is_here_and_says_so(
     (tmp_path / "tests" / "tiny" / "tiny.pth").unlink()
     variant, said = drawn_with(both, caplog)
     assert variant == "lite"
-    assert said.startswith("tiny (original) left aside: tests/tiny/tiny.pth is not on")
+    assert said.startswith("tiny (original) is not used: tests/tiny/tiny.pth is not on")
     with pytest.raises(DownloadError):
         drawn_with(both, caplog, variant="original")
 
@@ -281,5 +281,5 @@ def test_convert_says_that_there_was_no_hub(
 def test_what_can_be_on_no_hub_is_the_cards_fault(repository: str, file: str) -> None:
     weights = HubWeights(repository, file, "float32:", 1.0)
     for ask in (hub.cached, hub.fetch):
-        with pytest.raises(StyleError, match="mend the card"):
+        with pytest.raises(StyleError, match="correct it in"):
             ask(weights)

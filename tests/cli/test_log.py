@@ -82,4 +82,4 @@ def test_a_warning_is_printed_even_if_quiet(
     monkeypatch.setattr("toonify.drawing.open.choose_device", lambda device, backend: "cuda")
     monkeypatch.setattr("toonify.drawing.open._open_on_cuda", broken)
     assert main(["convert", str(photo), "--style", str(tiny_onnx), "--quiet"]) == 0
-    assert capsys.readouterr().err == "CUDA left aside: no card\n"
+    assert capsys.readouterr().err == "CUDA is not used: no card\n"

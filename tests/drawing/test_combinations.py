@@ -80,7 +80,7 @@ def test_a_folder_is_drawn_in_every_style_and_look(photos: Path, convert, capsys
     assert all(list(each) == ["a.jpg", "sub/b.png"] for each in drawn.values())
     assert drawn["tiny-soft"]["sub/b.png"] != drawn["tiny-bold"]["sub/b.png"]
     said = capsys.readouterr().err.splitlines()
-    heads = [line for line in said if " drawn at up to 64 px on " in line]
+    heads = [line for line in said if " at up to 64 px on " in line]
     assert [line.partition(":")[0] for line in heads] == labels
     assert said[-1].startswith("8 drawn in ") and sum(" drawn in " in line for line in said) == 1
 

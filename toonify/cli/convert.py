@@ -314,7 +314,6 @@ def convert(
             batch.jobs = take_shard(batch.jobs, part)
         tell(f"shard {part}: {len(batches[0].jobs)} of {len(found)} photos")
     if dry_run:
-        _warn(batches)
         return _print_plan(batches, save, not_read, tell)
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, batches, not_read=not_read, report=report, quiet=quiet, debug=debug)
@@ -407,6 +406,7 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
     from toonify.errors import display
     from toonify.jobs.outcome import guard
 
+    would_draw = False
     for batch in batches:
         if batch.problem is not None:
             print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
@@ -422,9 +422,12 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
             counts[result] += 1
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
         told = ", ".join(f"{result} {count}" for result, count in counts.items()) or "nothing to do"
-        tell(f"{batch.combination.label}, {batch.plan}: {told}")
+        tell(f"{batch.plan}: {told}")
+        would_draw = would_draw or any(result.startswith("would") for result in counts)
     if not_read:
         print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
+    if would_draw:
+        _warn(batches)
     return 3 if any(batch.problem is not None for batch in batches) else 0
 
 

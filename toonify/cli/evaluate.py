@@ -136,7 +136,7 @@ def evaluate(
             device=device,
             bar=bar,
         )
-    with bar("page", len(shown(evaluation.samples, show))) as advance:
+    with bar("putting the page together", len(shown(evaluation.samples, show))) as advance:
         page = render_page(evaluation, show=show, on_photo=advance)
     path = write_evaluation(output, evaluation, request, page)
     _print_table(evaluation)
@@ -156,16 +156,16 @@ def _bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], Non
     from toonify.errors import display
 
     if not quiet and not sys.stderr.isatty():
-        print(f"{display(title)}: {total}", file=sys.stderr)
+        print(f"{display(title)}: {total} pictures", file=sys.stderr)
     with count_bar(title, total, quiet=quiet) as advance:
         yield advance
 
 
 def _print_table(evaluation: "Evaluation") -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from toonify.cli.console import Console
     from toonify.evaluate.report import columns, counts, failures, notes, summary
 
     figures = columns(evaluation)

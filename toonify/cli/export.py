@@ -16,7 +16,7 @@ def export(
         str,
         typer.Option(
             "--variant",
-            help="Variant of the style: auto takes the one that its card puts first.",
+            help="Variant of the style; auto: its first.",
             rich_help_panel="Network",
         ),
     ] = "auto",
@@ -30,9 +30,9 @@ def export(
         bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
-    """Write a generator as ONNX, with its card inside, checked against PyTorch on a photo first.
+    """Write a generator as ONNX, with what describes the style inside, checked against PyTorch on a photo first.
 
-    Batch, height and width are free (height and width in steps of the card's multiple).
+    Batch, height and width are free (height and width in steps of the style's multiple).
     """
     from toonify.errors import ExportError, UsageError, describe, display
     from toonify.networks.check_photo import check_photo

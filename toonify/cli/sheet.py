@@ -75,6 +75,7 @@ def sheet(
     """
     from toonify.convert.sheet import MAX_PHOTOS, Watch, draw_sheet, encode_sheet
     from toonify.drawing import Loader, choose_combinations
+    from toonify.engines.engine import ran_on
     from toonify.errors import display
     from toonify.jobs.find import find_photos
     from toonify.jobs.outcome import make_writable
@@ -102,7 +103,7 @@ def sheet(
         print(f"not drawn: {label}: {problem}", file=sys.stderr)
 
     watch = Watch(
-        on_load=lambda style: tell(str(style)),
+        on_load=lambda style: tell(f"{style.plan.style.label} on {ran_on(style.engine)}"),
         on_drawn=lambda photo, label, seconds: tell(f"drawn: {display(photo)} in {label} ({seconds:.1f} s)"),
         on_failed=on_failed,
         on_missing=on_missing,

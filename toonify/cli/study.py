@@ -169,7 +169,11 @@ def tally(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the tally as Markdown, JSON, CSV and a plot.", callback=no_stream
+            "--output",
+            "-o",
+            help="Folder for the tally as Markdown, JSON, CSV and a plot.",
+            callback=no_stream,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     min_attention: Annotated[
@@ -178,7 +182,9 @@ def tally(
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=100, max=1_000_000, help="Resamplings behind the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamplings.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a tally that is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a tally that is there.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> int:
     """Count answers: wins per question, votes, strengths with 95 % intervals, agreement, attention, positions.
 

@@ -1,5 +1,6 @@
 """Many photos to many pictures: decode, draw and encode at the same time, lose nothing, say what happened."""
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from toonify.pixels.resize import resize
 from toonify.system.cores import network_threads
 from toonify.system.memory import Allowance, available_memory, give_back_freed_memory, ran_out
 from toonify.system.pipeline import Stage, run_stages
+from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
 
 _RECIPE = 3  # of the steps from photo to picture
 _FORMER_RECIPE = 2  # the same steps, as toonify 0.1.0 told what they were taken with
@@ -195,11 +199,15 @@ def draw_stream(
     `format` "same" takes the photo's. Raises ImageError.
     """
     try:
+        _check_result(style, picture_size(data), save)
+        data.seek(0)
         photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
         job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
         note = processing_notes(data, job, style.plan, save)[0]
         sketch = style.prepare(photo.pixels)
-        work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
+        with waiting(_log, f"drawing in {style.plan.style.label}"):
+            drawing = style.draw(sketch)
+        work = _Work(job, photo, sketch, note, seconds=0.0, drawing=drawing)
         return _encode(work, style, save)[0], _notes(work, save)
     except Exception as error:
         if not ran_out(error):
@@ -213,12 +221,25 @@ def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _W
         return outcome
     make_writable(job.target.parent)
     with open_source(job.source) as file:
+        _check_result(style, picture_size(file), save)
+        file.seek(0)
         memory.take(job, file)
         photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
         note = processing_notes(file, job, style.plan, save)[0]
     sketch = style.prepare(photo.pixels)
     give_back_freed_memory()
     return _Work(job, photo, sketch, note, time.perf_counter() - started)
+
+
+def _check_result(style: Style, photo: tuple[int, int], save: SaveOptions) -> None:
+    """Raise ImageError if the picture of a photo of that width and height would be larger than photos may be."""
+    width, height = photo
+    _, (result_height, result_width) = style.sizes(height, width)
+    if result_width * result_height > save.max_pixels >= width * height:
+        raise ImageError(
+            f"its picture would have {result_width} x {result_height} pixels, more than {save.max_pixels / 1e6:g} "
+            "megapixels; give a smaller --output-size, or raise --max-megapixels"
+        )
 
 
 def _draw(work: _Work, style: Style, on_share: Callable[[Job, float], None] | None) -> _Work:

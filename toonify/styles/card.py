@@ -132,7 +132,7 @@ class StyleVariant:
         """The file of weights beside the card. Raises StyleError if it is missing."""
         path = self.folder / self.variant.weights.file
         if not path.is_file():
-            raise StyleError(f"{path} is missing, which the card of {self.card.id} names")
+            raise StyleError(f"{path} is missing, which the style {self.card.id} needs")
         return path
 
     @cached_property
@@ -146,7 +146,7 @@ class StyleVariant:
             return None
         path = self.file
         if weights.fingerprint is not None and weights.fingerprint != f"sha256:{file_digest(path)}":
-            raise WeightsError(f"{path} is not the file that the card of {self.card.id} pins")
+            raise WeightsError(f"{path} is another file than the style {self.card.id} names (its SHA-256)")
         return path
 
     @cached_property
