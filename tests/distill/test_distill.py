@@ -426,6 +426,26 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
     }
 
 
+def test_a_student_may_be_left_in_integers_too(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "write_network", EXPORT)
+    assert distill(*options(teacher, photos, steps=1), "--quantize") == 2
+    assert "--quantize measures ranges on 16 photos or more; --photos has 6" in capsys.readouterr().err
+    for number in range(10, 20):
+        (photos / f"{number}.png").write_bytes(encode_picture(scene(number, 64, 64), format="png"))
+    assert distill(*options(teacher, photos, steps=1), "--quantize") == 0
+    said = capsys.readouterr().err
+    assert "runs/small/small-lite-int8.onnx: " in said and "agrees with float32 to " in said
+    int8 = find_style(str(RUN)).card.variants["lite"].int8
+    assert int8 is not None and (int8.file, int8.photos) == ("small-lite-int8.onnx", 16) and int8.psnr >= 45
+    style = load_style(str(RUN), device="cpu", precision="int8")
+    assert style.engine.provider.endswith("int8")
+    photo = read_rgb(photos / "0.png")
+    alone = load_style(str(RUN / int8.file), device="cpu")
+    assert np.array_equal(alone(photo), style(photo))
+
+
 def test_a_network_that_cannot_be_written_leaves_the_run_as_it_is(
     teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

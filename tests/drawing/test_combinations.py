@@ -316,4 +316,6 @@ def test_that_faces_are_not_looked_for_is_said_once(
     assert convert(photos, looks=("soft", "drawn", "bold")) == 0
     assert capsys.readouterr().err.count("faces are not looked for") == 1
     assert convert(photos, "--dry-run", looks=("soft", "drawn", "bold")) == 0
+    assert "faces" not in capsys.readouterr().err  # nothing would be drawn
+    assert convert(photos, "--dry-run", "--overwrite", looks=("soft", "drawn", "bold")) == 0
     assert capsys.readouterr().err.count("faces are not looked for") == known

@@ -12,10 +12,10 @@ from onnx import numpy_helper
 from tiling import draw_at_once, draw_in_tiles, photo
 
 from toonify.drawing.tiles import TiledNetwork, store
-from toonify.drawing.tiles.anatomy import dissect
 from toonify.drawing.tiles.plan import plan_sweeps
 from toonify.drawing.tiles.statistics import Statistics
 from toonify.errors import ImageError, StyleError, TilingError
+from toonify.graphs.anatomy import dissect
 from toonify.pixels.arrays import Floats, psnr
 from toonify.pixels.boxes import Box
 

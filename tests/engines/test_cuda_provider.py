@@ -85,7 +85,7 @@ from toonify.engines.onnx_runtime import _providers
 from toonify.networks.ready import onnx_file
 from toonify.graphs.format import read_model
 from toonify.styles.find import find_style
-from toonify.drawing.tiles.anatomy import dissect
+from toonify.graphs.anatomy import dissect
 from toonify.drawing.tiles.plan import plan_sweeps
 from toonify.drawing.tiles.segment import segment
 placed = {}

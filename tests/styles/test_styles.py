@@ -61,7 +61,7 @@ def test_a_card_round_trips_through_json() -> None:
 )
 def test_a_wrong_card_is_refused_by_field(change: dict, named: str) -> None:
     card = json.loads(msgspec.json.encode(shipped_styles()["shinkai"].card)) | change
-    with pytest.raises(StyleError, match=r"no style card") as caught:
+    with pytest.raises(StyleError, match=r"does not describe a style") as caught:
         parse_card(json.dumps(card), "card.json")
     assert named in str(caught.value) and "\n" not in str(caught.value)
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -180,7 +181,7 @@ def convert(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.", rich_help_panel=RUNNING
+            help="Of the network; auto: fp16 on CUDA, int8 on CPUs, where quicker and right.", rich_help_panel=RUNNING
         ),
     ] = "auto",
     tile: Annotated[
@@ -286,6 +287,7 @@ def convert(
         detail=detail,
         raw=raw,
     )
+    combinations = [replace(each, plan=each.plan.in_precision(precision)) for each in combinations]
     if variant == "auto":
         _tell_of_others(combinations, tell)
     part = None if shard is None else parse_shard(shard)

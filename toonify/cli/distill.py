@@ -37,10 +37,12 @@ def _distill(
         describe,
         draw_targets,
         estimate,
+        int8_file,
         network_file,
         open_needed,
         outline,
         prepare,
+        write_int8,
         write_network,
     )
     from toonify.errors import ToonifyError, TrainingError, display
@@ -83,6 +85,12 @@ def _distill(
         way_out = f"`toonify export {display(lined.folder.path)} {name}` makes it"
         raise TrainingError(f"{name} could not be written: {error}; {way_out}") from error
     tell([] if quiet else [written])
+    if options.quantize:
+        try:
+            written = write_int8(prepared)
+        except (ToonifyError, OSError) as error:
+            raise TrainingError(f"{display(int8_file(lined.folder))} could not be written: {error}") from error
+        tell([] if quiet else [written])
     return 0
 
 

@@ -42,7 +42,8 @@ def open_for_drawing(
     """The generator of a variant, as it draws photos quickest: `open_generator`, or on CUDA one that takes pixels.
 
     `precision` is of that one: "auto" takes float16 if that draws the check photo as the CPU does, to 50 dB, else
-    float32. Raises what `open_generator` does, and DeviceError if "fp16" cannot be had.
+    float32. CPUs draw in float32 here; `open_int8` is for integers. Raises what `open_generator` does, and DeviceError
+    if "fp16" cannot be had.
     """
     chosen = choose_device(device, backend)
     if backend == "onnx" and chosen == "cuda":

@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
+from toonify.drawing.precision import DrawnIn, check_has_int8
 from toonify.drawing.yunet import NO_FACES, can_find_faces
+from toonify.engines.engine import Precision
 from toonify.errors import UsageError
 from toonify.networks.cache import variants_to_try
 from toonify.styles.card import StyleVariant, Variant
@@ -141,11 +143,38 @@ class DrawingPlan:
     options: DrawOptions
     instead: "DrawingPlan | None" = None  # what is drawn if the network of this one cannot be fetched
     warning: str = ""  # what is not as it was asked for; `warn` logs it, when it is sure that something will be drawn
+    drawn_in: DrawnIn = "fp32"  # what the network calculates in
+    either: bool = False  # whether a picture that was drawn in the other is as good: none was named
 
     def without_faces(self, warning: str = "") -> "DrawingPlan":
         """The same, but faces are not looked for."""
         instead = None if self.instead is None else self.instead.without_faces(warning)
-        return DrawingPlan(self.style, dataclasses.replace(self.options, faces=False), instead, warning)
+        options = dataclasses.replace(self.options, faces=False)
+        return dataclasses.replace(self, options=options, instead=instead, warning=warning)
+
+    def in_precision(self, precision: Precision) -> "DrawingPlan":
+        """The same as `--precision` asks for it; with "auto" it may be drawn in either, which loading it settles.
+
+        Raises StyleError for int8 if the card has no such network.
+        """
+        if precision == "int8":
+            check_has_int8(self.style)
+        instead = self.instead
+        if instead is not None:
+            lacks = precision == "int8" and instead.style.variant.int8 is None
+            instead = None if lacks else instead.in_precision(precision)
+        return dataclasses.replace(
+            self,
+            instead=instead,
+            drawn_in="int8" if precision == "int8" else "fp32",
+            either=precision == "auto" and self.style.variant.int8 is not None,
+        )
+
+    def as_good(self) -> "list[DrawingPlan]":
+        """The plans whose pictures need not be drawn anew by this one: itself, and first."""
+        if not self.either:
+            return [self]
+        return [self, dataclasses.replace(self, drawn_in="fp32" if self.drawn_in == "int8" else "int8")]
 
     def warn(self) -> None:
         """Log the warning, if there is one. `load_plan` does."""
@@ -155,7 +184,7 @@ class DrawingPlan:
     def without_warning(self) -> "DrawingPlan":
         """The same, once somebody has been warned."""
         instead = None if self.instead is None else self.instead.without_warning()
-        return DrawingPlan(self.style, self.options, instead)
+        return dataclasses.replace(self, instead=instead, warning="")
 
     def for_variant(self, name: str) -> "DrawingPlan":
         """The plan for one of the variants that this one may draw with. Raises KeyError if it is none of them."""
