@@ -18,6 +18,9 @@ from toonify.jobs.find import Found, find_photos, in_words
 from toonify.jobs.plan import Job, plan_jobs
 from toonify.pixels.arrays import Pixels
 from toonify.styles.find import cards_in, find_style, shipped_styles
+from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ def find_candidates(names: Sequence[str]) -> list[Candidate]:
     called = [candidate.name for candidate in candidates]
     for name in called:
         if called.count(name) > 1:
-            raise UsageError(f"two candidates are called {name}; rename a folder, or the id on a card")
+            raise UsageError(f"two candidates are called {name}; rename a folder, or the id in a style's .json")
     return candidates
 
 
@@ -131,7 +134,8 @@ def measure_speeds(
         for candidate in candidates:
             if candidate.plan is not None:
                 style = load_plan(candidate.plan.without_warning(), device=device)
-                speeds[candidate.name] = max(speeds.get(candidate.name, 0.0), _speed(style, pixels))
+                with waiting(_log, f"timing {candidate.name}"):
+                    speeds[candidate.name] = max(speeds.get(candidate.name, 0.0), _speed(style, pixels))
     return speeds
 
 
