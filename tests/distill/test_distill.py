@@ -51,7 +51,9 @@ EXPORT = start.write_network
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(start, "write_network", lambda folder: "")  # seconds for each run: one test is about it
+    # Seconds for each run: one test is about it.
+    monkeypatch.setattr(start, "write_network", lambda folder: "")
+    monkeypatch.setattr(start, "lacks_only_network", lambda prepared: False)
 
 
 @pytest.fixture

@@ -459,7 +459,7 @@ def test_pytorchs_own_error_of_a_full_disk_is_told_like_any_other(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: runs/x cannot be written at step 2: File too large")
-    assert said.endswith("start anew: there is no checkpoint")
+    assert said.endswith("type the same command again: there is no checkpoint")
 
 
 @pytest.mark.parametrize("what", ["write_sheet", "render_page"])

@@ -22,6 +22,7 @@ _LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmeti
 _ENDS = ("unsupported marker", "bogus", "invalid jpeg", "was not defined")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", re.IGNORECASE)
 _PADDING = {0x00, 0xFF}
+_RESTARTS = range(0xD0, 0xD8)
 
 
 def decode_jpeg(file: BinaryIO) -> Pixels | None:
@@ -106,8 +107,9 @@ def _lies_in_the_data(found: re.Match[str], data: bytes) -> bool:
     if (count, marker) in between:
         return False
     behind = start
+    padding = {0xFF} if marker in _RESTARTS else _PADDING  # T.81, B.1.1.2: zeros were data there
     while (behind := data.find(bytes([0xFF, marker]), behind + 1)) >= 0:
-        if behind - count >= start and _PADDING.issuperset(data[behind - count : behind]):
+        if behind - count >= start and padding.issuperset(data[behind - count : behind]):
             return False
     return True
 
