@@ -4,8 +4,9 @@ import errno
 import logging
 from pathlib import Path
 
-from toonify.errors import DownloadError, StyleError, no_space, one_line
+from toonify.errors import DownloadError, StyleError, display, no_space, one_line
 from toonify.styles.card import HubWeights
+from toonify.system.files import is_plain_name
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +22,9 @@ def cached(weights: HubWeights) -> Path | None:
     """The file in the hub's cache, without asking the network; None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
+    if not all(map(is_plain_name, (weights.repository, weights.file, weights.revision))):
+        named = display(f"{weights.repository}/{weights.file} at {weights.revision}")
+        raise StyleError(f"no hub has {named}; mend the card")
     try:
         found = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
     except ValueError as error:  # the client's HFValidationError is one, too

@@ -15,7 +15,7 @@ _JPEG, _DEFLATE, _PACKBITS = (7,), (8, 32946), (32773,)
 
 
 def refuse_damaged_strips(file: BinaryIO, image: TiffImagePlugin.TiffImageFile) -> None:
-    """Raise ImageError if a strip's checksum is wrong (Deflate), a part of it lost (JPEG), or of another length (PackBits).
+    """Raise ImageError if a strip's checksum is wrong (Deflate), part of it lost (JPEG) or its length (PackBits).
 
     libtiff stops reading where it has the rows that it wants, and meets no checksum.
     """

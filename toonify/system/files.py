@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toonify.errors import WeightsError, display
+from toonify.errors import StyleError, WeightsError, display
 
 # What systems say that have no hard links or no nameless files: FAT, network mounts through FUSE (ENOSYS), old kernels.
 _UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EISDIR, errno.EINVAL, errno.ENOENT}
@@ -51,6 +51,19 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         part.replace(target)
     finally:
         _drop(part)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name that somebody else has written is a path below a folder, and can be shown and typed."""
+    parts = name.replace("\\", "/").split("/")
+    return name.isprintable() and not {"", ".", ".."} & set(parts) and ":" not in parts[0]
+
+
+def below(folder: Path, name: str) -> Path:
+    """The path of a name, which somebody else has written, below a folder. Raises StyleError if it leads elsewhere."""
+    if not is_plain_name(name):
+        raise StyleError(f"{display(name)!r} is no name of a file below {display(folder)}")
+    return folder / name
 
 
 def file_digest(path: Path) -> str:
