@@ -9,10 +9,12 @@ from typing import TypeVar
 from filelock import FileLock
 
 from toonify.errors import StyleError, TilingError
+from toonify.graphs.bounds import refuse_absurd
 from toonify.networks.cache import cached_onnx
 from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.styles.card import StyleVariant
+from toonify.styles.find import shipped_folder
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +24,8 @@ _Made = TypeVar("_Made")
 def onnx_file(style: StyleVariant, device: str) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     if style.onnx is not None:
+        if style.folder != shipped_folder():
+            refuse_absurd(style.onnx)
         return style.onnx
     path = cached_onnx(style, device)
     if not path.exists():
