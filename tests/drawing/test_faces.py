@@ -14,7 +14,7 @@ from samples import PHOTOS
 
 from toonify.checkpoints.hub import cached
 from toonify.drawing.faces import Face, FaceFinder, find_faces
-from toonify.drawing.yunet import WEIGHTS, YuNet, fetch_yunet
+from toonify.drawing.yunet import WEIGHTS, YuNet, fetch_yunet, for_any_size, ready_yunet
 from toonify.errors import DownloadError, UsageError, WeightsError
 from toonify.pixels.boxes import Box
 
@@ -23,7 +23,7 @@ GIRL, BAND, ORCHESTRA = "eval/33.jpg", "train/0959.jpg", "train/0931.jpg"
 
 @pytest.fixture(scope="module")
 def yunet(yunet_file: Path) -> YuNet:
-    return YuNet(yunet_file)
+    return YuNet(for_any_size(yunet_file))
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,33 @@ def test_the_network_is_fetched_once_and_then_serves_without_a_hub(
     connect("http://127.0.0.1:9", monkeypatch)
     assert find_faces(photo) == []
     assert len(hub.requests) == count
+
+
+def test_what_was_made_ready_is_kept_and_made_anew_when_it_is_damaged(
+    hub: type[HubHandler], yunet_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(hub, yunet_file)
+    made = ready_yunet()
+    assert isinstance(made, Path)
+    assert made.read_bytes() == for_any_size(yunet_file)
+    count = len(hub.requests)
+    assert ready_yunet() == made
+    assert len(hub.requests) == count
+    made.write_bytes(b"half of it")
+    assert find_faces(np.zeros((8, 8, 3), np.uint8)) == []
+    assert made.read_bytes() == for_any_size(yunet_file)
+
+
+def test_where_nothing_can_be_kept_faces_are_found_all_the_same(
+    hub: type[HubHandler], yunet_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    put(hub, yunet_file)
+    monkeypatch.setattr("toonify.drawing.yunet.write_atomically", write)
+    assert ready_yunet() == for_any_size(yunet_file)
+    assert find_faces(np.zeros((8, 8, 3), np.uint8)) == []
 
 
 def test_another_file_than_the_published_one_is_refused_and_not_kept(hub: type[HubHandler], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from toonify.pixels.arrays import to_floats
 from toonify.pixels.ink import Ink
-from toonify.pixels.resize import upsample
+from toonify.pixels.upsample import upsample
 
 SCALE = 5
 

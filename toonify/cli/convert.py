@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,7 +179,7 @@ def convert(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Of the network on CUDA; auto: fp16 where it cannot be told from fp32.", rich_help_panel=RUNNING
+            help="Of the network; auto: fp16 on CUDA, int8 on CPUs, where quicker and right.", rich_help_panel=RUNNING
         ),
     ] = "auto",
     tile: Annotated[
@@ -284,6 +285,7 @@ def convert(
         detail=detail,
         raw=raw,
     )
+    combinations = [replace(each, plan=each.plan.in_precision(precision)) for each in combinations]
     if variant == "auto":
         _tell_of_others(combinations, tell)
     part = None if shard is None else parse_shard(shard)
@@ -452,7 +454,7 @@ def _convert_files(
             progress.follow(draw_batches(batches, open_batch, give_up))
         else:
             batches[0].outcomes = progress.follow(opened)
-    progress.summarise([outcome for batch in batches for outcome in batch.outcomes], not_read)
+    progress.summarize([outcome for batch in batches for outcome in batch.outcomes], not_read)
     if report is not None:
         write_report(report, batches)
     return progress.exit_code()

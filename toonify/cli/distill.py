@@ -13,7 +13,7 @@ from toonify.cli.running import as_command, choose_options, end_of, read_asked, 
 from toonify.distill.options import DistillOptions
 
 if TYPE_CHECKING:
-    from toonify.train.folder import RunFolder
+    from toonify.distill.start import Preparation
 
 
 def _distill(
@@ -69,7 +69,7 @@ def _distill(
         return _bar(title, total, quiet=quiet)
 
     if lacks_only_network(prepared):
-        return _export(prepared.folder, quiet=quiet)
+        return _export(prepared, quiet=quiet)
     prepared = draw_targets(prepared, bar=bar, tell=lambda line: tell([line]))
     lined = outline(prepared)
     run, remarks = make_run(lined)
@@ -79,14 +79,15 @@ def _distill(
     lined.folder.make()
     train_shown(run, quiet=quiet)
     tell([] if quiet else end_of(run))
-    return _export(lined.folder, quiet=quiet)
+    return _export(prepared, quiet=quiet)
 
 
-def _export(folder: "RunFolder", *, quiet: bool) -> int:
-    """Write the network of a run whose steps are all taken. Raises TrainingError."""
-    from toonify.distill.start import network_file, write_network
+def _export(prepared: "Preparation", *, quiet: bool) -> int:
+    """Write the networks of a run whose steps are all taken. Raises TrainingError."""
+    from toonify.distill.start import int8_file, network_file, write_int8, write_network
     from toonify.errors import ToonifyError, TrainingError, display
 
+    folder = prepared.folder
     try:
         written = write_network(folder)
     except (ToonifyError, OSError) as error:
@@ -94,6 +95,12 @@ def _export(folder: "RunFolder", *, quiet: bool) -> int:
         way_out = f"`toonify export {display(folder.path)} {name}` makes it"
         raise TrainingError(f"{name} could not be written: {error}; {way_out}") from error
     tell([] if quiet else [written])
+    if prepared.options.quantize:
+        try:
+            written = write_int8(prepared)
+        except (ToonifyError, OSError) as error:
+            raise TrainingError(f"{display(int8_file(folder))} could not be written: {error}") from error
+        tell([] if quiet else [written])
     return 0
 
 

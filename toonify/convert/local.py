@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
-from toonify.drawing.identity import FOLLOWS, former_identity, identity, told_flags
+from toonify.drawing.identity import FOLLOWS, FORMERLY, former_identity, identity, told_flags
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
 from toonify.images import DEFAULT_MAX_PIXELS, FORMATS, Photo, encode_picture, picture_size, read_photo
@@ -126,7 +126,11 @@ class _PhotoMemory:
 def examine(job: Job, plan: DrawingPlan, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
     return examine_job(
-        job, lambda file: processing_notes(file, job, plan, save), overwrite=save.overwrite, follows=FOLLOWS
+        job,
+        lambda file: processing_notes(file, job, plan, save),
+        overwrite=save.overwrite,
+        follows=FOLLOWS,
+        formerly=FORMERLY,
     )
 
 
@@ -154,10 +158,17 @@ def _is_made(job: Job, plan: DrawingPlan, save: SaveOptions) -> bool:
 
 
 def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: SaveOptions) -> list[str]:
-    """What a drawing says of its making (photo, plan and format), and what it says if an earlier version made it.
+    """What a drawing says of its making (photo, plan and format), and what others say that need not be drawn anew.
 
-    Device and backend are left out: they give the same picture up to rounding.
+    Those are of earlier versions, and where no precision was named, of the other one. Device and backend are left out:
+    they give the same picture up to rounding.
     """
+    recipes = [recipe for each in plan.as_good() for recipe in _recipes(job, each, save)]
+    return making_notes(file, *recipes)
+
+
+def _recipes(job: Job, plan: DrawingPlan, save: SaveOptions) -> list[Recipe]:
+    """How the picture is made, as this version tells it and as earlier ones did."""
     maker = f"{plan.style.card.id}/{plan.style.name}"
     quality = None if FORMATS[job.format].quality is None else save.quality
     saved = [job.format, quality, save.strip_metadata]
@@ -168,11 +179,11 @@ def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: Sa
         "--before-after": save.before_after,
     }
     if save.before_after:
-        return making_notes(file, Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"], flags))
+        return [Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"], flags)]
     recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved], flags)]
     if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
-    return making_notes(file, *recipes)
+    return recipes
 
 
 def draw_stream(

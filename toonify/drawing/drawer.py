@@ -1,14 +1,19 @@
 """How a picture is drawn: at once where the memory allows it, else in tiles; what comes out is the same."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from toonify.drawing import run
 from toonify.drawing.open import open_for_drawing, open_tiled
+from toonify.drawing.precision import DrawnIn, check_has_int8, open_int8_in_tiles
+from toonify.engines.choose import choose_device
+from toonify.engines.cpu import has_dot_products
 from toonify.engines.cuda_generator import CudaGenerator
 from toonify.engines.engine import Backend, Device, Engine, Generator, Precision
-from toonify.errors import ImageError, StyleError, TilingError, UsageError
+from toonify.errors import DeviceError, ImageError, StyleError, TilingError, UsageError
+from toonify.networks.open import open_int8
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.styles.card import StyleVariant, Variant
 from toonify.styles.frame import taken_size
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
     from toonify.drawing.tiles import TiledNetwork
 
 Tile = Literal["auto", "off"] | int  # side of the tiles in pixels
+
+_log = logging.getLogger(__name__)
 
 SMALLEST = 64
 _LARGEST = 4096
@@ -38,7 +45,7 @@ class Drawer:
 
     `generator` draws at once; without one all is drawn in tiles. `open_tiled` opens the same network for tiles when
     they are first needed; without it there are none. It raises TilingError where the network cannot be cut: with
-    "auto" it then draws at once, with a number for `tile` this raises StyleError.
+    "auto" it then draws at once, with a number for `tile` this raises StyleError. `drawn_in` is what both calculate in.
     """
 
     def __init__(
@@ -49,7 +56,9 @@ class Drawer:
         padding: int,
         tile: Tile = "off",
         open_tiled: "Callable[[], TiledNetwork] | None" = None,
+        drawn_in: DrawnIn = "fp32",
     ) -> None:
+        self.drawn_in = drawn_in
         self._generator = generator
         self._variant = variant
         self._padding = padding
@@ -189,9 +198,18 @@ def open_drawer(
         raise UsageError(f"--tile {tile} is for --backend onnx; drop it, or --backend {backend}")
     if isinstance(tile, int) and precision == "fp16":
         raise UsageError(f"--tile {tile} draws in float32; drop it, or --precision fp16")
+    if _wants_int8(style, backend=backend, device=device, precision=precision):
+        try:
+            return _open_int8_drawer(style, padding=padding, tile=tile)
+        except DeviceError as error:
+            if precision == "int8" or _is_int8_alone(style):
+                raise
+            _log.warning("%s falls back to float32: %s", style.label, error)
     generator, place_of_tiles = None, device
     if not isinstance(tile, int):  # else a network for whole pictures would be in memory for nothing
         generator = open_for_drawing(style, backend=backend, device=device, precision=precision)
+        if style.variant.int8 is not None and backend == "onnx" and generator.device == "cpu":
+            generator.provider += ", float32"  # CUDA's says so itself
         place_of_tiles = device if generator.device == "cuda" else "cpu"
     return Drawer(
         generator,
@@ -199,4 +217,45 @@ def open_drawer(
         padding=padding,
         tile=tile if backend == "onnx" else "off",
         open_tiled=lambda: open_tiled(style, device=place_of_tiles),
+    )
+
+
+def _wants_int8(style: StyleVariant, *, backend: Backend, device: Device, precision: Precision) -> bool:
+    """Whether integers are to draw, if they turn out to draw rightly; no file is opened.
+
+    "int8" takes them on any CPU; "auto" where the card has them, the network runs on the CPU and this has dot products
+    of bytes. Raises StyleError, UsageError or DeviceError if what was asked for cannot be.
+    """
+    alone = _is_int8_alone(style)
+    if alone and precision in ("fp32", "fp16"):
+        raise UsageError(
+            f"--precision {precision}: {style.label} is in 8-bit integers alone; drop it, or name the style that it "
+            "was made from"
+        )
+    if precision == "int8":
+        check_has_int8(style)
+    if style.variant.int8 is None or precision not in ("auto", "int8") or backend != "onnx":
+        return False
+    if precision == "int8" or alone:
+        if device == "cuda":
+            raise DeviceError(f"8-bit integers are for CPUs: to draw {style.label} in them, type --device cpu")
+        return True
+    return has_dot_products() and choose_device(device, backend) == "cpu"
+
+
+def _is_int8_alone(style: StyleVariant) -> bool:
+    """Whether a variant has no other network than the one in 8-bit integers."""
+    int8 = style.variant.int8
+    return int8 is not None and int8.file == style.variant.weights.file
+
+
+def _open_int8_drawer(style: StyleVariant, *, padding: int, tile: Tile) -> Drawer:
+    """What draws in 8-bit integers on the CPU. Raises DeviceError if that is not right here, StyleError."""
+    return Drawer(
+        None if isinstance(tile, int) else open_int8(style),
+        style.variant,
+        padding=padding,
+        tile=tile,
+        open_tiled=lambda: open_int8_in_tiles(style),
+        drawn_in="int8",
     )

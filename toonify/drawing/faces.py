@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.drawing.yunet import COLUMNS, YuNet, fetch_yunet
-from toonify.errors import UsageError
+from toonify.drawing.yunet import COLUMNS, YuNet, ready_yunet
+from toonify.errors import StyleError, UsageError
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.pixels.boxes import Box
 
@@ -74,11 +74,18 @@ def open_finder() -> "FaceFinder":
     Raises DownloadError if the network cannot be had, WeightsError if what came is not the published one.
     """
     with _opening:
-        return _finder(fetch_yunet())
+        network = ready_yunet()
+        try:
+            return _finder(network)
+        except StyleError:
+            if not isinstance(network, Path):
+                raise
+            network.unlink(missing_ok=True)  # it was damaged on disk
+            return _finder(ready_yunet())
 
 
 @functools.cache
-def _finder(network: Path) -> "FaceFinder":
+def _finder(network: Path | bytes) -> "FaceFinder":
     return FaceFinder(YuNet(network))
 
 

@@ -6,7 +6,8 @@ change when code is renamed, and must change whenever the picture does. These ar
 - It is JSON with sorted keys. Keys and values are written out here; no name of a class or a module is in it.
 - A field is left out if its value is neutral, which leaves the picture as it would be without the field. A new field
   of `DrawOptions` or `Variant` gets a line in one of the tables below, and all earlier pictures stay known.
-- What changes speed or memory alone (device, engine, tiles) is not in it: the picture is the same but for rounding.
+- What changes speed or memory alone (device, engine, tiles, float16) is not in it: the picture is the same but for
+  rounding. 8-bit integers are no rounding; the digest of their network is in it where they draw.
 
 `former_identity` is what toonify 0.1.0 wrote in its place. It is frozen, so that pictures that carry it stay known.
 """
@@ -50,7 +51,9 @@ NEUTRAL_NETWORK: Mapping[str, Any] = {
 NEUTRAL_INSIDE: Mapping[str, Any] = {}
 # Fields of Variant that are told otherwise (the digest of the weights, the options that they are defaults of) or do not
 # show in a picture.
-NOT_ENCODED = frozenset({"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training"})
+NOT_ENCODED = frozenset(
+    {"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training", "int8"}
+)
 
 
 _OF_LOOK = frozenset({"--lines", "--flat", "--saturation", "details"})
@@ -62,6 +65,8 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "--raw": _OF_NETWORK,
     "--look": _OF_LOOK | {"--faces"},
 }
+# What a picture was drawn with that does not say it: flags that are younger than notes with flags.
+FORMERLY: Mapping[str, Any] = {"--precision": "fp32"}
 
 
 def identity(plan: DrawingPlan) -> str:
@@ -73,6 +78,8 @@ def identity(plan: DrawingPlan) -> str:
         "network": _without_neutral(plan.style.variant, NEUTRAL_NETWORK),
         "options": _without_neutral(plan.options, NEUTRAL_OPTIONS),
     }
+    if plan.drawn_in == "int8":
+        told["int8"] = plan.style.int8_digest
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
@@ -100,6 +107,7 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
         "--strength": options.strength,
         "--detail": options.detail,
         "--raw": options.padding == 0 < plan.style.variant.padding,
+        "--precision": plan.drawn_in,
         "weights": _short(plan.style.digest),
         "details": _short(json.dumps(_plain(_without_flags(look), "look"), sort_keys=True)),
     }
@@ -154,7 +162,7 @@ def former_identity(plan: DrawingPlan) -> list[Any] | None:
     """Weights, variant and options as toonify 0.1.0 told them; None for a picture that it could not have drawn."""
     former = ("size", "output_size", "keep_color", "saturation", "strength", "detail", "padding")
     later = {name: value for name, value in NEUTRAL_OPTIONS.items() if name not in former}
-    if any(getattr(plan.options, name) != value for name, value in later.items()):
+    if plan.drawn_in == "int8" or any(getattr(plan.options, name) != value for name, value in later.items()):
         return None
     options = {name: getattr(plan.options, name) for name in former}
     return [plan.style.digest, _former_variant(plan.style.variant), options]

@@ -1,13 +1,16 @@
 """From a plan, or the name of a style, to a style that is ready to draw."""
 
+import dataclasses
 import difflib
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from toonify.drawing.drawer import Tile, open_drawer
 from toonify.drawing.faces import open_finder
+from toonify.drawing.finish.lab import make_tables
 from toonify.drawing.plan import DrawingPlan, choose_plan
 from toonify.drawing.style import Style
 from toonify.drawing.yunet import NO_FACES
@@ -45,11 +48,14 @@ def load_plan(
     """Fetch what a plan needs, if it is not there, and make it ready to draw.
 
     `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
-    What comes out is the same. `precision`: of a network on CUDA; "auto" is float16 where that cannot be told from
-    float32. If the network cannot be fetched and the plan has another one `instead`, that
-    is loaded, and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
+    What comes out is the same. `precision`: of the network; "auto" is float16 on CUDA where that cannot be told from
+    float32, and on CPUs "int8" where the card has it, and it is quicker and right; the style's plan says which of
+    float32 and integers draws. If the network cannot be fetched and the plan has another one `instead`, that is loaded,
+    and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
+    if plan.options.look is not None:
+        threading.Thread(target=make_tables).start()  # meanwhile; no daemon: an exit amid C++ would abort the process
     try:
         drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:
@@ -57,6 +63,8 @@ def load_plan(
             raise
         _log.warning("%s left aside: %s", plan.style.label, error)
         return load_plan(plan.instead, **runs_on)
+    either = precision == "auto" and plan.style.variant.int8 is not None
+    plan = dataclasses.replace(plan, drawn_in=drawer.drawn_in, either=either)
     if plan.warning:
         plan.warn()
     if not plan.options.faces:

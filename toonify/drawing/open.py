@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DRAWERS_ON_CUDA = 2  # threads: a GPU is idle while a picture travels, and one more is to be there then
-MIN_PSNR_ON_CUDA = 50.0  # dB, of a drawing there against the CPU's in float32: less than a grey level of difference
+MIN_PSNR_ON_CUDA = 50.0  # dB, of a drawing there against the CPU's in float32: less than a gray level of difference
 _CHECK_TILE = 96  # pixels: the check photo of 288 x 192 in six tiles
 
 
@@ -42,7 +42,8 @@ def open_for_drawing(
     """The generator of a variant, as it draws photos quickest: `open_generator`, or on CUDA one that takes pixels.
 
     `precision` is of that one: "auto" takes float16 if that draws the check photo as the CPU does, to 50 dB, else
-    float32. Raises what `open_generator` does, and DeviceError if "fp16" cannot be had.
+    float32. CPUs draw in float32 here; `open_int8` is for integers. Raises what `open_generator` does, and DeviceError
+    if "fp16" cannot be had.
     """
     chosen = choose_device(device, backend)
     if backend == "onnx" and chosen == "cuda":

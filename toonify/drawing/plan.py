@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
+from toonify.drawing.precision import DrawnIn, check_has_int8
 from toonify.drawing.yunet import NO_FACES, can_find_faces
+from toonify.engines.engine import Precision
 from toonify.errors import UsageError
 from toonify.networks.cache import variants_to_try
 from toonify.styles.card import StyleVariant, Variant
@@ -26,8 +28,8 @@ class DrawOptions:
 
     size: int | None  # long side at which the style is drawn, in pixels; None: the photo's own. Never enlarges
     output_size: OutputSize  # "same" as the photo, as "drawn", or a long side in pixels
-    keep_color: float  # 0..1, how much of the photo's colours the drawing keeps
-    saturation: float  # factor on the colours, 1: as they are
+    keep_color: float  # 0..1, how much of the photo's colors the drawing keeps
+    saturation: float  # factor on the colors, 1: as they are
     strength: float  # 0..2, 0: the photo, 1: the drawing, beyond: away from the photo
     detail: float  # 0..1, how much of the photo's fine texture comes back where the drawing is enlarged
     padding: int  # pixels of reflected border around what is drawn
@@ -58,7 +60,7 @@ def draw_options(
     "auto" for `faces` they are looked for where the drawing is not finished softly.
 
     `raw` is the network's own output, as published: at the photo's own size unless `size` is given, with nothing
-    around it and no correction of colours. `detail` shows only where the drawing is enlarged: with `raw` not without a
+    around it and no correction of colors. `detail` shows only where the drawing is enlarged: with `raw` not without a
     `size`, and never at "full". Its default is 0, because from about 0.3 on skin and stone look like a photo again,
     beside the lines that the style has drawn there. Raises UsageError for a value outside its limits.
     """
@@ -132,11 +134,38 @@ class DrawingPlan:
     options: DrawOptions
     instead: "DrawingPlan | None" = None  # what is drawn if the network of this one cannot be fetched
     warning: str = ""  # what is not as it was asked for; `warn` logs it, when it is sure that something will be drawn
+    drawn_in: DrawnIn = "fp32"  # what the network calculates in
+    either: bool = False  # whether a picture that was drawn in the other is as good: none was named
 
     def without_faces(self, warning: str = "") -> "DrawingPlan":
         """The same, but faces are not looked for."""
         instead = None if self.instead is None else self.instead.without_faces(warning)
-        return DrawingPlan(self.style, dataclasses.replace(self.options, faces=False), instead, warning)
+        options = dataclasses.replace(self.options, faces=False)
+        return dataclasses.replace(self, options=options, instead=instead, warning=warning)
+
+    def in_precision(self, precision: Precision) -> "DrawingPlan":
+        """The same as `--precision` asks for it; with "auto" it may be drawn in either, which loading it settles.
+
+        Raises StyleError for int8 if the card has no such network.
+        """
+        if precision == "int8":
+            check_has_int8(self.style)
+        instead = self.instead
+        if instead is not None:
+            lacks = precision == "int8" and instead.style.variant.int8 is None
+            instead = None if lacks else instead.in_precision(precision)
+        return dataclasses.replace(
+            self,
+            instead=instead,
+            drawn_in="int8" if precision == "int8" else "fp32",
+            either=precision == "auto" and self.style.variant.int8 is not None,
+        )
+
+    def as_good(self) -> "list[DrawingPlan]":
+        """The plans whose pictures need not be drawn anew by this one: itself, and first."""
+        if not self.either:
+            return [self]
+        return [self, dataclasses.replace(self, drawn_in="fp32" if self.drawn_in == "int8" else "int8")]
 
     def warn(self) -> None:
         """Log the warning, if there is one. `load_plan` does."""
@@ -146,7 +175,7 @@ class DrawingPlan:
     def without_warning(self) -> "DrawingPlan":
         """The same, once somebody has been warned."""
         instead = None if self.instead is None else self.instead.without_warning()
-        return DrawingPlan(self.style, self.options, instead)
+        return dataclasses.replace(self, instead=instead, warning="")
 
     def for_variant(self, name: str) -> "DrawingPlan":
         """The plan for one of the variants that this one may draw with. Raises KeyError if it is none of them."""

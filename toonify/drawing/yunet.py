@@ -13,10 +13,9 @@ import numpy as np
 from toonify.checkpoints import hub
 from toonify.engines.onnx_runtime import OnnxNetwork
 from toonify.errors import WeightsError
-from toonify.graphs.format import read_model
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.styles.card import HubWeights
-from toonify.system.files import file_digest
+from toonify.system.files import file_digest, write_atomically
 
 WEIGHTS = HubWeights(
     repository="opencv/face_detection_yunet",
@@ -35,7 +34,30 @@ _MULTIPLE = _STRIDES[-1]
 
 def can_find_faces() -> bool:
     """Whether the network is on this machine, or there is a hub to fetch it from."""
-    return hub.cached(WEIGHTS) is not None or hub.can_fetch()
+    return _made_ready().is_file() or hub.cached(WEIGHTS) is not None or hub.can_fetch()
+
+
+def ready_yunet() -> Path | bytes:
+    """The network that `YuNet` takes, downloaded and made ready if need be.
+
+    What was made ready is kept in a file: to read and change the published one takes as long as to draw a photo. Where
+    the cache cannot be written, it is made ready each time. Raises DownloadError if it cannot be had, WeightsError if
+    what came is not the published one.
+    """
+    path = _made_ready()
+    if path.is_file():
+        return path
+    network = for_any_size(fetch_yunet())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, network, overwrite=True)
+    except OSError:
+        return network
+    return path
+
+
+def _made_ready() -> Path:
+    return hub.cache_folder() / "onnx" / f"{Path(WEIGHTS.file).stem}-any-size-{WEIGHTS.fingerprint[7:23]}.onnx"
 
 
 def fetch_yunet() -> Path:
@@ -53,21 +75,30 @@ def fetch_yunet() -> Path:
     return path
 
 
-class YuNet:
-    """Rows for the faces that the network in a file sees; several threads may call it at once.
+def for_any_size(file: Path) -> bytes:
+    """The published network for pictures of any size: its file says 640 x 640, but nothing in it depends on that.
 
     Raises StyleError if the file cannot be read.
     """
+    from toonify.graphs.format import read_model
 
-    def __init__(self, file: Path) -> None:
-        model = read_model(file)
-        # The file says 640 x 640, but nothing in the network depends on it.
-        height, width = model.graph.input[0].type.tensor_type.shape.dim[2:]
-        height.dim_param, width.dim_param = "height", "width"
-        for output in model.graph.output:
-            output.type.tensor_type.shape.dim[1].dim_param = f"cells_{output.name}"
-        del model.graph.value_info[:]
-        self._network = OnnxNetwork(model.SerializeToString(), "cpu", arena=False)
+    model = read_model(file)
+    height, width = model.graph.input[0].type.tensor_type.shape.dim[2:]
+    height.dim_param, width.dim_param = "height", "width"
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = f"cells_{output.name}"
+    del model.graph.value_info[:]
+    return bytes(model.SerializeToString())
+
+
+class YuNet:
+    """Rows for the faces that the network sees; several threads may call it at once.
+
+    `network` is what `for_any_size` gives, or a file of it. Raises StyleError if it cannot be read.
+    """
+
+    def __init__(self, network: Path | bytes) -> None:
+        self._network = OnnxNetwork(network, "cpu", arena=False)
 
     def __call__(self, pixels: Pixels, score: float) -> Floats:
         """What scores at least `score` in H x W x 3 uint8 RGB pixels: N x 15 float32, several rows for each face.

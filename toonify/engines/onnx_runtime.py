@@ -64,6 +64,11 @@ class OnnxNetwork:
             raise DeviceError(f"{self.provider} could not run the network: {telling_part(error)}") from error
         return dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says beside the network."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def cancel(self) -> None:
         """End the run in another thread, and all later ones, as soon as the engine can."""
         self._options.terminate = True
@@ -77,11 +82,6 @@ class OnnxGenerator(OnnxNetwork):
         """Draw a batch: N x 3 x H x W float32 to the same. Raises InterruptedError if cancelled meanwhile."""
         (drawing,) = self.run({self.inputs[0]: batch}).values()
         return drawing
-
-
-def read_onnx_metadata(path: Path) -> dict[str, str]:
-    """The metadata that an ONNX file carries. Raises StyleError if it cannot be read."""
-    return dict(_open_session(path, "cpu").get_modelmeta().custom_metadata_map)
 
 
 def _open_session(source: Path | bytes, device: str, *, channels_last: bool = False, arena: bool = True) -> Any:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 OPSET = 20
 EXPORTER = 1  # the way networks are exported: raise it when the result changes, and cached files are made anew
 CARD_KEY = "toonify.card"  # of the style card among the file's metadata
+CHECK_KEY = "toonify.check-drawing"  # of an int8 network: what the float32 network draws of the check photo
 PIXELS, PICTURE = "pixels", "picture"  # input and output of a network that takes bytes (`pixel_graph`)
 
 

@@ -1,4 +1,4 @@
-"""JPEGs in colour, straight into arrays: libjpeg-turbo's own values, in less than half the time that Pillow takes.
+"""JPEGs in color, straight into arrays: libjpeg-turbo's own values, in less than half the time that Pillow takes.
 
 It says on the way whether all of the picture is there, which Pillow does not.
 """
@@ -22,7 +22,7 @@ _LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmeti
 _ENDS = ("unsupported marker", "bogus", "invalid jpeg", "was not defined")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", re.IGNORECASE)
 _PADDING = {0x00, 0xFF}
-_RESTARTS = range(0xD0, 0xD8)
+_EOI = 0xD9
 
 
 def decode_jpeg(file: BinaryIO) -> Pixels | None:
@@ -40,7 +40,7 @@ def decode_jpeg(file: BinaryIO) -> Pixels | None:
 
 
 def refuse_damaged_jpeg(file: BinaryIO) -> list[str]:
-    """Raise ImageError if part of a JPEG is lost, which Pillow decodes to grey or shifted parts without a word.
+    """Raise ImageError if part of a JPEG is lost, which Pillow decodes to gray or shifted parts without a word.
 
     Decodes at an eighth of the size, which takes little time and meets all of the data. Returns what the user should
     know of a JPEG that is whole.
@@ -107,7 +107,7 @@ def _lies_in_the_data(found: re.Match[str], data: bytes) -> bool:
     if (count, marker) in between:
         return False
     behind = start
-    padding = {0xFF} if marker in _RESTARTS else _PADDING  # T.81, B.1.1.2: zeros were data there
+    padding = _PADDING if marker == _EOI else {0xFF}  # T.81, B.1.1.2: before other markers, zeros are lost data
     while (behind := data.find(bytes([0xFF, marker]), behind + 1)) >= 0:
         if behind - count >= start and padding.issuperset(data[behind - count : behind]):
             return False

@@ -24,8 +24,7 @@ _Made = TypeVar("_Made")
 def onnx_file(style: StyleVariant, device: str) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     if style.onnx is not None:
-        if style.folder != shipped_folder():
-            refuse_absurd(style.onnx)
+        refuse_absurd_of(style, style.onnx)
         return style.onnx
     path = cached_onnx(style, device)
     if not path.exists():
@@ -33,6 +32,12 @@ def onnx_file(style: StyleVariant, device: str) -> Path:
             if not path.exists():  # another process was first
                 _convert(style, device, path)
     return path
+
+
+def refuse_absurd_of(style: StyleVariant, path: Path) -> None:
+    """`refuse_absurd` of a style's network, unless it comes with toonify. Raises StyleError."""
+    if style.folder != shipped_folder():
+        refuse_absurd(path)
 
 
 def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made]) -> _Made:

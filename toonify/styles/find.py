@@ -124,5 +124,7 @@ def _card_of_onnx(path: Path) -> LocatedStyle:
             f"{path} carries no style card, so its channel order and value range are unknown; "
             f"write one as {beside} (`toonify styles show shinkai --json` is an example)"
         )
-    style = LocatedStyle(parse_card(text, str(path)), path.parent)
-    return LocatedStyle(embedded_card(style.variant(), path.name), path.parent)
+    style = LocatedStyle(parse_card(text, str(path)), path.parent).variant()
+    int8 = style.variant.int8
+    renamed = None if int8 is None else msgspec.structs.replace(int8, file=path.name)
+    return LocatedStyle(embedded_card(style, path.name, renamed), path.parent)

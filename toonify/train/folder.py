@@ -17,7 +17,7 @@ from toonify.checkpoints.tensors import fingerprint
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
-from toonify.styles.card import UNKNOWN_LICENSE, Card, FileWeights, Training, Variant
+from toonify.styles.card import UNKNOWN_LICENSE, Card, FileWeights, Int8, Training, Variant
 from toonify.styles.find import read_card
 from toonify.system.files import remove_parts, replacing, write_atomically
 from toonify.system.locks import only_process
@@ -180,6 +180,14 @@ class RunFolder:
         for path in self.path.glob(f"{variant}-*"):
             if ours.fullmatch(path.name) and path.name not in named:
                 path.unlink(missing_ok=True)
+
+    def name_int8(self, variant: str, int8: Int8) -> None:
+        """Name the file with a variant's network in 8-bit integers on the card. Raises OSError, StyleError."""
+        path, _ = self._card()
+        card = read_card(path)
+        named = card.variants | {variant: msgspec.structs.replace(card.variants[variant], int8=int8)}
+        whole = msgspec.structs.replace(card, variants=named)
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(whole), indent=2), overwrite=True)
 
     def _card(self) -> tuple[Path, dict[str, Variant]]:
         """Where the card is, or will be, and the variants that it has already."""

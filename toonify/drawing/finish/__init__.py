@@ -12,9 +12,8 @@ from toonify.errors import ImageError
 from toonify.pixels.arrays import Floats, Halves, Pixels, to_pixels
 from toonify.pixels.boxes import Box
 from toonify.pixels.ink import Ink
-from toonify.pixels.resize import blend, upsample
+from toonify.pixels.upsample import blend, upsample
 from toonify.styles.look import Look
-from toonify.system.memory import give_back_freed_memory
 
 __all__ = ["Colors", "Frame", "finish", "finish_soft", "measure_frame"]
 
@@ -66,7 +65,6 @@ def finish(
     frame = frame or measure_frame(small, look.grade)
     for box, part, lines in finish_drawn(Correction(drawing, small, colors), small, look, frame, faces):
         finished[box.slices], opacity[box.slices] = part, lines
-    give_back_freed_memory()  # a hundred planes came and went, and the picture at its full size comes now
     ink = None if look.lines is None else Ink(opacity, look.lines.keep, look.lines.ink)
     return upsample(finished, small, full, ink=ink, detail=detail, strength=strength)
 

@@ -1,6 +1,6 @@
 """The sweeps over a picture that a network takes: what each of them reads, computes, keeps and measures.
 
-An instance norm needs the mean and the variance of what it normalises over the whole frame. So the picture is swept
+An instance norm needs the mean and the variance of what it normalizes over the whole frame. So the picture is swept
 once for each norm on the way from photo to drawing, tile by tile: a sweep begins with what earlier ones have kept and
 measured, and ends where the next norm begins.
 """
@@ -8,7 +8,7 @@ measured, and ends where the next norm begins.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toonify.drawing.tiles.anatomy import NORM, Anatomy, Step
+from toonify.graphs.anatomy import NORM, Anatomy, Step
 
 # Numbers for each pixel of the photo above which a value is computed again from what is before it: writing and reading
 # it would cost more than the few layers at full size do. CartoonGAN has 64, 32 and 16 at full, half and quarter size.

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from toonify.drawing.tiles.anatomy import NORM, dissect
 from toonify.drawing.tiles.plan import Sweep, plan_sweeps
 from toonify.drawing.tiles.segment import FIRST, GAIN, KEPT, LAST, MEAN, SHIFT, SPREAD, affine, segment
 from toonify.drawing.tiles.statistics import Statistics
 from toonify.drawing.tiles.store import Stores
 from toonify.engines.onnx_runtime import Array, OnnxNetwork
+from toonify.graphs.anatomy import NORM, dissect
 from toonify.graphs.format import read_model
 from toonify.pixels.arrays import Floats
 from toonify.pixels.boxes import Box
