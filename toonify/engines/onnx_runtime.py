@@ -89,6 +89,7 @@ class OnnxGenerator(OnnxNetwork):
 def _open_session(source: Path | bytes, device: str, *, channels_last: bool = False, arena: bool = True) -> Any:
     import onnxruntime as ort
 
+    ort.set_default_logger_severity(4)  # what it says before there is a session
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
     options.intra_op_num_threads = network_threads()

@@ -25,6 +25,7 @@ _TABLES = b"\xff\xdb"  # of quantization
 _CALM = bytes([1] + [16] * 63)  # one of them
 _PADDING = {0x00, 0xFF}
 _OF_THE_NEXT_SCAN = {0xC4, SOS, 0xDB, 0xDD}  # markers behind a scan that is not the last
+_EOI = 0xD9
 
 
 def decode_jpeg(file: BinaryIO) -> Pixels | None:
@@ -113,8 +114,9 @@ def _lies_in_the_data(found: re.Match[str], data: bytes) -> bool:
     if (count, marker) in between:
         return False
     behind = start
+    padding = _PADDING if marker == _EOI else {0xFF}  # T.81, B.1.1.2: before other markers, zeros are lost data
     while (behind := data.find(bytes([0xFF, marker]), behind + 1)) >= 0:
-        if behind - count >= start and _PADDING.issuperset(data[behind - count : behind]):
+        if behind - count >= start and padding.issuperset(data[behind - count : behind]):
             return False
     return True
 

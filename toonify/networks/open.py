@@ -13,7 +13,7 @@ from toonify.errors import DeviceError, StyleError, display
 from toonify.graphs.format import CHECK_KEY
 from toonify.networks.check_photo import check_photo, drawing_from_text
 from toonify.networks.load import load_module
-from toonify.networks.ready import from_onnx_file
+from toonify.networks.ready import from_onnx_file, refuse_absurd_of
 from toonify.pixels.arrays import Floats, Halves, psnr
 from toonify.styles.card import StyleVariant
 from toonify.styles.frame import from_batch
@@ -58,6 +58,7 @@ def open_int8(style: StyleVariant) -> LargeFrames:
     path = style.int8
     if path is None:
         raise StyleError(f"{style.label} has no network in 8-bit integers")
+    refuse_absurd_of(style, path)
     metadata: dict[str, str] = {}
 
     def open_source(source: Path | bytes) -> OnnxGenerator:

@@ -7,6 +7,7 @@ import msgspec
 
 from toonify.errors import UsageError, display
 from toonify.study.plan import Key
+from toonify.system.json_data import decode_json
 
 _KEY_SUFFIX = ".key.json"
 
@@ -55,7 +56,7 @@ def _read_key(path: Path) -> Key:
     if path.exists() and not path.is_file():  # to open a pipe would wait for ever
         raise UsageError(f"--key {display(path)} is not a regular file; give the FILE.key.json of the survey")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Key)
+        return decode_json(path.read_bytes(), type=Key)
     except OSError as error:
         raise UsageError(f"--key {display(path)}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
