@@ -28,6 +28,7 @@ from toonify.errors import UsageError, display
 
 REQUEST_SECONDS = 15.0  # in which the head of a request, and a short body, must have come in, however slowly they drip
 STALL_SECONDS = 30.0  # in which a client must send or take the next part of something large
+_LAST_SECONDS = 1.0  # in which a client that goes on sending what was refused may read why
 _CONNECTIONS = 512  # at once; more are told to come back
 _TRIED_PORTS = 20
 _SAFE_HEADERS = {
@@ -247,6 +248,7 @@ class _Protocol(H11Protocol):
     """uvicorn's HTTP, with a deadline for the head of a request: uvicorn waits for it for ever."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _is_ending = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -261,10 +263,16 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._forget()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+        if self.conn.their_state is h11.IDLE:
+            if self._deadline is None:
+                self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+            return
+        self._forget()
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        if is_answered and self.conn.their_state is h11.SEND_BODY and not self._is_ending:
+            # It was refused, and goes on sending. To close at once might lose the reply on its way.
+            self._is_ending = True
+            self.loop.call_later(_LAST_SECONDS, self.transport.close)
 
     def _forget(self) -> None:
         if self._deadline is not None:
