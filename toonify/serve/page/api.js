@@ -34,12 +34,11 @@ export const post = async (path, value = null) =>
     await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) }),
   );
 
-export function upload(file, name, signal) {
+export function upload(file, name) {
   return ask(`api/photos?name=${encodeURIComponent(name)}`, {
     method: "POST",
     headers: { "Content-Type": "application/octet-stream" },
     body: file,
-    signal,
   }).then(answer);
 }
 
@@ -57,10 +56,6 @@ export const drawingUrl = (id, choice, side) =>
 const kept = new Map(); // url -> blob url, the latest last
 const jobs = new Map(); // url -> {rank, controller, waiting: Set, running}
 let running = 0;
-
-export function isKept(url) {
-  return kept.has(url);
-}
 
 export function picture(url, { rank = 1, signal } = {}) {
   if (kept.has(url)) {

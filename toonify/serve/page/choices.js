@@ -21,8 +21,7 @@ export class Choices {
   }
 
   get first() {
-    const style = this.styles.get("shinkai") ?? this.schema.styles[0];
-    return { style: style.id, options: {} };
+    return { style: this.schema.styles[0].id, options: {} };
   }
 
   // A look that is the style's own is not named: so it is one choice with what `convert` does unasked.
@@ -144,7 +143,8 @@ export class Choices {
   // One control was moved; where it stands where the style has it by itself, it is not an option at all.
   override(name, value) {
     const options = { ...this.choice.options, [name]: value };
-    if (value === this.own(this.choice, name)) delete options[name];
+    const own = this.own(this.choice, name);
+    if (value === own || Math.abs(value - own) < STEP / 10) delete options[name];
     this.change({ style: this.choice.style, options }, true);
   }
 

@@ -1,6 +1,6 @@
 // The page: photos come in, one is in view, a choice is made for it, pictures are taken.
 
-import { Failure, drawingUrl, forget, getJson, isKept, photoUrl, picture, query, remove, upload } from "./api.js";
+import { Failure, drawingUrl, forget, getJson, photoUrl, picture, query, remove, upload } from "./api.js";
 import { Choices } from "./choices.js";
 import { Stage } from "./stage.js";
 import { Strip } from "./strip.js";
@@ -78,6 +78,7 @@ function settle() {
   $("bar").hidden = $("side").hidden = !strip.tiles.size;
   if (!strip.tiles.size) {
     $("viewer").hidden = $("trouble").hidden = true;
+    delete document.body.dataset.trouble;
     current = null;
   } else if (!current || !photos.has(current)) {
     const first = usable()[0] ?? strip.ids.find((id) => photos.has(id));
@@ -96,7 +97,6 @@ function drop(id) {
 let uploads = [];
 let running = 0;
 let number = 0;
-const abort = new AbortController();
 
 function add(files) {
   const taken = [...files].filter(({ name }) => !name.split("/").pop().startsWith("."));
@@ -126,7 +126,7 @@ async function send() {
   while (running < UPLOADS && uploads.length) {
     const { id, file, name } = uploads.shift();
     running += 1;
-    upload(file, name, abort.signal)
+    upload(file, name)
       .then((photo) => {
         if (photos.has(photo.id)) strip.remove(id);
         else {
@@ -167,6 +167,7 @@ function look(id) {
     return;
   }
   $("trouble").hidden = true;
+  delete document.body.dataset.trouble;
   $("viewer").hidden = false;
   stage.setZoom("fit");
   choices.draw(photo, SIDE);
@@ -182,6 +183,7 @@ function facts(photo) {
 function trouble(title, reason, canRetry) {
   $("viewer").hidden = true;
   $("trouble").hidden = false;
+  document.body.dataset.trouble = "yes";
   $("trouble-title").textContent = title;
   $("trouble-reason").textContent = `${capital(reason)}.`;
   $("trouble-retry").hidden = !canRetry;
@@ -343,7 +345,7 @@ function marks(changed = []) {
     if (photos.get(id)?.problem) strip.mark(id, { text: "cannot be read", kind: "bad" });
     else if (busy) strip.mark(id, { text: busy[0], kind: busy[1] });
     else if (folderStates.get(id) === "done") strip.mark(id, { text: "drawn", kind: "good", drawn: choice.style });
-    else if (record?.state === "done") strip.mark(id, { text: "saved", kind: "good" });
+    else if (record?.state === "done" && !record.in_folder) strip.mark(id, { text: "saved", kind: "good" });
     else if (folderStates.get(id) === "other") strip.mark(id, { text: "drawn otherwise", kind: "" });
     else strip.mark(id, chosen.has(id) ? { text: choice.style } : null);
   }
@@ -440,5 +442,4 @@ async function dropped(transfer) {
   return found.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
-window.toonify = { isKept }; // for tests: what is in memory
 start();

@@ -87,6 +87,8 @@ export class Stage {
     const x = left + this.at * (right - left);
     this.viewer.style.setProperty("--at", `${x - room.left}px`);
     this.viewer.style.setProperty("--cut", `${x - frame.left}px`);
+    this.viewer.style.setProperty("--high", `${Math.max(0, frame.top - room.top)}px`);
+    this.viewer.style.setProperty("--low", `${Math.max(0, room.bottom - frame.bottom)}px`);
     $("wipe").setAttribute("aria-valuenow", String(Math.round(100 * this.at)));
   }
 

@@ -52,7 +52,10 @@ export class Tray {
   // Ask for pictures: one request for each choice; when all are done, they are downloaded.
   async take(groups, { format, stripMetadata, place }) {
     const finished = [...this.takes.values()].every((take) => !["waiting", "drawing"].includes(take.state));
-    if (finished && this.takes.size) await this.act(() => remove("api/takes"));
+    if (finished && this.takes.size) {
+      await this.act(() => remove("api/takes"));
+      this.takes.clear();
+    }
     const batches = [];
     const ids = [];
     for (const { photos, choice } of groups) {
