@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import socket
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +19,9 @@ from PIL import Image
 from served import Client, Served, serving
 
 from toonify.cli import main
+from toonify.pages.server import Server
+from toonify.serve.cache import Cache
+from toonify.serve.queue import FullError, WorkQueue
 from toonify.serve.studio import Studio
 from toonify.serve.visitors import MOST_BYTES, clean_name
 
@@ -341,6 +346,120 @@ def test_more_windows_of_one_browser_share_their_photos(client: Client, photos: 
             if event["photos"]:
                 break
         assert photo["id"] in [each["id"] for each in client.get("/api/photos").json["photos"]]
+
+
+def test_who_has_gone_for_good_leaves_nothing(
+    client: Client, server: Served, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = client.drop(photos / "a.jpg")
+    visitor = server.application._visitors.find(client.cookie.partition("=")[2])
+    assert visitor is not None and visitor.folder is not None and visitor.folder.is_dir()
+    monkeypatch.setattr("toonify.serve.visitors._KEPT_SECONDS", -1.0)
+    with client.events() as events:
+        next(events)
+        Client(client.port).open()
+        assert client.get(f"/api/photos/{photo['id']}/photo").status == 200  # a page is open
+    limit = time.monotonic() + 10
+    while visitor.pages:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    Client(client.port).open()
+    assert not visitor.folder.exists() and client.get("/api/photos").status == 401
+
+
+def test_what_is_kept_of_previews_has_a_limit() -> None:
+    cache, made = Cache(100), []
+
+    def make(name: str) -> str:
+        made.append(name)
+        return name
+
+    for name in ("a", "b", "a", "c", "a", "b"):
+        assert cache.get((name, 1), lambda name=name: make(name), lambda value: 40) == name
+        assert cache.used <= 100
+    assert made == ["a", "b", "c", "b"]  # a was wanted all the time
+    assert cache.get(("large", 1), lambda: "large", lambda value: 101) == "large" and cache.used <= 100
+    cache.forget(lambda key: key[0] == "a")
+    assert cache.get(("a", 1), lambda: make("a"), lambda value: 40) == "a" and made[-1] == "a"
+
+
+def test_a_picture_that_two_wait_for_is_drawn_once() -> None:
+    cache, made = Cache(100), []
+
+    def make() -> int:
+        time.sleep(0.1)
+        made.append(1)
+        return len(made)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = [pool.submit(cache.get, "key", make, lambda value: 1) for _ in range(8)]
+    assert [each.result() for each in results] == [1] * 8
+    with pytest.raises(ZeroDivisionError):
+        cache.get("other", lambda: 1 // 0, lambda value: 1)
+    assert cache.get("other", lambda: 2, lambda value: 1) == 2
+
+
+def test_the_most_urgent_comes_first_and_what_is_cancelled_not_at_all() -> None:
+    queue, done = WorkQueue(1, most=5), []
+    started, go = threading.Event(), threading.Event()
+    queue.submit(0, lambda: (started.set(), go.wait()))
+    started.wait()
+    waiting = [queue.submit(rank, lambda rank=rank: done.append(rank)) for rank in (2, 1, 3, 0, 1)]
+    with pytest.raises(FullError):
+        queue.submit(0, lambda: None)
+    waiting[1].cancel()
+    go.set()
+    for future in waiting:
+        if not future.cancelled():
+            future.result(timeout=10)
+    queue.close()
+    assert done == [0, 1, 2, 3]
+
+
+# The command
+
+
+def test_serve_says_where_the_page_is_and_ctrl_c_ends_it(
+    photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def interrupt(server: Server) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", interrupt)
+    monkeypatch.setattr("toonify.cli.serve._open_browser", opened.append)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(photos), "--port", str(port)]) == 130
+    said = capsys.readouterr()
+    (address,) = re.findall(r"http://127\.0\.0\.1:\d+/\?token=\S+", said.out)
+    assert opened == [address] and f":{port}/" not in address and f"port {port} is taken" in said.out
+    assert main(["serve", "--no-open", "--port", "0", "-q"]) == 130
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1 and len(opened) == 1
+    assert main(["serve", "--no-open", "--port", "0", "--host", "0.0.0.0"]) == 130  # noqa: S104
+    said = capsys.readouterr()
+    assert "http://THIS-MACHINE:" in said.out and "warning: --host 0.0.0.0" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["gone"], "gone is no folder"),
+        (["{empty}"], "no photos"),
+        (["--port", "70000"], "--port"),
+        (["--host", "203.0.113.1"], "--host 203.0.113.1"),
+        (["--host", ""], "--host is empty"),
+    ],
+)
+def test_a_wrong_command_is_one_line(
+    arguments: list[str], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = [each.replace("{empty}", str(tmp_path)) for each in arguments]
+    assert main(["serve", "--no-open", *typed]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert word in said[-1] and said[-1].startswith("error: ")
 
 
 # The folder

@@ -433,25 +433,15 @@ def _problem(status: HTTPStatus, line: str) -> Response:
     return JSONResponse({"error": line}, status)
 
 
-def _handled(
-    status: HTTPStatus, line: str | None = None, *, close: bool = False
-) -> Callable[[Request, Exception], Response]:
-    """An answer to an error; with `close`, nothing more is taken from the client on this connection."""
-
-    def answer(request: Request, error: Exception) -> Response:
-        response = _problem(status, line or str(error))
-        if close:
-            response.headers["Connection"] = "close"
-        return response
-
-    return answer
+def _handled(status: HTTPStatus, line: str | None = None) -> Callable[[Request, Exception], Response]:
+    return lambda request, error: _problem(status, line or str(error))
 
 
 _HANDLERS: dict[Any, Any] = {
     UsageError: _handled(HTTPStatus.BAD_REQUEST),
     ImageError: _handled(HTTPStatus.UNPROCESSABLE_ENTITY),
-    RefusedError: _handled(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, close=True),
-    TimeoutError: _handled(HTTPStatus.REQUEST_TIMEOUT, "too slow; try again", close=True),
+    RefusedError: _handled(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    TimeoutError: _handled(HTTPStatus.REQUEST_TIMEOUT, "too slow; try again"),
     StyleError: _handled(HTTPStatus.SERVICE_UNAVAILABLE),
     DeviceError: _handled(HTTPStatus.SERVICE_UNAVAILABLE),
     FullError: _handled(HTTPStatus.SERVICE_UNAVAILABLE, "too much is waiting; try again in a moment"),

@@ -45,11 +45,6 @@ class Cache:
                     self._making.pop(key, None)
         return value
 
-    def has(self, key: Hashable) -> bool:
-        """Whether something is kept under the key."""
-        with self._lock:
-            return key in self._kept
-
     def forget(self, belongs: Callable[[Hashable], bool]) -> None:
         """Drop what is kept under the keys that `belongs` says."""
         with self._lock:

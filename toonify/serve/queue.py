@@ -39,11 +39,6 @@ class WorkQueue:
             self._changed.notify()
         return future
 
-    def waiting(self) -> int:
-        """How much is waiting that nobody has cancelled."""
-        with self._changed:
-            return sum(not future.cancelled() for _, _, future, _ in self._waiting)
-
     def close(self) -> None:
         """Drop what waits, and wait for what is under way."""
         with self._changed:

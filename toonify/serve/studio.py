@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import simplejpeg
 
-from toonify.drawing import Drawing, DrawingPlan, Sketch, Style, choose_plan, load_plan
+from toonify.drawing import Drawing, DrawingPlan, Loader, Sketch, Style, choose_plan
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError, StyleError, ToonifyError, UsageError
 from toonify.images import DEFAULT_MAX_PIXELS, Photo, opaque, picture_size, read_photo
@@ -47,13 +47,13 @@ class Studio:
 
         Raises StyleError if there is none.
         """
-        self._runs_on = runs_on
+        self._load = Loader(**runs_on)
         plans = [choose_plan(name) for name in (shipped_names() if names is None else names)]
         if not plans:
             raise StyleError("there is no style to draw with")
         self._plans = {plan.style.card.id: plan for plan in plans}
         self._opened: dict[str, Style] = {}
-        self._opening = {name: threading.Lock() for name in self._plans}
+        self._opening = threading.Lock()
         self._photos, self._drawings = Cache(_PHOTO_BYTES), Cache(_DRAWING_BYTES)
         self._files = Cache(_FILE_BYTES)
         self._memory = Allowance(available_memory() // _MEMORY_SHARE)
@@ -78,9 +78,9 @@ class Studio:
 
     def open(self, name: str) -> Style:
         """A style with its network loaded, which stays open. Raises StyleError, DeviceError."""
-        with self._opening[name]:
+        with self._opening:
             if name not in self._opened:
-                self._opened[name] = load_plan(self._plans[name], **self._runs_on)
+                self._opened[name] = self._load(self._plans[name])
             return self._opened[name]
 
     def open_all(self) -> None:
@@ -115,10 +115,6 @@ class Studio:
         """
         key = (photo.key, choice, side)
         return bytes(self._files.get(key, lambda: self._draw_preview(photo, choice, side), len))
-
-    def has_preview(self, photo: "Source", choice: Choice, side: int) -> bool:
-        """Whether `preview` would answer at once."""
-        return self._files.has((photo.key, choice, side))
 
     def full_photo(self, photo: "Source") -> bytes:
         """The photo at its full size, as a JPEG. Raises ImageError."""

@@ -111,11 +111,16 @@ function add(files) {
       other += 1; // folders hold all kinds of things
       continue;
     }
+    if (file.size > schema.limits.bytes) {
+      notice(`${name.split("/").pop()} has more than ${schema.limits.bytes >> 20} MB, which no photo needs.`);
+      continue;
+    }
     const id = `coming-${(number += 1)}`;
     strip.add({ id, name: name.split("/").pop(), problem: null });
     uploads.push({ id, file, name });
   }
   if (other) notice(`${plural(other, "file")} in the folder ${other === 1 ? "is" : "are"} no photo, and stayed where ${other === 1 ? "it is" : "they are"}.`);
+  if (!strip.tiles.size) return;
   document.body.dataset.state = "full";
   $("empty").hidden = true;
   say(`${plural(taken.length - other, "photo")} added`);
