@@ -132,6 +132,20 @@ def noise() -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC))
 
 
+@pytest.fixture
+def photo(tmp_path: Path, noise: np.ndarray) -> Path:
+    """`noise` as a file, cat.png."""
+    Image.fromarray(noise).save(tmp_path / "cat.png")
+    return tmp_path / "cat.png"
+
+
+@pytest.fixture
+def no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No face is found, and no warning says that none can be."""
+    monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
+    monkeypatch.setattr("toonify.drawing.load.open_finder", lambda: lambda pixels: [])
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a training run leaves: a folder with a card and a checkpoint, of a network that draws in milliseconds."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ HERE = ROOT / "tests" / "bench"
 pytestmark = pytest.mark.benchmark
 
 
-def start(name: str, *arguments: object) -> str:
+def start(name: str, *arguments: Any) -> str:
     """Run a benchmark in a process of its own, and return what it prints."""
     command = [sys.executable, HERE / f"{name}.py", *map(str, arguments)]
     places = os.pathsep.join([str(ROOT), str(HERE)])

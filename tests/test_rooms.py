@@ -54,10 +54,11 @@ def modules() -> Iterator[tuple[Path, str]]:
 def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
     """Line and room of each import, wherever in the file it stands."""
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             inside = [f"toonify.{alias.name}" for alias in node.names]
             names = inside if node.module == "toonify" else [node.module or ""]

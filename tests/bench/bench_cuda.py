@@ -10,6 +10,7 @@ that come once each. Prints Markdown tables.
 """
 
 import argparse
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -118,7 +119,7 @@ def main() -> None:
         print(f"PyTorch is left out: {error}")
     else:
         ways += [
-            (title, lambda kinds=kinds: in_pytorch(module, style.variant, **kinds))
+            (title, functools.partial(in_pytorch, module, style.variant, **kinds))
             for title, kinds in {
                 "PyTorch eager, float32": {"half": False, "tf32": False, "compiled": False},
                 "PyTorch eager, TF32": {"half": False, "tf32": True, "compiled": False},

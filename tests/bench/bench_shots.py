@@ -11,6 +11,7 @@ is chosen as `pick_shots` chooses. The seconds are those from the file to the cu
 """
 
 import argparse
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import scenedetect
+import scenedetect  # type: ignore[import-not-found]  # not among the dev packages
 from make_shots import Event, Reel, filmed_folder, make_reels
 
 from toonify.prepare.shots import find_cuts, pick_shots
@@ -133,7 +134,7 @@ def measure(paths: Sequence[Path]) -> tuple[dict[str, CutScore], dict[str, PickS
     """The scores of each method."""
     finders: dict[str, Callable[[Path], list[int]]] = {"toonify": cuts_of_toonify}
     for name in DETECTORS:
-        finders[name] = lambda path, name=name: cuts_of_scenedetect(path, name)
+        finders[name] = functools.partial(cuts_of_scenedetect, name=name)
     cuts = {name: CutScore() for name in finders}
     picks = {name: PickScore() for name in finders}
     for path in paths:
@@ -176,8 +177,8 @@ def main() -> None:
         )
     print("\n| frames | taken | shots shown | second frames of a shot | fades, dissolves, flashes |")
     print("|---|" + "---:|" * 4)
-    for name, score in picks.items():
-        print(f"| {name} | {score.frames} | {score.shown} of {score.shots} | {score.repeats} | {score.unclean} |")
+    for name, pick in picks.items():
+        print(f"| {name} | {pick.frames} | {pick.shown} of {pick.shots} | {pick.repeats} | {pick.unclean} |")
 
 
 if __name__ == "__main__":

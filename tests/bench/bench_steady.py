@@ -27,7 +27,7 @@ def read_frames(path: Path, *, side: int, count: int) -> list[np.ndarray]:
         for number, frame in enumerate(container.decode(video=0)):
             if number % 2 == 0:
                 pixels = frame.to_ndarray(format="rgb24")
-                taken.append(resize(pixels, fit_long_side(*pixels.shape[:2], side)))
+                taken.append(resize(pixels, fit_long_side(pixels.shape[0], pixels.shape[1], side)))
             if len(taken) == count:
                 break
     return taken
@@ -35,18 +35,18 @@ def read_frames(path: Path, *, side: int, count: int) -> list[np.ndarray]:
 
 def flows(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     """For each frame but the first, where its pixels were in the one before: h x w x 2."""
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     height, width = grays[0].shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
-    return [grid + finder.calc(now, before, None) for before, now in pairwise(grays)]
+    return [grid + finder.calc(now, before, np.empty(0)) for before, now in pairwise(grays)]
 
 
 def unsteadiness(frames: Sequence[np.ndarray], origins: Sequence[np.ndarray]) -> tuple[float, float]:
     """The mean difference to the frame before, moved along the flow, of 255; and the same over the mean gradient."""
     differences, gradients = [], []
     for (before, now), origin in zip(pairwise(frames), origins, strict=True):
-        moved = cv2.remap(before, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(before, origin, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         differences.append(np.abs(now.astype(float) - moved).mean())
         gray = cv2.cvtColor(now, cv2.COLOR_RGB2GRAY).astype(np.float32)
         gradients.append(np.hypot(*np.gradient(gray)).mean())

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +24,10 @@ from torch import nn
 from toonify.methods import METHODS
 from toonify.methods.adversarial import ADVERSARIAL
 from toonify.methods.batch import Batch
+from toonify.methods.cartoongan import CartoonGAN
+from toonify.methods.cyclegan import CycleGAN
 from toonify.methods.method import Method
-from toonify.methods.player import Precision
+from toonify.methods.trained import Precision
 from toonify.models.layers import InstanceNorm
 from toonify.train.check import peak_memory
 from toonify.train.options import Options
@@ -48,11 +51,12 @@ def plain(network: nn.Module, device: str) -> nn.Module:
                 own = nn.InstanceNorm2d(child.num_features, eps=child.eps, affine=child.affine)
                 own.load_state_dict(child.state_dict())
                 setattr(module, name, own)
-    return network.to(device, memory_format=torch.contiguous_format).train()
+    return network.to(device).to(memory_format=torch.contiguous_format).train()
 
 
 def textbook_cartoongan(method: Method, device: str):
     generator = plain(method.generator, device)
+    assert isinstance(method, CartoonGAN)
     discriminator = plain(method.discriminators.network, device)
     features = plain(method.features, device).eval()
     of_generator = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -81,27 +85,35 @@ def textbook_cartoongan(method: Method, device: str):
 
 
 def textbook_cyclegan(method: Method, device: str):
-    to_cartoon, to_photo = (plain(network, device) for network in method.generators.network)
-    judge_cartoon, judge_photo = (plain(network, device) for network in method.discriminators.network)
+    assert isinstance(method, CycleGAN)
+    to_cartoon, to_photo = (plain(method.generators.member(number), device) for number in (0, 1))
+    cartoon_discriminator, photo_discriminator = (
+        plain(method.discriminators.member(number), device) for number in (0, 1)
+    )
     of_generators = torch.optim.Adam([*to_cartoon.parameters(), *to_photo.parameters()], lr=2e-4, betas=(0.5, 0.999))
-    of_judges = torch.optim.Adam([*judge_cartoon.parameters(), *judge_photo.parameters()], lr=2e-4, betas=(0.5, 0.999))
+    of_discriminators = torch.optim.Adam(
+        [*cartoon_discriminator.parameters(), *photo_discriminator.parameters()], lr=2e-4, betas=(0.5, 0.999)
+    )
 
     def says(scores, target):
         return F.mse_loss(scores, torch.full_like(scores, target))
 
     def step(batch: Batch) -> None:
         cartoon, photo = to_cartoon(batch.photo), to_photo(batch.cartoon)
-        loss = says(judge_cartoon(cartoon), 1) + says(judge_photo(photo), 1)
+        loss = says(cartoon_discriminator(cartoon), 1) + says(photo_discriminator(photo), 1)
         loss = loss + 10 * (F.l1_loss(to_photo(cartoon), batch.photo) + F.l1_loss(to_cartoon(photo), batch.cartoon))
         same = F.l1_loss(to_cartoon(batch.cartoon), batch.cartoon) + F.l1_loss(to_photo(batch.photo), batch.photo)
         of_generators.zero_grad()
         (loss + 5 * same).backward()
         of_generators.step()
 
-        of_judges.zero_grad()
-        for judge, real, drawn in ((judge_cartoon, batch.cartoon, cartoon), (judge_photo, batch.photo, photo)):
-            ((says(judge(real), 1) + says(judge(drawn.detach()), 0)) / 2).backward()
-        of_judges.step()
+        of_discriminators.zero_grad()
+        for discriminator, real, drawn in (
+            (cartoon_discriminator, batch.cartoon, cartoon),
+            (photo_discriminator, batch.photo, photo),
+        ):
+            ((says(discriminator(real), 1) + says(discriminator(drawn.detach()), 0)) / 2).backward()
+        of_discriminators.step()
 
     return step
 
@@ -109,10 +121,10 @@ def textbook_cyclegan(method: Method, device: str):
 TEXTBOOK = {"cartoongan": textbook_cartoongan, "cyclegan": textbook_cyclegan}
 
 
-def measure(way: str, arch: str, size: int, batch_size: int, device: str) -> dict[str, float]:
+def measure(way: str, arch: str, size: int, batch_size: int, device: str) -> dict[str, Any]:
     """Seconds of the quickest step, and bytes of memory at the peak."""
     torch.manual_seed(0)
-    made = METHODS[arch].settings_type
+    made: Any = METHODS[arch].settings_type
     precision = choose_precision(Options(arch=arch, device=device))
     with tempfile.TemporaryDirectory() as folder:
         settings = made(norm="instance", init_epochs=0, content_weights=content_weights(Path(folder)))

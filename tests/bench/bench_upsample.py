@@ -34,7 +34,7 @@ from toonify.images import read_photo
 from toonify.jobs.find import find_photos
 from toonify.metrics.lpips import Lpips, find_lpips_weights
 from toonify.pixels.arrays import Floats, Pixels, to_floats, to_pixels
-from toonify.pixels.color import grey, guided_coefficients, keep_color, saturate
+from toonify.pixels.color import gray, guided_coefficients, keep_color, saturate
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.pixels.upsample import upsample
 
@@ -47,13 +47,13 @@ def interpolate(method: int) -> Way:
 
 
 def joint_bilateral(drawing: Floats, small: Pixels, full: Pixels) -> Pixels:
-    """Kopf et al., Joint Bilateral Upsampling, SIGGRAPH 2007: 5 x 5 pixels, sigma 1 in space and 0.1 in colour."""
+    """Kopf et al., Joint Bilateral Upsampling, SIGGRAPH 2007: 5 x 5 pixels, sigma 1 in space and 0.1 in color."""
     guide, target = to_floats(small), to_floats(full)
-    centre = [(np.arange(n) + 0.5) * m / n - 0.5 for n, m in zip(full.shape[:2], drawing.shape[:2], strict=True)]
+    center = [(np.arange(n) + 0.5) * m / n - 0.5 for n, m in zip(full.shape[:2], drawing.shape[:2], strict=True)]
     total, weights = np.zeros(full.shape, np.float32), np.full((*full.shape[:2], 1), 1e-12, np.float32)
-    nearest = [np.rint(c).astype(int) for c in centre]
+    nearest = [np.rint(c).astype(int) for c in center]
     for step in itertools.product(range(-2, 3), repeat=2):
-        near = [(1e-12 + np.exp(-((c - n - s) ** 2) / 2)) for c, n, s in zip(centre, nearest, step, strict=True)]
+        near = [(1e-12 + np.exp(-((c - n - s) ** 2) / 2)) for c, n, s in zip(center, nearest, step, strict=True)]
         y, x = (np.clip(n + s, 0, m - 1) for n, s, m in zip(nearest, step, drawing.shape[:2], strict=True))
         alike = np.exp(-np.square(target - guide[y][:, x]).sum(axis=-1) / (2 * 0.1**2))
         weight = (near[0][:, None] * near[1] * alike).astype(np.float32)[..., None]
@@ -64,14 +64,14 @@ def joint_bilateral(drawing: Floats, small: Pixels, full: Pixels) -> Pixels:
 
 def guided(drawing: Floats, small: Pixels, full: Pixels) -> Pixels:
     """The local linear model alone: up(drawing) + up(a) * (full - up(small)), bicubic."""
-    photo = grey(to_floats(small))
-    gain, _ = guided_coefficients(photo, grey(drawing)[..., None], radius=2, eps=4e-3)
+    photo = gray(to_floats(small))
+    gain, _ = guided_coefficients(photo, gray(drawing)[..., None], radius=2, eps=4e-3)
     up = (
         cv2.resize(values, full.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         for values in (drawing, np.clip(gain[..., 0], 0, 1), photo)
     )
     base, a, low = up
-    return to_pixels(base + (a * (grey(to_floats(full)) - low))[..., None])
+    return to_pixels(base + (a * (gray(to_floats(full)) - low))[..., None])
 
 
 WAYS: dict[str, Way] = {
@@ -95,7 +95,7 @@ class Case:
 
 
 def drawn(style: Style, photo: Pixels, long_side: int) -> tuple[Floats, Pixels]:
-    """A drawing with its colours corrected, as `convert` enlarges it, and the photo at its size."""
+    """A drawing with its colors corrected, as `convert` enlarges it, and the photo at its size."""
     options = style.plan.options
     height, width = photo.shape[:2]
     small = resize(photo, fit_long_side(height, width, long_side))
@@ -116,11 +116,11 @@ def figures(way: Way, case: Case, network: Lpips | None, crop: int) -> list[floa
     middle = np.s_[top : top + crop, left : left + crop]
     values = to_floats(result)
     down = cv2.resize(values, case.drawing.shape[1::-1], interpolation=cv2.INTER_AREA)
-    lines = cv2.GaussianBlur(grey(values), (0, 0), 1.5)
+    lines = cv2.GaussianBlur(gray(values), (0, 0), 1.5)
     window = np.ones((5, 5), np.uint8)
-    luma = grey(case.drawing)
-    flat = (cv2.dilate(luma, window) - cv2.erode(luma, window) < 0.05).astype(np.uint8)
-    flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    luma = gray(case.drawing)
+    plain = (cv2.dilate(luma, window) - cv2.erode(luma, window) < 0.05).astype(np.uint8)
+    flat = cv2.resize(plain, (width, height), interpolation=cv2.INTER_NEAREST) > 0
     low, high = (
         cv2.resize(extreme(case.drawing, np.ones((3, 3), np.uint8)), (width, height), interpolation=cv2.INTER_LINEAR)
         for extreme in (cv2.erode, cv2.dilate)
@@ -129,14 +129,14 @@ def figures(way: Way, case: Case, network: Lpips | None, crop: int) -> list[floa
         np.nan if network is None else network.distance(result[middle], case.truth[middle]),
         -10 * np.log10(np.square(down - case.drawing).mean() + 1e-12),
         steepness(result),
-        255 * (grey(values) - lines)[flat].std() if flat.any() else np.nan,
+        255 * (gray(values) - lines)[flat].std() if flat.any() else np.nan,
         255 * np.maximum(np.maximum(values - high, low - values), 0).mean(),
         1e9 * min(seconds) / (height * width),
     ]
 
 
 def steepness(pixels: Pixels) -> float:
-    luma = grey(to_floats(pixels)) * np.float32(255 / 8)
+    luma = gray(to_floats(pixels)) * np.float32(255 / 8)
     gradient = np.hypot(cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)).ravel()
     return float(np.sort(gradient)[int(0.98 * len(gradient)) :].mean())
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_server import HubHandler, serve
@@ -166,7 +167,7 @@ def preferring_lite(both: str) -> str:
     return both
 
 
-def drawn_with(name: str, caplog: pytest.LogCaptureFixture, **options: object) -> tuple[str, str]:
+def drawn_with(name: str, caplog: pytest.LogCaptureFixture, **options: Any) -> tuple[str, str]:
     """The variant that draws, and what was warned of."""
     caplog.clear()
     plan = load_plan(choose_plan(name, **options), device="cpu").plan

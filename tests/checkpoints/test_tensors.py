@@ -74,7 +74,7 @@ def test_odd_headers_of_safetensors_are_refused_in_one_line(entry: dict, tmp_pat
 
 def test_constants_that_are_no_weights_are_left_aside(tmp_path: Path) -> None:
     weight = onnx.numpy_helper.from_array(np.ones(4, np.float32), "weight")
-    text = onnx.helper.make_tensor("words", onnx.TensorProto.STRING, [1], [b"x"])
+    text = onnx.helper.make_tensor("words", onnx.TensorProto.STRING, [1], [b"x"])  # type: ignore[list-item]
     graph = onnx.helper.make_graph([], "g", [], [], [weight, text])
     onnx.save(onnx.helper.make_model(graph), tmp_path / "mixed.onnx")
     assert read_tensors(tmp_path / "mixed.onnx").keys() == {"weight"}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 from toonify.cli import main
 
 
-def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+def run(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-m", "toonify", *map(str, arguments)], capture_output=True, **options)
 
 

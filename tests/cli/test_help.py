@@ -1,6 +1,7 @@
 """Help: names whole at 80 columns, sections, no types for their own sake; words that people type."""
 
 import re
+from typing import Any
 
 import pytest
 import typer.main
@@ -31,9 +32,9 @@ def help_of(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pyt
 @pytest.mark.parametrize("words", every_command(), ids=" ".join)
 def test_names_are_whole_and_types_are_left_out(words: tuple[str, ...], monkeypatch, capsys) -> None:
     text = help_of(words, monkeypatch, capsys)
-    command = typer.main.get_group(app)
+    command: Any = typer.main.get_group(app)
     for word in words:
-        command = command.commands[word]  # type: ignore[attr-defined]
+        command = command.commands[word]
     said = re.findall(r"--?[a-z][\w-]*", text)
     for parameter in command.params:
         for name in (*parameter.opts, *parameter.secondary_opts):

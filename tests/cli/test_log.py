@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_a_warning_is_printed_even_if_quiet(
     """What was asked for is not what is done: that is not to be missed."""
     from toonify.errors import DeviceError
 
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: Any) -> None:
         raise DeviceError("no card")
 
     monkeypatch.setattr("toonify.drawing.open.choose_device", lambda device, backend: "cuda")

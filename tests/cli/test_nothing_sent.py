@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -36,7 +37,7 @@ recording("connect_ex")
 AGENTS = {"CLAUDECODE": "1", "AI_AGENT": "an-agent", "CURSOR_AGENT": "1", "CODEX_SANDBOX": "1", "GEMINI_CLI": "1"}
 
 
-def run_recorded(folder: Path, address: str, *arguments: object) -> list[str]:
+def run_recorded(folder: Path, address: str, *arguments: Any) -> list[str]:
     """Run a command of ours as a user does, against a hub on loopback; all addresses that it has called."""
     (folder / "sitecustomize.py").write_text(RECORDER)
     calls = folder / "calls"
@@ -100,7 +101,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     def record(self: socket.socket, address: object) -> None:
         if self.family != socket.AF_UNIX:
             called.append(address)
-        connect(self, address)  # type: ignore[arg-type]
+        connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", record)
     return called

@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from files import read_rgb
 from PIL import ExifTags, Image, ImageFont
 
 from toonify import load_style
@@ -18,32 +20,16 @@ from toonify.pixels.sheet import Cell, _fitted, photo_sheet, photo_span, rows_sh
 
 CELL = 64
 
-
-@pytest.fixture(autouse=True)
-def _no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The warning that faces cannot be looked for is of no matter here."""
-    monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
-    monkeypatch.setattr("toonify.drawing.load.open_finder", lambda: lambda pixels: [])
-
-
-@pytest.fixture
-def photo(tmp_path: Path, noise: np.ndarray) -> Path:
-    Image.fromarray(noise).save(tmp_path / "cat.png")
-    return tmp_path / "cat.png"
+pytestmark = pytest.mark.usefixtures("no_faces")
 
 
 @pytest.fixture
 def sheet(tiny_onnx: Path):
-    def run(*arguments: object, styles: object = tiny_onnx, looks: str | None = None, size: int = CELL) -> int:
+    def run(*arguments: Any, styles: object = tiny_onnx, looks: str | None = None, size: int = CELL) -> int:
         words = ["sheet", *map(str, arguments), "--styles", str(styles), "--size", str(size)]
         return main(words if looks is None else [*words, "--looks", looks])
 
     return run
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def find(sheet: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
@@ -149,7 +135,7 @@ def test_a_sheet_shows_the_photo_and_each_style_and_look(
     assert [line.split(" (")[0] for line in lines[1:]] == [
         f"drawn: {photo} in tiny-{look}" for look in ("soft", "drawn", "bold")
     ]
-    shown = read(photo.with_name("cat_sheet.png"))
+    shown = read_rgb(photo.with_name("cat_sheet.png"))
     places = [find(shown, noise)]
     places += [
         find(shown, load_style(str(tiny_onnx), device="cpu", look=look)(noise)) for look in ("soft", "drawn", "bold")
@@ -173,9 +159,9 @@ def test_drawings_are_made_at_the_styles_own_size_and_reduced(tmp_path: Path, ti
     style = load_style(str(tiny_onnx), device="cpu")
     assert style.plan.options.size == 64
     assert sheet(tmp_path / "large.png", looks="soft", size=64) == 0
-    find(read(tmp_path / "large_sheet.png"), style(resize(large, (36, 64))))
+    find(read_rgb(tmp_path / "large_sheet.png"), style(resize(large, (36, 64))))
     assert sheet(tmp_path / "large.png", "--overwrite", looks="soft", size=160) == 0
-    find(read(tmp_path / "large_sheet.png"), style(resize(large, (90, 160))))
+    find(read_rgb(tmp_path / "large_sheet.png"), style(resize(large, (90, 160))))
 
 
 def test_the_network_draws_a_photo_once_for_all_looks(photo: Path, sheet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +184,7 @@ def test_several_photos_have_a_row_each_and_bad_ones_are_named(
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
     assert said.err.startswith(f"failed: {folder / 'bad.jpg'}: not a picture")
-    shown = read(tmp_path / "photos_sheet.png")
+    shown = read_rgb(tmp_path / "photos_sheet.png")
     (first, left), (second, also_left) = find(shown, noise), find(shown, noise[::-1])
     assert first < second and left == also_left
 
@@ -218,7 +204,7 @@ def test_of_a_large_folder_the_first_twelve_are_shown_and_named(tmp_path: Path, 
     assert sheet(folder, looks="soft") == 0
     first, *_ = capsys.readouterr().err.splitlines()
     assert first == f"12 of 14 photos: {', '.join(str(folder / f'{i:02}.png') for i in range(12))}"
-    shown = read(tmp_path / "photos_sheet.png")
+    shown = read_rgb(tmp_path / "photos_sheet.png")
     find(shown, np.roll(noise, 11, axis=1))
     with pytest.raises(ValueError, match="not enough values"):
         find(shown, np.roll(noise, 12, axis=1))
@@ -282,12 +268,12 @@ def test_photos_come_as_convert_reads_them(noise: np.ndarray, tmp_path: Path, sh
     exif[ExifTags.Base.Orientation] = 6
     Image.fromarray(noise).save(tmp_path / "turned.png", exif=exif)
     assert sheet(tmp_path / "turned.png", "-q") == 0
-    find(read(tmp_path / "turned_sheet.png"), np.rot90(noise, -1))
+    find(read_rgb(tmp_path / "turned_sheet.png"), np.rot90(noise, -1))
     clear = np.dstack([noise, np.zeros(noise.shape[:2], np.uint8)])
     clear[:, :8, 3] = 255
     Image.fromarray(clear).save(tmp_path / "clear.png")
     assert sheet(tmp_path / "clear.png", "-q") == 0
-    shown = read(tmp_path / "clear_sheet.png")
+    shown = read_rgb(tmp_path / "clear_sheet.png")
     white = np.full((48, 56, 3), 255, np.uint8)
     left = find(shown, noise[:, :8])[1]
     assert np.array_equal(shown[8 : 8 + 48, left + 8 : left + 64], white)
@@ -306,7 +292,7 @@ def test_a_style_without_a_network_is_named_and_the_others_are_drawn(photo: Path
 
 
 def test_ctrl_c_leaves_nothing(photo: Path, sheet, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("toonify.drawing.style.Style.draw", interrupted)

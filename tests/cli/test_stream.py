@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def photo(tmp_path: Path, noise: np.ndarray) -> Path:
     return path
 
 
-def convert(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
+def convert(*arguments: Any, stdin: bytes = b"") -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "toonify", "convert", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True)
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,14 +22,8 @@ GAP = 2  # pixels, of pictures as small as these
 
 
 @pytest.fixture
-def photo(tmp_path: Path, noise: np.ndarray) -> Path:
-    Image.fromarray(noise).save(tmp_path / "cat.png")
-    return tmp_path / "cat.png"
-
-
-@pytest.fixture
 def convert(tiny_onnx: Path):
-    def run(*arguments: object) -> int:
+    def run(*arguments: Any) -> int:
         return main(["convert", *map(str, arguments), "--before-after", "--style", str(tiny_onnx)])
 
     return run
@@ -117,7 +112,7 @@ def test_it_goes_through_stdin_and_stdout(photo: Path, tiny_onnx: Path, noise: n
     command = [sys.executable, "-m", "toonify", "convert", "-", "--before-after", "--style", str(tiny_onnx)]
     done = subprocess.run(command, input=photo.read_bytes(), capture_output=True)
     assert done.returncode == 0, done.stderr
-    left, _ = halves(read(io.BytesIO(done.stdout)))  # type: ignore[arg-type]
+    left, _ = halves(read(io.BytesIO(done.stdout)))
     assert np.array_equal(left, noise)
 
 

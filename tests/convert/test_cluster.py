@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from files import snapshot
 from PIL import Image
 
 from toonify.cli import main
@@ -37,7 +39,7 @@ def address() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_worker_niceness", "0")  # beside busy neighbours a nice worker takes minutes to start
+        patch.setenv("RAY_worker_niceness", "0")  # beside busy neighbors a nice worker takes minutes to start
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_enable_metrics_collection", "0")
         with cluster._hushed():
@@ -56,10 +58,6 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
         Image.fromarray(np.roll(noise, 5 * i, axis=1)).save(folder / ("sub" if i % 3 == 0 else "") / f"{i:02}.png")
     (folder / "04b.jpg").write_bytes(b"not a photo")
     return folder
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def eventually(happens: Callable[[], object]) -> None:
@@ -98,7 +96,7 @@ def test_a_cluster_gives_what_a_local_run_gives(
     said, err = capfd.readouterr()
     assert snapshot(tmp_path / "here") == snapshot(tmp_path / "there") and len(snapshot(tmp_path / "there")) == 11
 
-    def told(name: str) -> dict[str, object]:
+    def told(name: str) -> dict[str, Any]:
         text = (tmp_path / name).read_text().replace('"there/', '"here/')
         report = json.loads(text)
         for record in report["files"]:
@@ -208,7 +206,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("ray.get", lambda value: value)
 
 
-def answers(work: cluster.Work, jobs: list[Job], *, begun: int) -> list[object]:
+def answers(work: cluster.Work, jobs: list[Job], *, begun: int) -> list[Any]:
     import pickle
 
     batch = {"job": [pickle.dumps(pair) for pair in enumerate(jobs)]}
@@ -271,7 +269,7 @@ def test_an_address_where_nobody_listens_is_one_line_at_once(photos: Path, tiny_
 
 
 def test_what_ray_refuses_is_one_line(photos: Path, tiny_onnx: Path, monkeypatch, capsys) -> None:
-    def refuse(**options: object) -> None:
+    def refuse(**options: Any) -> None:
         raise ConnectionError("nobody\nthere")
 
     monkeypatch.setattr("ray.init", refuse)
@@ -281,7 +279,7 @@ def test_what_ray_refuses_is_one_line(photos: Path, tiny_onnx: Path, monkeypatch
 
 
 def test_a_gpu_gets_the_cpus_beside_it() -> None:
-    def node(alive: bool = True, **resources: float) -> dict[str, object]:
+    def node(alive: bool = True, **resources: float) -> dict[str, Any]:
         return {"Alive": alive, "Resources": resources}
 
     assert cluster._cpus_beside_a_gpu([node(CPU=16, GPU=2), node(CPU=64), node(CPU=64, GPU=4)]) == 8

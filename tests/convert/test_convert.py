@@ -10,9 +10,11 @@ import sys
 import threading
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from PIL import Image
 
 from toonify import load_style
@@ -41,13 +43,9 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
     return folder
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @pytest.fixture
 def convert(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
-    def run(*arguments: object) -> int:
+    def run(*arguments: Any) -> int:
         return main(["convert", *map(str, arguments), "--style", str(tiny_onnx)])
 
     return run

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,11 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
     return folder
 
 
-def draw(photos: Path, style: Path, *options: object) -> int:
+def draw(photos: Path, style: Path, *options: Any) -> int:
     return main(["convert", str(photos), "-s", str(style), *map(str, options)])
 
 
-def nothing_is_opened(*_: object, **__: object) -> None:
+def nothing_is_opened(*_: Any, **__: Any) -> None:
     raise AssertionError("a network was opened")
 
 

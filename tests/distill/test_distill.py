@@ -6,14 +6,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import torch
+from files import read_rgb, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
-from training import SIZE, at_step, checkpoint, entries, flags, interrupt, losses, pictures, read_rgb, same, snapshot
+from training import SIZE, at_step, checkpoint, entries, flags, interrupt, losses, pictures, same
 from training import train as run_train
 from videos import scene
 
@@ -21,7 +23,7 @@ from toonify import load_style
 from toonify.cli import main
 from toonify.distill import start
 from toonify.distill.options import DistillOptions, parse_sizes
-from toonify.distill.targets import Manifest
+from toonify.distill.targets import Manifest, draw_pairs
 from toonify.distill.teacher import choose_teacher, open_teacher
 from toonify.errors import UsageError
 from toonify.images import encode_picture
@@ -29,14 +31,13 @@ from toonify.jobs.find import Found
 from toonify.jobs.outcome import Outcome
 from toonify.methods.batch import Batch
 from toonify.methods.distill import Distill
-from toonify.methods.method import Turn
-from toonify.methods.player import Precision
+from toonify.methods.method import StepPart
+from toonify.methods.trained import Precision
 from toonify.models.contrast import frame_contrast
 from toonify.models.lite import LiteConfig, LiteGenerator
 from toonify.styles.card import Variant
 from toonify.styles.find import find_style
 from toonify.styles.frame import framed
-from toonify.train import loop
 from toonify.train.folder import RunFolder
 from toonify.train.record import Scores
 from toonify.train.samples import Samples, choose_samples, draw_samples
@@ -72,9 +73,9 @@ def photos() -> Path:
     return folder
 
 
-def options(teacher: Path | str, photos: Path, **changed: object) -> list[str]:
+def options(teacher: Path | str, photos: Path, **changed: Any) -> list[str]:
     """A tiny run's."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "teacher": teacher,
         "photos": photos,
         "output": RUN,
@@ -93,7 +94,7 @@ def options(teacher: Path | str, photos: Path, **changed: object) -> list[str]:
     return [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def distill(*arguments: object) -> int:
+def distill(*arguments: Any) -> int:
     return main(["distill", *map(str, arguments)])
 
 
@@ -149,18 +150,14 @@ def test_no_photo_at_all_is_an_error(teacher: Path, capsys: pytest.CaptureFixtur
 def test_an_interrupted_drawing_goes_on(
     teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from toonify.distill import start
-
-    draw_pairs = start.draw_pairs
-
-    def cut_off(*arguments: object):
+    def cut_off(*arguments: Any):
         for number, outcome in enumerate(draw_pairs(*arguments)):
             if number == 2:
                 raise KeyboardInterrupt
             yield outcome
 
     with monkeypatch.context() as patch:
-        patch.setattr(start, "draw_pairs", cut_off)
+        patch.setattr("toonify.distill.start.draw_pairs", cut_off)
         assert distill(*options(teacher, photos, steps=1)) == 130
     there = snapshot(RUN)
     assert not (RUN / "pairs" / "manifest.json").exists()
@@ -168,12 +165,12 @@ def test_an_interrupted_drawing_goes_on(
 
     outcomes: list[Outcome] = []
 
-    def watching(*arguments: object):
+    def watching(*arguments: Any):
         for outcome in draw_pairs(*arguments):
             outcomes.append(outcome)
             yield outcome
 
-    monkeypatch.setattr(start, "draw_pairs", watching)
+    monkeypatch.setattr("toonify.distill.start.draw_pairs", watching)
     assert distill(*options(teacher, photos, steps=1)) == 0
     results = [outcome.result for outcome in outcomes]
     assert results.count("drawn") + results.count("skipped") == 6 and results.count("skipped") >= 2
@@ -348,27 +345,27 @@ def test_a_resumed_run_keeps_its_teacher_and_photos(
     assert "has a run or other files in it; go on with --resume last" in capsys.readouterr().err
 
 
-def test_squares_and_samples_are_parts_of_the_frame_that_is_drawn(
+def test_crops_and_samples_are_parts_of_the_frame_that_is_drawn(
     teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They know its contrast, and squares lie on the grid of the student's stride, on which strokes depend."""
+    """They know its contrast, and crops lie on the grid of the student's stride, on which strokes depend."""
     frames: list[np.ndarray] = []
-    squares: list[np.ndarray] = []
-    play, draw = Distill.play, loop.draw_samples
+    crops: list[np.ndarray] = []
+    add_gradients, draw = Distill.add_gradients, draw_samples
 
-    def playing(self: Distill, batch: Batch, turn: Turn) -> dict[str, torch.Tensor]:
+    def adding(self: Distill, batch: Batch, part: StepPart) -> dict[str, torch.Tensor]:
         assert batch.frame is not None
         frames.extend(batch.frame.numpy())
-        squares.extend(((batch.photo + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
-        return play(self, batch, turn)
+        crops.extend(((batch.photo + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
+        return add_gradients(self, batch, part)
 
     def drawing(network: torch.nn.Module, samples: Samples, device: str) -> np.ndarray:
         assert samples.frames is not None
         frames.extend(samples.frames)
         return draw(network, samples, device)
 
-    monkeypatch.setattr(Distill, "play", playing)
-    monkeypatch.setattr(loop, "draw_samples", drawing)
+    monkeypatch.setattr(Distill, "add_gradients", adding)
+    monkeypatch.setattr("toonify.train.loop.draw_samples", drawing)
     assert distill(*options(teacher, photos, epochs=1)) == 0
     drawn = [read_rgb(RUN / "pairs" / "photo" / pair.name) for pair in manifest(RUN / "pairs").pairs]
     known = {frame_contrast(framed(photo, multiple=4, minimum=4, padding=16)).tobytes() for photo in drawn}
@@ -380,7 +377,7 @@ def test_squares_and_samples_are_parts_of_the_frame_that_is_drawn(
         for left in range(0, whole.shape[1], 4)
         for part in (whole[top : top + SIZE, left : left + SIZE], whole[top : top + SIZE, left + SIZE : left : -1])
     }
-    assert len(squares) == 6 and {square.tobytes() for square in squares} <= on_grid
+    assert len(crops) == 6 and {crop.tobytes() for crop in crops} <= on_grid
 
 
 def test_a_sample_is_drawn_as_in_the_whole(photos: Path) -> None:

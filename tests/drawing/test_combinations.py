@@ -8,27 +8,25 @@ import re
 import shutil
 import weakref
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from files import snapshot
 from PIL import Image
 
 from toonify.cli import main
 from toonify.convert.batches import plan_batches
 from toonify.drawing import choose_combinations
+from toonify.drawing.drawer import open_drawer
 from toonify.errors import DownloadError, StyleError, UsageError
 from toonify.jobs.find import Found
 from toonify.styles.card import Card
 
 LOOKS = ("soft", "bold")
 
-
-@pytest.fixture(autouse=True)
-def _no_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The warning that faces cannot be looked for is of no matter here."""
-    monkeypatch.setattr("toonify.drawing.plan.can_find_faces", lambda: True)
-    monkeypatch.setattr("toonify.drawing.load.open_finder", lambda: lambda pixels: [])
+pytestmark = pytest.mark.usefixtures("no_faces")
 
 
 @pytest.fixture
@@ -57,15 +55,11 @@ def renamed(style: Path, name: str, folder: Path) -> Path:
     return path
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @pytest.fixture
 def convert(tiny_onnx: Path, other_onnx: Path):
     """Draw in two styles and two looks, or as the arguments say."""
 
-    def run(*arguments: object, styles: tuple[Path, ...] | None = None, looks: tuple[str, ...] = LOOKS) -> int:
+    def run(*arguments: Any, styles: tuple[Path, ...] | None = None, looks: tuple[str, ...] = LOOKS) -> int:
         words = ["convert", *map(str, arguments)]
         for style in styles or (tiny_onnx, other_onnx):
             words += ["-s", str(style)]
@@ -265,18 +259,18 @@ def test_a_style_whose_file_is_missing_is_named_too(
 
 
 def test_one_network_is_open_at_a_time(photos: Path, convert, monkeypatch: pytest.MonkeyPatch) -> None:
-    from toonify.drawing import load
+    real = open_drawer
+    opened: list[weakref.ref[Any]] = []
+    open_before: list[int] = []
 
-    real, opened, open_before = load.open_drawer, [], []
-
-    def open_drawer(*arguments: object, **options: object) -> object:
+    def opening(*arguments: Any, **options: Any) -> object:
         gc.collect()
         open_before.append(sum(each() is not None for each in opened))
         drawer = real(*arguments, **options)
         opened.append(weakref.ref(drawer))
         return drawer
 
-    monkeypatch.setattr(load, "open_drawer", open_drawer)
+    monkeypatch.setattr("toonify.drawing.load.open_drawer", opening)
     assert convert(photos, "-q") == 0
     assert open_before == [0] * 4
 
@@ -284,16 +278,14 @@ def test_one_network_is_open_at_a_time(photos: Path, convert, monkeypatch: pytes
 def test_ctrl_c_between_two_styles_tells_what_is_done(
     photos: Path, convert, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    from toonify.drawing import load
+    real, calls = open_drawer, itertools.count()
 
-    real, calls = load.open_drawer, itertools.count()
-
-    def open_drawer(*arguments: object, **options: object) -> object:
+    def opening(*arguments: Any, **options: Any) -> object:
         if next(calls) == 1:
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(load, "open_drawer", open_drawer)
+    monkeypatch.setattr("toonify.drawing.load.open_drawer", opening)
     assert convert(photos) == 130
     assert re.search(
         r"\n2 drawn, interrupted with 6 to go in .*; the same command goes on from here\n", capsys.readouterr().err

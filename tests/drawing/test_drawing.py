@@ -78,7 +78,7 @@ def test_detail_changes_what_was_drawn_smaller_and_nothing_else(tiny_onnx: Path,
         assert np.array_equal(plain, detailed) is same
 
 
-def test_full_keep_color_gives_the_photos_mean_colour(tiny_onnx: Path, noise: np.ndarray) -> None:
+def test_full_keep_color_gives_the_photos_mean_color(tiny_onnx: Path, noise: np.ndarray) -> None:
     options = {"saturation": 1.0, "size": "full"}
     kept, drifted = (load_style(str(tiny_onnx), keep_color=k, **options)(noise) for k in (1.0, 0.0))
     distance = [np.abs(d.mean((0, 1)) - noise.mean((0, 1))).max() for d in (kept, drifted)]

@@ -1,6 +1,7 @@
 """The drawn finish as a whole: in tiles as at once, at any size, from the photo to beyond the drawing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -279,9 +280,9 @@ def test_faces_have_no_lines_on_their_skin() -> None:
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
-def test_what_are_no_numbers_is_refused(number: float, kind: type) -> None:
+def test_what_are_no_numbers_is_refused(number: float, kind: type[Any]) -> None:
     small = photo("singapore", 30, 40)
-    drawing = to_floats(small).astype(kind)
+    drawing: Any = to_floats(small).astype(kind)
     drawing[-1, -1, -1] = number
     with pytest.raises(ImageError, match="not of finite numbers"):
         finish(drawing, small, small, COLORS, FULL_LOOK, detail=0, strength=1)

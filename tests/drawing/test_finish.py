@@ -44,7 +44,7 @@ def test_a_drawing_in_half_precision_comes_out_the_same() -> None:
     assert np.abs(whole.astype(int) - half).max() <= 1
 
 
-def test_colours_that_were_compared_at_a_smaller_size_are_the_same_to_the_eye(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colors_that_were_compared_at_a_smaller_size_are_the_same_to_the_eye(monkeypatch: pytest.MonkeyPatch) -> None:
     big = [
         np.asarray(Image.fromarray(part).resize((720, 480), Image.Resampling.BICUBIC))
         for part in (PHOTO, to_pixels(DRAWING))

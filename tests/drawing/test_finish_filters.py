@@ -212,7 +212,7 @@ def test_smoothing_blurs_what_changes_along_the_edges_as_its_weights_say(angle: 
 def test_smoothing_along_edges_takes_noise_away_and_leaves_the_edge_sharp() -> None:
     x, y = grid(96, 96)
     step = np.where(x + 0.5 * y < 70, 0.3, 0.7).astype(np.float32)
-    noisy = step + 0.1 * (noise(96) - 0.5)
+    noisy = (step + 0.1 * (noise(96) - 0.5)).astype(np.float32)
     tensor = structure_tensor([gaussian(noisy, 1)], 2)
     (smooth,) = smooth_along([noisy], tensor, sigma=2.5, reach=4)
     far = np.abs(x + 0.5 * y - 70) > 3

@@ -5,6 +5,7 @@ import itertools
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,8 +36,8 @@ TRAINING = Training(
 )
 
 
-def on_file(digit: str, **others: object) -> Variant:
-    return Variant(weights=FileWeights("x.pth", "sha256:" + digit * 64), **others)  # type: ignore[arg-type]
+def on_file(digit: str, **others: Any) -> Variant:
+    return Variant(weights=FileWeights("x.pth", "sha256:" + digit * 64), **others)
 
 
 EVERYTHING = on_file(
@@ -90,9 +91,9 @@ FORMER = {
 }
 
 
-def plan_of(variant: Variant, **options: object) -> DrawingPlan:
+def plan_of(variant: Variant, **options: Any) -> DrawingPlan:
     card = Card(id="cat", title="", license="MIT", attribution="", source="", variants={"original": variant})
-    drawn = draw_options(variant, **options)  # type: ignore[arg-type]
+    drawn = draw_options(variant, **options)
     return DrawingPlan(LocatedStyle(card, ANY).variant(), drawn)
 
 

@@ -144,7 +144,7 @@ def test_a_drawing_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_full_disk_is_named_and_leaves_nothing(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    def full(*_: object) -> None:
+    def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store.FileStore, method, full)
@@ -218,7 +218,7 @@ WHOLE_FRAME = {
     "a change of size": "a = Conv<pads = [2, 2, 2, 2]>(photo, w7) drawing = Conv<pads = [4, 4, 4, 4]>(a, out7)",
     "weights that are computed": "w = Neg(w33) drawing = Conv<pads = [3, 3, 3, 3]>(photo, w)",
     "a picture as a constant": "c = Constant<value = float[1, 1, 1, 2] {1, 2}>() drawing = Mul(photo, c)",
-    "padding that is normalised": f'{PAD3} p = Pad<mode = "reflect">(photo, pads3) n = InstanceNormalization(p, s3, b3)'
+    "padding that is normalized": f'{PAD3} p = Pad<mode = "reflect">(photo, pads3) n = InstanceNormalization(p, s3, b3)'
     " drawing = Conv(n, w33)",
 }
 
@@ -256,7 +256,7 @@ def _seeing_contrast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dic
 def test_contrast_is_that_of_the_frame_in_tiles_and_in_pytorch(
     strength: float, _seeing_contrast: tuple[Any, dict[str, Path]], one_thread: None
 ) -> None:
-    """Also of a faint photo, and of one of one colour, where the least that is added decides."""
+    """Also of a faint photo, and of one of one color, where the least that is added decides."""
     import torch
 
     generator, paths = _seeing_contrast

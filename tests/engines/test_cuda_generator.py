@@ -37,8 +37,8 @@ def photo(height: int = 48, width: int = 64, seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def variant(**fields: object) -> Variant:
-    return Variant(weights=FileWeights(""), architecture="cartoongan", multiple=4, minimum=8, **fields)  # type: ignore[arg-type]
+def variant(**fields: Any) -> Variant:
+    return Variant(weights=FileWeights(""), architecture="cartoongan", multiple=4, minimum=8, **fields)
 
 
 def on_cpu(path: Path, chosen: Variant, *, halves: bool = False) -> CudaGenerator:
@@ -52,7 +52,7 @@ def on_cpu(path: Path, chosen: Variant, *, halves: bool = False) -> CudaGenerato
     [{}, {"channels": "bgr"}, {"value_range": (0.0, 1.0)}, {"channels": "bgr", "value_range": (0.0, 255.0)}],
 )
 @pytest.mark.parametrize("padding", [0, 13])
-def test_pixels_in_and_out_are_what_the_card_says(fields: dict[str, object], padding: int, tiny_onnx: Path) -> None:
+def test_pixels_in_and_out_are_what_the_card_says(fields: dict[str, Any], padding: int, tiny_onnx: Path) -> None:
     chosen, pixels = variant(**fields), photo(45, 61)
     expected = run.draw(pixels, OnnxGenerator(tiny_onnx, "cpu"), chosen, padding=padding)
     drawn = run.draw(pixels, on_cpu(tiny_onnx, chosen), chosen, padding=padding)
@@ -83,7 +83,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The sessions that were opened, as they come."""
     sessions: list[object] = []
 
-    class Counted(cuda_generator.OnnxNetwork):
+    class Counted(OnnxNetwork):
         def __init__(self, source: bytes, device: str, *, channels_last: bool = False) -> None:
             super().__init__(source, device, channels_last=channels_last)
             sessions.append(self)
@@ -148,15 +148,15 @@ def test_threads_have_sessions_of_their_own(tiny_onnx: Path) -> None:
 def test_without_memory_the_sessions_that_wait_make_room_once(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = on_cpu(tiny_onnx, variant())
     expected = generator.draw(photo())
-    real, left = cuda_generator.OnnxNetwork.run, [1]
+    real, left = OnnxNetwork.run, [1]
 
-    def run(self: cuda_generator.OnnxNetwork, inputs: dict[str, Pixels], *, last: bool = True) -> object:
+    def run(self: OnnxNetwork, inputs: dict[str, Pixels], *, last: bool = True) -> object:
         if left[0]:
             left[0] -= 1
             raise MemoryError
         return real(self, inputs, last=last)
 
-    monkeypatch.setattr(cuda_generator.OnnxNetwork, "run", run)
+    monkeypatch.setattr(OnnxNetwork, "run", run)
     generator.draw(photo(32, 32))  # the session of the first photo goes
     assert np.array_equal(generator.draw(photo()), expected)
     left[0] = 3
@@ -168,17 +168,17 @@ def test_without_memory_the_sessions_that_wait_make_room_once(tiny_onnx: Path, m
 
 def test_what_has_failed_is_gone_before_it_is_tried_again(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = on_cpu(tiny_onnx, variant())
-    real = cuda_generator.OnnxNetwork.run
+    real = OnnxNetwork.run
     failed: list[weakref.ref[OnnxNetwork]] = []
 
-    def run(self: cuda_generator.OnnxNetwork, inputs: dict[str, Pixels], *, last: bool = True) -> object:
+    def run(self: OnnxNetwork, inputs: dict[str, Pixels], *, last: bool = True) -> object:
         if not failed:
             failed.append(weakref.ref(self))
             raise MemoryError
         assert failed[0]() is None
         return real(self, inputs, last=last)
 
-    monkeypatch.setattr(cuda_generator.OnnxNetwork, "run", run)
+    monkeypatch.setattr(OnnxNetwork, "run", run)
     assert generator.draw(photo()).shape == (48, 64, 3)
 
 

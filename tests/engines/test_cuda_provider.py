@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cuda_stub
 import msgspec
@@ -60,14 +61,14 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(stub: Path, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run(stub: Path, code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", SETUP + code, *map(str, arguments)]
     return subprocess.run(
         command, env={**os.environ, "LD_LIBRARY_PATH": str(stub)}, capture_output=True, text=True, timeout=120
     )
 
 
-def answer(stub: Path, code: str, *arguments: object) -> object:
+def answer(stub: Path, code: str, *arguments: Any) -> Any:
     """What the code prints as JSON."""
     done = run(stub, code, *arguments)
     assert done.returncode == 0, done.stderr
@@ -113,7 +114,7 @@ for name, kind in (("shinkai", "lite"), (sys.argv[2], "original")):
         place(f"{kind}, sweep {number}", segment(model, anatomy, sweep), False)
 print(json.dumps(placed))
 """
-    placed = answer(stub, code, tmp_path / "optimised.onnx", tiny_onnx)
+    placed = answer(stub, code, tmp_path / "optimized.onnx", tiny_onnx)
     assert isinstance(placed, dict) and len(placed) > 8
     assert {title: where for title, where in placed.items() if where != [["CUDAExecutionProvider"], 0]} == {}
 
@@ -126,7 +127,7 @@ first = megabytes()
 generator.draw(black(1600, 1600))
 print(json.dumps([first, megabytes()]))
 """
-    first, second = answer(stub, WITHOUT_CONVOLUTIONS + code)  # type: ignore[misc]
+    first, second = answer(stub, WITHOUT_CONVOLUTIONS + code)
     densest = 1600 * 1600 / 4 * 180 * 2 / 1e6  # MB: float16, 180 channels at half the size
     assert densest < first < 4 * densest and second == first
 
@@ -146,7 +147,7 @@ generator.draw(black(*small))
 cuda.stubLimit(int(1.05e6 * alone))  # not enough for both
 print(json.dumps([alone, megabytes(), generator.draw(black(*large)).shape]))
 """
-    alone, small, shape = answer(stub, WITHOUT_CONVOLUTIONS + code)  # type: ignore[misc]
+    alone, small, shape = answer(stub, WITHOUT_CONVOLUTIONS + code)
     assert small > 0.1 * alone and shape == [1600, 1600, 3]
 
 

@@ -278,7 +278,7 @@ def test_photos_that_share_a_name_get_their_own_pictures(capsys: pytest.CaptureF
 def test_a_photo_that_cannot_be_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.arange(96 * 64, dtype=np.uint16).reshape(64, 96)).save("photos/deep.png")
     assert run("tiny.onnx") == 1
-    assert "failed: photos/deep.png: more than 8 bits of grey" in capsys.readouterr().err
+    assert "failed: photos/deep.png: more than 8 bits of gray" in capsys.readouterr().err
     assert rows()["tiny"]["count"] == 6
 
 
@@ -391,7 +391,7 @@ def test_drawings_among_the_photos_are_no_photos() -> None:
 
 def row(name: str, kind: str = "candidate", speed: float | None = None, **figures: float) -> Row:
     plain = {"fid": 1.0, "kid": 1.0, "kid_spread": 0.1, "kid_subset": 2, "ssim": 0.5, "edges": 0.5}
-    return Row(name, kind, 5, 9, {**plain, **figures}, megapixels_per_second=speed)  # type: ignore[arg-type]
+    return Row(name, kind, 5, 9, {**plain, **figures}, megapixels_per_second=speed)
 
 
 def test_the_best_style_of_a_column_is_marked() -> None:
@@ -416,8 +416,8 @@ def test_the_best_style_of_a_column_is_marked() -> None:
     [(3, 12, [0, 1, 2]), (12, 12, [*range(12)]), (10, 1, [0]), (11, 3, [0, 5, 10]), (38, 12, None)],
 )
 def test_the_photos_on_the_page_are_spread_over_the_set(total: int, count: int, expected: list[int] | None) -> None:
-    samples = [Sample(photo=number, pictures={}) for number in range(total)]  # type: ignore[arg-type]
-    numbers = [sample.photo for sample in shown(samples, count)]
+    samples = [Sample(photo=number, pictures={}) for number in range(total)]
+    numbers: list[Any] = [sample.photo for sample in shown(samples, count)]
     assert len(numbers) == min(total, count)
     if expected is not None:
         assert numbers == expected

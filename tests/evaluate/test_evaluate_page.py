@@ -1,13 +1,12 @@
 """The page of an evaluation in a real browser: the slider by mouse, finger and keyboard, and nothing on the wire."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import opened
 from PIL import Image
 
 from toonify.evaluate.contents import Sample
@@ -18,26 +17,26 @@ from toonify.jobs.find import Found
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 LYING_PHONE = {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1440, "height": 900}}
-COLOURS = {"photo": (200, 40, 40), "first": (40, 160, 40), "second": (40, 40, 200)}
+COLORS = {"photo": (200, 40, 40), "first": (40, 160, 40), "second": (40, 40, 200)}
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two styles and three photos, each of one colour; the second photo stands upright."""
+    """A page of two styles and three photos, each of one color; the second photo stands upright."""
     folder = tmp_path_factory.mktemp("page")
     content = {"ssim": 0.5, "edges": 0.25, "lpips": 0.125}
     samples = []
     for number, size in enumerate(((300, 200), (200, 300), (300, 200))):
         paths = {}
-        for name, colour in COLOURS.items():
+        for name, color in COLORS.items():
             paths[name] = folder / f"{number}_{name}.png"
-            Image.new("RGB", size, colour).save(paths[name])
+            Image.new("RGB", size, color).save(paths[name])
         photo = Found(paths.pop("photo"), folder)
         samples.append(Sample(photo, paths, dict.fromkeys(paths, content)))
 
     def row(name: str, kind: str, fid: float, failed: int | None = None) -> Row:
         figures = {"fid": fid, "kid": fid / 100, "kid_spread": 0.01, "kid_subset": 2, "fid_to_photos": 1.0, **content}
-        return Row(name, kind, 3, 9, figures, 0.5, failed)  # type: ignore[arg-type]
+        return Row(name, kind, 3, 9, figures, 0.5, failed)
 
     evaluation = Evaluation(
         photos="photos",
@@ -59,25 +58,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@contextmanager
-def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
-    """The page in a fresh profile; whatever it asks of the network or complains about fails the test."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(5000)
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("request", lambda r: None if r.url.startswith(("data:", file.as_uri())) else trouble.append(r.url))
-    page.goto(file.as_uri())
-    try:
-        yield page
-        assert trouble == []
-    finally:
-        context.close()
-
-
-def colours(page: Any) -> list[str]:
+def colors(page: Any) -> list[str]:
     """What is seen along a line through the large view, a third from its top, at 1, 3, ... 99 % of its width."""
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     box = page.locator("#stage").bounding_box()
@@ -86,14 +67,14 @@ def colours(page: Any) -> list[str]:
     names = []
     for percent in range(1, 100, 2):
         pixel = np.array(shot.getpixel((int((box["x"] + box["width"] * percent / 100) * scale), int(y))), int)
-        distances = {name: int(np.abs(pixel - colour).sum()) for name, colour in COLOURS.items()}
+        distances = {name: int(np.abs(pixel - color).sum()) for name, color in COLORS.items()}
         names.append(min(distances, key=distances.__getitem__))
     return names
 
 
 def boundary(page: Any, style: str) -> int:
     """Where the photo ends and the picture begins, in percent, by what is on screen; it must begin but once."""
-    seen = colours(page)
+    seen = colors(page)
     assert set(seen) <= {"photo", style}
     count = seen.count("photo")
     assert seen == ["photo"] * count + [style] * (len(seen) - count)
@@ -227,8 +208,8 @@ def test_text_has_contrast_in_both_schemes(browser: Any, page_file: Path, scheme
       return [parse(getComputedStyle(element).color), parse(getComputedStyle(ground).backgroundColor)];
     }"""
 
-    def luminance(colour: list[float]) -> float:
-        parts = [c / 255 for c in colour[:3]]
+    def luminance(color: list[float]) -> float:
+        parts = [c / 255 for c in color[:3]]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
@@ -236,5 +217,5 @@ def test_text_has_contrast_in_both_schemes(browser: Any, page_file: Path, scheme
         page.locator(".plate img").first.click()
         selectors = ["h1", ".lede", "thead th", "tr.photos td", "td b", ".legend", "summary", "dd", "figcaption", "h3"]
         for selector in [*selectors, "footer p", "#heading", "#figures", "#styles button", ".keys"]:
-            light, dark = sorted((luminance(colour) for colour in page.evaluate(script, selector)), reverse=True)
+            light, dark = sorted((luminance(color) for color in page.evaluate(script, selector)), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5, selector

@@ -65,7 +65,7 @@ PHOTOS: dict[str, Callable[[], np.ndarray]] = {
     "tall": lambda: noise(1, 3, 124, 8),
     "whole tiles": lambda: noise(1, 3, 48, 96),
     "a batch": lambda: noise(3, 3, 36, 20),
-    "one colour": lambda: np.full((1, 3, 36, 52), 0.1, np.float32),
+    "one color": lambda: np.full((1, 3, 36, 52), 0.1, np.float32),
     "a hard edge": lambda: np.where(np.arange(52) < 25, -1, 1).astype(np.float32) * np.ones((1, 3, 36, 1), np.float32),
 }
 

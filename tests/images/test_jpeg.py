@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ def picture(height: int, width: int) -> Image.Image:
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def jpeg(image: Image.Image, **options: object) -> io.BytesIO:
+def jpeg(image: Image.Image, **options: Any) -> io.BytesIO:
     file = io.BytesIO()
     image.save(file, "JPEG", **options)
     return file
@@ -26,7 +27,7 @@ def by_pillow(file: io.BytesIO) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 90), (121, 83), (240, 320)])
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 5}])
-def test_values_are_pillows(size: tuple[int, int], options: dict[str, object]) -> None:
+def test_values_are_pillows(size: tuple[int, int], options: dict[str, Any]) -> None:
     file = jpeg(picture(*size), **options)
     file.seek(5)
     decoded = decode_jpeg(file)
@@ -96,7 +97,7 @@ def test_bytes_between_the_segments_of_the_head_are_no_damage(junk: bytes) -> No
 
 
 def profile_of_swapped_primaries() -> bytes:
-    """A profile of other colours than sRGB's."""
+    """A profile of other colors than sRGB's."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     data = data.replace(b"rXYZ", b"tmp_").replace(b"gXYZ", b"rXYZ").replace(b"tmp_", b"gXYZ")
     return bytes(data).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))

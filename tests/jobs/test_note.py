@@ -1,6 +1,7 @@
 """What a picture says of its making, and what is said of one that is in the way."""
 
 import io
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from toonify.jobs.note import Recipe, is_made_by, making_notes, parse_note, what
 OLD = "toonify 0.1.0 cat/lite recipe:0123456789abcdef"
 
 
-def note(content: bytes = b"a photo", version: int = 1, **flags: object) -> str:
+def note(content: bytes = b"a photo", version: int = 1, **flags: Any) -> str:
     told = {f"--{name}": value for name, value in flags.items()}
     return making_notes(io.BytesIO(content), Recipe("cat/lite", version, [sorted(flags.items())], told))[0]
 

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -30,14 +32,10 @@ def photos(tmp_path: Path, noise: np.ndarray) -> Path:
 
 @pytest.fixture
 def convert(tiny_onnx: Path):
-    def run(*arguments: object) -> int:
+    def run(*arguments: Any) -> int:
         return main(["convert", *map(str, arguments), "--style", str(tiny_onnx), "--quiet"])
 
     return run
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def inputs(report: Path) -> list[str]:

@@ -54,7 +54,7 @@ def test_losses_are_means_over_scores_of_any_shape(name: ObjectiveName, shape: t
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_players_pull_the_score_of_a_drawing_in_opposite_directions(name: ObjectiveName) -> None:
     objective = OBJECTIVES[name]
-    score = torch.tensor([0.25], requires_grad=True)  # neither player has all that it wants
+    score = torch.tensor([0.25], requires_grad=True)  # neither network has all that it wants
     (of_discriminator,) = torch.autograd.grad(objective.of_drawn(score), score)
     (of_generator,) = torch.autograd.grad(objective.of_generator(score), score)
     (of_real,) = torch.autograd.grad(objective.of_real(score), score)
@@ -95,7 +95,7 @@ def test_objectives_train_as_their_authors_did() -> None:
     def training(objective: Objective) -> tuple[object, ...]:
         return objective.optimizer, objective.beta2, objective.defaults, objective.weight_limit
 
-    adam = ("adam", 0.999, {}, None)
+    adam: tuple[object, ...] = ("adam", 0.999, {}, None)
     assert {name: training(objective) for name, objective in OBJECTIVES.items()} == {
         "gan": adam,
         "lsgan": adam,
@@ -103,7 +103,7 @@ def test_objectives_train_as_their_authors_did() -> None:
         "wgan-gp": ("adam", 0.9, {"learning_rate": 1e-4, "beta1": 0.0, "critic_steps": 5}, None),
         "hinge": adam,
     }
-    assert [name for name, objective in OBJECTIVES.items() if objective.penalises_gradient] == ["wgan-gp"]
+    assert [name for name, objective in OBJECTIVES.items() if objective.penalizes_gradient] == ["wgan-gp"]
 
 
 # Gradient penalty
@@ -148,7 +148,7 @@ def test_the_penalty_of_a_linear_critic_is_that_of_its_weights_length() -> None:
     assert torch.allclose(critic.weight.grad, 2 * (length - 1) * weight / length, rtol=1e-4)
 
 
-def test_a_critic_of_slope_1_is_not_penalised() -> None:
+def test_a_critic_of_slope_1_is_not_penalized() -> None:
     weight = torch.zeros(3, 4, 6)
     weight[1, 2, 3] = -1
     assert gradient_penalty(LinearCritic(weight), *pictures()).item() == pytest.approx(0, abs=1e-9)
@@ -193,7 +193,7 @@ def test_the_penalty_is_the_critics_alone() -> None:
     assert real.grad is None and drawn.grad is None
 
 
-def test_a_critic_without_slope_can_be_penalised() -> None:
+def test_a_critic_without_slope_can_be_penalized() -> None:
     critic = LinearCritic(torch.zeros(3, 4, 6))
     penalty = gradient_penalty(critic, *pictures())
     penalty.backward()

@@ -20,14 +20,14 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
 from toonify.methods import METHODS, Arch
-from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, Game
+from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, AdversarialMethod
 from toonify.methods.batch import Batch
 from toonify.methods.cyclegan import CycleGAN
 from toonify.methods.distill import DISTILLATION, Distill
 from toonify.methods.losses import OBJECTIVES, ObjectiveName
 from toonify.methods.method import GENERATOR, Method, Schedule, Settings
-from toonify.methods.player import Learning, Player, Precision
 from toonify.methods.pool import ImagePool
+from toonify.methods.trained import Learning, Precision, TrainedNetworks
 from toonify.methods.ugatit import UGATIT
 from toonify.models import ARCHITECTURES
 from toonify.models.layers import Norm
@@ -45,9 +45,11 @@ TINY: dict[str, dict[str, Any]] = {  # the smallest that each method takes
     "pix2pix": {"size": 24, "depth": 3},
     "distill": {"size": 16, "blocks": 1},
 }
-GAMES = [arch for arch, method in METHODS.items() if issubclass(method, Game)]
-GAMED: list[tuple[str, ObjectiveName | None]] = [(arch, objective) for arch in GAMES for objective in OBJECTIVES]
-EVERY = GAMED + [(arch, None) for arch in METHODS if arch not in GAMES]
+ADVERSARIAL_METHODS = [arch for arch, method in METHODS.items() if issubclass(method, AdversarialMethod)]
+WITH_OBJECTIVES: list[tuple[str, ObjectiveName | None]] = [
+    (arch, objective) for arch in ADVERSARIAL_METHODS for objective in OBJECTIVES
+]
+EVERY = WITH_OBJECTIVES + [(arch, None) for arch in METHODS if arch not in ADVERSARIAL_METHODS]
 KINDS = (Options, DistillOptions)
 Make = Callable[..., Method]
 
@@ -83,7 +85,7 @@ def make(features: str) -> Make:
 
     def make(arch: str, objective: ObjectiveName | None = None, dtype: Any = torch.float32, **options: Any) -> Method:
         given = {"width": 4, "content": "vgg19:conv1_2", "content_weights": features, **TINY[arch]}
-        if arch in GAMES:
+        if arch in ADVERSARIAL_METHODS:
             given |= {"init_epochs": 1, "discriminator_width": 4}
         else:
             given["content_weight"] = 1
@@ -111,7 +113,7 @@ def batch_for(method: Method, count: int = 2) -> Batch:
 
 
 def last(method: Method) -> int:
-    """The number of a step that updates all players."""
+    """The number of a step that updates all networks."""
     return method.full_step
 
 
@@ -120,19 +122,19 @@ def phase(method: Method) -> str:
     return method.phases[-1].name
 
 
-def parameters(method: Method, player: str) -> dict[str, nn.Parameter]:
-    return dict(method.players[player].network.named_parameters())
+def parameters(method: Method, name: str) -> dict[str, nn.Parameter]:
+    return dict(method.trained[name].network.named_parameters())
 
 
-def gradients(method: Method, player: str) -> dict[str, Tensor | None]:
-    found = {name: parameter.grad for name, parameter in parameters(method, player).items()}
+def gradients(method: Method, name: str) -> dict[str, Tensor | None]:
+    found = {key: parameter.grad for key, parameter in parameters(method, name).items()}
     return {name: None if gradient is None else gradient.clone() for name, gradient in found.items()}
 
 
 def calm(method: Method) -> Method:
     """Take away what makes each forward pass another one: dropout, and the power iterations of spectral norms."""
-    for player in method.players.values():
-        for module in player.network.modules():
+    for trained in method.trained.values():
+        for module in trained.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
             elif isinstance(module, ParametrizationList):
@@ -178,11 +180,12 @@ def test_each_player_alone_lowers_its_own_loss(
         # WGAN clips the scales of norms, too: three of at most 0.01 each, one on the other, leave a critic of 4
         # channels scores that differ by less than float32 can tell.
         wide["discriminator_width"] = 16
-    for player in make(arch, objective).players:
+    for network in make(arch, objective).trained:
         method = make(arch, objective, **wide)
-        side = method.players[player]
-        monkeypatch.setattr(method, "due", lambda phase, number, player=player: frozenset({player}))
-        backward, terms = side.backward, []
+        side = method.trained[network]
+        monkeypatch.setattr(method, "due", lambda phase, number, network=network: frozenset({network}))
+        backward = side.backward
+        terms: list[float] = []
 
         def see(loss: Tensor, backward: Any = backward, terms: list[float] = terms) -> None:
             terms.append(loss.item())
@@ -197,14 +200,14 @@ def test_each_player_alone_lowers_its_own_loss(
             losses.append(sum(terms))  # discriminators have one for each side
         start = 1 if objective == "wgan" else 0  # its weights are clipped for the first time after the first step
         assert all(math.isfinite(loss) for loss in losses)
-        assert losses[-1] < losses[start], (player, losses)
+        assert losses[-1] < losses[start], (network, losses)
 
 
 def without_slope(method: Method) -> set[nn.Parameter]:
     """Parameters that no loss depends on, so that their gradients are 0 but for rounding."""
-    found = set()
-    for player in method.players.values():
-        for module in player.network.modules():
+    found: set[Any] = set()
+    for trained in method.trained.values():
+        for module in trained.network.modules():
             if isinstance(module, nn.Sequential):
                 # What a bias adds, the batch or instance norm behind it takes away again.
                 found |= {
@@ -214,13 +217,13 @@ def without_slope(method: Method) -> set[nn.Parameter]:
                 }
     # A critic gains nothing by shifting all scores, as its last bias would; nor does a hinge, as long as no score is
     # beyond its margin and there is one kind of fakes.
-    if not isinstance(method, Game):
+    if not isinstance(method, AdversarialMethod):
         return set()
     within = method.settings.objective == "hinge" and not method.settings.edge_promoting
     if method.objective.averages_fakes or within:
         network = method.discriminators.network
-        for judge in network if isinstance(network, nn.ModuleList) else [network]:
-            found.add([module for module in judge.modules() if isinstance(module, nn.Conv2d)][-1].bias)
+        for discriminator in network if isinstance(network, nn.ModuleList) else [network]:
+            found.add([module for module in discriminator.modules() if isinstance(module, nn.Conv2d)][-1].bias)
     return {parameter for parameter in found if parameter is not None}
 
 
@@ -232,8 +235,8 @@ def test_a_step_reaches_every_parameter_and_nothing_that_is_frozen(
     flat = without_slope(method)
     losses = method.step(batch_for(method), phase(method), last(method))
     assert all(loss.shape == () and not loss.requires_grad and torch.isfinite(loss) for loss in losses.values())
-    for player in method.players:
-        named = parameters(method, player)
+    for network in method.trained:
+        named = parameters(method, network)
         assert all(parameter.requires_grad for parameter in named.values())
         largest = max(parameter.grad.abs().max() for parameter in named.values() if parameter.grad is not None)
         for name, parameter in named.items():
@@ -247,7 +250,7 @@ def test_a_step_reaches_every_parameter_and_nothing_that_is_frozen(
         assert not parameter.requires_grad and parameter.grad is None
 
 
-@pytest.mark.parametrize(("arch", "objective"), GAMED)
+@pytest.mark.parametrize(("arch", "objective"), WITH_OBJECTIVES)
 def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make: Make) -> None:
     method = make(arch, objective, critic_steps=2)
     batch = batch_for(method)
@@ -273,7 +276,7 @@ def test_who_is_not_due_stays_as_it_is(arch: str, objective: ObjectiveName, make
     assert any(not torch.equal(judging[name], before[DISCRIMINATOR]["network"][name]) for name in judging)
 
 
-@pytest.mark.parametrize("arch", GAMES)
+@pytest.mark.parametrize("arch", ADVERSARIAL_METHODS)
 def test_together_the_players_get_the_gradients_that_each_gets_alone(
     arch: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,12 +285,12 @@ def test_together_the_players_get_the_gradients_that_each_gets_alone(
     batch = batch_for(both)
     torch.manual_seed(0)
     both.step(batch, ADVERSARIAL, last(both))
-    for player in both.players:
+    for network in both.trained:
         alone = calm(make(arch, "wgan-gp"))
-        monkeypatch.setattr(alone, "due", lambda phase, number, player=player: frozenset({player}))
+        monkeypatch.setattr(alone, "due", lambda phase, number, network=network: frozenset({network}))
         torch.manual_seed(0)
         alone.step(batch, ADVERSARIAL, 0)
-        assert close(gradients(both, player), gradients(alone, player))
+        assert close(gradients(both, network), gradients(alone, network))
 
 
 def through_a_file(state: object) -> Any:
@@ -342,9 +345,9 @@ def by_hand(method: Method, batch: Batch) -> dict[str, Tensor]:
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return (a - b).abs().mean()
 
-    def squares(judge: nn.Module, pictures: Tensor, wanted: float) -> Tensor:
+    def squares(discriminator: nn.Module, pictures: Tensor, wanted: float) -> Tensor:
         """U-GAT-IT's discriminators say something of patches, and their attention's classifiers, too."""
-        said = judge(pictures)
+        said = discriminator(pictures)
         return sum(((scores - wanted) ** 2).mean() for scores in (said if isinstance(said, tuple) else (said,)))
 
     if isinstance(method, Distill):
@@ -353,29 +356,34 @@ def by_hand(method: Method, batch: Batch) -> dict[str, Tensor]:
         pairs = zip(features(drawn), features(cartoon), strict=True)
         content = sum(distance(one, other) / other.abs().mean() for one, other in pairs) / len(photo)
         return {"l1": distance(drawn, cartoon), "gradient": sum(slopes) / 2, "content": content}
-    judges = method.discriminators.network
+    assert isinstance(method, AdversarialMethod)
+    discriminators: Any = method.discriminators.network
     if not isinstance(generators, nn.ModuleList):
         drawn = generators(photo)
         real, fake = (torch.cat([photo, x], 1) if method.paired else x for x in (cartoon, drawn))
-        losses = {
+        losses: dict[str, Any] = {
             "content": distance(features(drawn), features(photo)),
-            "adversarial": squares(judges, fake, 1),
-            "discriminator": squares(judges, real, 1) + squares(judges, fake, 0),
+            "adversarial": squares(discriminators, fake, 1),
+            "discriminator": squares(discriminators, real, 1) + squares(discriminators, fake, 0),
         }
         return losses | ({"l1": distance(drawn, cartoon)} if method.paired else {})
 
     to_cartoon, to_photo = generators
     drawn, shot = to_cartoon(photo), to_photo(cartoon)
-    half = len(judges) // 2
-    of_cartoons, of_photos = [*judges][:half], [*judges][half:]
+    half = len(discriminators) // 2
+    of_cartoons, of_photos = [*discriminators][:half], [*discriminators][half:]
     losses = {
         "content": (distance(features(drawn), features(photo)) + distance(features(shot), features(cartoon))) / 2,
-        "adversarial": sum(squares(judge, drawn, 1) for judge in of_cartoons)
-        + sum(squares(judge, shot, 1) for judge in of_photos),
+        "adversarial": sum(squares(discriminator, drawn, 1) for discriminator in of_cartoons)
+        + sum(squares(discriminator, shot, 1) for discriminator in of_photos),
         "cycle": distance(to_photo(drawn), photo) + distance(to_cartoon(shot), cartoon),
         "identity": distance(to_cartoon(cartoon), cartoon) + distance(to_photo(photo), photo),
-        "discriminator_cartoon": sum(squares(judge, cartoon, 1) + squares(judge, drawn, 0) for judge in of_cartoons),
-        "discriminator_photo": sum(squares(judge, photo, 1) + squares(judge, shot, 0) for judge in of_photos),
+        "discriminator_cartoon": sum(
+            squares(discriminator, cartoon, 1) + squares(discriminator, drawn, 0) for discriminator in of_cartoons
+        ),
+        "discriminator_photo": sum(
+            squares(discriminator, photo, 1) + squares(discriminator, shot, 0) for discriminator in of_photos
+        ),
     }
     if isinstance(method, UGATIT):
         losses["cam"] = torch.zeros(())
@@ -397,7 +405,7 @@ WEIGHTS = {  # of the generators' losses, with a content weight of 10 where the 
 
 @pytest.mark.parametrize("arch", METHODS)
 def test_losses_and_their_weights_are_the_papers(arch: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = {"objective": "lsgan", "edge_promoting": False} if arch in GAMES else {}
+    own = {"objective": "lsgan", "edge_promoting": False} if arch in ADVERSARIAL_METHODS else {}
     method, other = (calm(make(arch, content_weight=10, **own)) for _ in range(2))
     totals: list[float] = []
     backward = method.generators.backward
@@ -424,7 +432,7 @@ def test_fresh_weights_follow_from_the_seed(make: Make) -> None:
 @pytest.mark.parametrize("arch", METHODS)
 def test_parts_make_no_difference(arch: str, make: Make) -> None:
     """With norms that are a picture's own, and three pictures in parts of two and one."""
-    own = {"norm": "instance", "edge_promoting": True} if arch in GAMES else {}
+    own = {"norm": "instance", "edge_promoting": True} if arch in ADVERSARIAL_METHODS else {}
     whole, parts = (calm(make(arch, **own)) for _ in range(2))
     batch = batch_for(whole, 3)
     assert [len(part) for part in batch.split(2)] == [2, 1] and [len(part) for part in batch.split(7)] == [1, 1, 1]
@@ -433,25 +441,25 @@ def test_parts_make_no_difference(arch: str, make: Make) -> None:
     assert found.keys() == expected.keys()
     for name in expected:
         assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-5), name
-    for player in whole.players:
-        assert close(gradients(parts, player), gradients(whole, player))
+    for network in whole.trained:
+        assert close(gradients(parts, network), gradients(whole, network))
 
 
 @pytest.mark.parametrize("arch", METHODS)
 def test_what_is_kept_is_the_moving_average(arch: str, make: Make) -> None:
     method = make(arch, ema=0.75)
     batch = batch_for(method)
-    assert method.kept_generator is not method.generator
+    assert method.ema_generator is not method.generator
     method.step(batch, phase(method), 0)
-    kept = {name: tensor.clone() for name, tensor in method.kept_generator.state_dict().items()}
+    kept = {name: tensor.clone() for name, tensor in method.ema_generator.state_dict().items()}
     assert_same(kept, method.generator.state_dict())  # the average starts with the first update
     method.step(batch, phase(method), 0)
     for name, tensor in method.generator.state_dict().items():
         if tensor.is_floating_point():  # running statistics, too
             expected = 0.75 * kept[name] + 0.25 * tensor
-            assert torch.allclose(method.kept_generator.state_dict()[name], expected, atol=1e-6), name
+            assert torch.allclose(method.ema_generator.state_dict()[name], expected, atol=1e-6), name
     plain = make(arch, ema=0)
-    assert plain.kept_generator is plain.generator
+    assert plain.ema_generator is plain.generator
 
 
 @pytest.mark.parametrize("arch", METHODS)
@@ -461,10 +469,10 @@ def test_the_config_is_that_of_the_generator_that_is_kept(arch: str, make: Make)
     method.step(batch_for(method), phase(method), 0)
     architecture = ARCHITECTURES[method.architecture]
     network = architecture.build(method.config)
-    network.load_state_dict(method.kept_generator.state_dict())
+    network.load_state_dict(method.ema_generator.state_dict())
     multiple = architecture.multiple(method.config)
     photo = torch.rand(1, 3, 3 * multiple, 5 * multiple, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    kept = method.kept_generator.eval()
+    kept = method.ema_generator.eval()
     with torch.inference_mode():
         assert torch.allclose(network.eval()(photo), kept(photo), atol=1e-5)
         assert kept(photo).std() > 1e-4  # it draws something
@@ -474,12 +482,12 @@ def test_the_config_is_that_of_the_generator_that_is_kept(arch: str, make: Make)
 def test_bfloat16_comes_near_float32(arch: str, make: Make) -> None:
     results = []
     for dtype in (torch.float32, torch.bfloat16):
-        own = {"objective": "wgan-gp", "edge_promoting": True} if arch in GAMES else {}
+        own = {"objective": "wgan-gp", "edge_promoting": True} if arch in ADVERSARIAL_METHODS else {}
         method = make(arch, dtype=dtype, content_weight=1, **own)
         torch.manual_seed(0)
         results.append(method.step(batch_for(method), phase(method), last(method)))
-        for player in method.players:
-            for parameter in parameters(method, player).values():
+        for network in method.trained:
+            for parameter in parameters(method, network).values():
                 assert parameter.dtype == torch.float32 and torch.isfinite(parameter).all()
     exact, short = results
     assert short.keys() == exact.keys()
@@ -489,7 +497,7 @@ def test_bfloat16_comes_near_float32(arch: str, make: Make) -> None:
         assert short[name].item() == pytest.approx(exact[name].item(), rel=rel, abs=0.05), name
 
 
-@pytest.mark.parametrize("arch", GAMES)
+@pytest.mark.parametrize("arch", ADVERSARIAL_METHODS)
 def test_wgan_clips_the_critics_weights_and_no_others(arch: str, make: Make) -> None:
     method = make(arch, "wgan")
     method.step(batch_for(method), ADVERSARIAL, last(method))
@@ -502,23 +510,24 @@ def test_wgan_clips_the_critics_weights_and_no_others(arch: str, make: Make) -> 
 @pytest.mark.parametrize("arch", ["cartoongan", "ugatit"])
 def test_optimizers_are_those_of_the_objectives_authors(arch: str, objective: ObjectiveName, make: Make) -> None:
     method = make(arch, objective)
-    expected = {
+    of_objectives: dict[str, dict[str, Any]] = {
         "wgan": {"lr": 5e-5, "alpha": 0.99},
         "wgan-gp": {"lr": 1e-4, "betas": (0.0, 0.9)},
-    }.get(objective, {"lr": 1e-4 if arch == "ugatit" else 2e-4, "betas": (0.5, 0.999)})
+    }
+    expected = of_objectives.get(objective, {"lr": 1e-4 if arch == "ugatit" else 2e-4, "betas": (0.5, 0.999)})
     expected["weight_decay"] = 1e-4 if arch == "ugatit" else 0
-    for player in method.state_dict().values():
-        (group,) = player["optimizer"]["param_groups"]
+    for state in method.state_dict().values():
+        (group,) = state["optimizer"]["param_groups"]
         assert {name: group[name] for name in expected} == expected
         assert ("alpha" in group) == (objective == "wgan")  # RMSProp's
 
 
 @pytest.mark.parametrize("arch", ["cartoongan", "pix2pix"])
-def test_a_penalised_critic_has_no_batch_norm(arch: str, make: Make) -> None:
+def test_a_penalized_critic_has_no_batch_norm(arch: str, make: Make) -> None:
     """The penalty is of one picture's gradient, which must not depend on the others."""
 
-    def has_batch_norm(method: Method, player: str) -> bool:
-        return any(isinstance(module, nn.BatchNorm2d) for module in method.players[player].network.modules())
+    def has_batch_norm(method: Method, name: str) -> bool:
+        return any(isinstance(module, nn.BatchNorm2d) for module in method.trained[name].network.modules())
 
     for objective in OBJECTIVES:
         method = make(arch, objective)
@@ -526,19 +535,19 @@ def test_a_penalised_critic_has_no_batch_norm(arch: str, make: Make) -> None:
         assert has_batch_norm(method, DISCRIMINATOR) == (objective != "wgan-gp")
 
 
-@pytest.mark.parametrize("arch", GAMES)
+@pytest.mark.parametrize("arch", ADVERSARIAL_METHODS)
 def test_spectral_norm_is_for_all_layers_of_the_discriminators(arch: str, make: Make) -> None:
     method = make(arch, spectral_norm=True)
     for _ in range(2):
         method.step(batch_for(method), ADVERSARIAL, 0)
-    for player in method.players:
+    for network in method.trained:
         layers = [
             module
-            for module in method.players[player].network.modules()
+            for module in method.trained[network].network.modules()
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
         ]
-        assert all(is_parametrized(layer, "weight") == (player == DISCRIMINATOR) for layer in layers)
-        if player == DISCRIMINATOR:
+        assert all(is_parametrized(layer, "weight") == (network == DISCRIMINATOR) for layer in layers)
+        if network == DISCRIMINATOR:
             sizes = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in layers]
             assert sizes == pytest.approx([1] * len(layers), abs=0.2)  # by a few power iterations
 
@@ -557,7 +566,7 @@ def test_rho_stays_between_instance_norm_and_layer_norm(make: Make) -> None:
     assert rhos.min() == 0 and rhos.max() == 1
 
 
-@pytest.mark.parametrize("arch", GAMES)
+@pytest.mark.parametrize("arch", ADVERSARIAL_METHODS)
 def test_edge_smoothed_cartoons_are_shown_as_fakes(arch: str, make: Make) -> None:
     def step(shown: Tensor | None) -> dict[str, Tensor]:
         torch.manual_seed(0)
@@ -566,13 +575,13 @@ def test_edge_smoothed_cartoons_are_shown_as_fakes(arch: str, make: Make) -> Non
 
     method = calm(make(arch, "gan", edge_promoting=True))
     batch = batch_for(method)
-    assert batch.smooth is not None
+    assert batch.smooth is not None and isinstance(method, AdversarialMethod)
     network = method.discriminators.network
-    judges = [*network][: len(network) // 2] if isinstance(network, nn.ModuleList) else [network]  # of cartoons
+    discriminators = [*network][: len(network) // 2] if isinstance(network, nn.ModuleList) else [network]  # of cartoons
     smooth = torch.cat([batch.photo, batch.smooth], 1) if arch == "pix2pix" else batch.smooth
     expected = 0.0
-    for judge in judges:
-        result = judge(smooth)
+    for discriminator in discriminators:
+        result = discriminator(smooth)
         for scores in result if isinstance(result, tuple) else (result,):
             expected += F.softplus(scores).mean().item()
 
@@ -589,30 +598,30 @@ def test_the_learning_rate_follows_the_schedule(arch: str, make: Make) -> None:
     method = make(arch)
     before = copy.deepcopy(method.state_dict())
     method.step(batch_for(method), phase(method), 0, rate_factor=0)
-    for player in method.players:
-        for name, parameter in parameters(method, player).items():
-            assert torch.equal(parameter, before[player]["network"][name]), name
+    for network in method.trained:
+        for name, parameter in parameters(method, network).items():
+            assert torch.equal(parameter, before[network]["network"][name]), name
 
 
 def test_gradients_are_clipped_to_their_norm(make: Make) -> None:
     method = make("cartoongan", clip=0.125)
     method.step(batch_for(method), ADVERSARIAL, 0)
-    for player in method.players:
-        found = [gradient.norm() for gradient in gradients(method, player).values() if gradient is not None]
+    for network in method.trained:
+        found = [gradient.norm() for gradient in gradients(method, network).values() if gradient is not None]
         assert torch.stack(found).norm().item() == pytest.approx(0.125, rel=1e-3)
 
 
 def test_turns_of_the_critic_come_before_one_of_the_generator(make: Make) -> None:
     method = make("cyclegan", "wgan")
-    turns = [method.due(ADVERSARIAL, number) for number in range(10)]
-    assert [number for number, due in enumerate(turns) if GENERATOR in due] == [4, 9]
-    assert all(DISCRIMINATOR in due for due in turns)
+    steps = [method.due(ADVERSARIAL, number) for number in range(10)]
+    assert [number for number, due in enumerate(steps) if GENERATOR in due] == [4, 9]
+    assert all(DISCRIMINATOR in due for due in steps)
     assert all(method.due(INITIALIZATION, number) == {GENERATOR} for number in range(10))
 
 
 def test_without_content_no_network_is_loaded(make: Make) -> None:
     for arch in METHODS:
-        without = {"init_epochs": 0} if arch in GAMES else {}
+        without = {"init_epochs": 0} if arch in ADVERSARIAL_METHODS else {}
         settings = replace(make(arch).settings, **without, content_weight=0, content_weights="nowhere.pth")
         method = METHODS[arch](settings, Precision("cpu"))
         assert method.features is None
@@ -638,9 +647,21 @@ def test_defaults_are_the_papers() -> None:
         "clip": None,
         "ema": 0,
     }
-    cartoongan = {"blocks": 8, "edge_promoting": True, "init_epochs": 10, "content_weight": 10, "batch_size": 8}
+    cartoongan: dict[str, Any] = {
+        "blocks": 8,
+        "edge_promoting": True,
+        "init_epochs": 10,
+        "content_weight": 10,
+        "batch_size": 8,
+    }
     cartoongan |= {"learning_rate": 2e-4, "schedule": "constant", "discriminator_width": 32}
-    cyclic = {"edge_promoting": False, "init_epochs": 0, "content_weight": 0, "batch_size": 1, "schedule": "linear"}
+    cyclic = {
+        "edge_promoting": False,
+        "init_epochs": 0,
+        "content_weight": 0,
+        "batch_size": 1,
+        "schedule": "linear",
+    }
     cyclic |= {"objective": "lsgan", "norm": "instance", "cycle_weight": 10, "discriminator_width": 64}
     paper = {
         "cartoongan": {**cartoongan, "objective": "gan", "norm": "batch", "content": "vgg19:conv4_4"},
@@ -650,7 +671,7 @@ def test_defaults_are_the_papers() -> None:
         "ugatit": {**cyclic, "blocks": 4, "identity_weight": 1, "cam_weight": 1000, "learning_rate": 1e-4},
         "pix2pix": {"depth": 8, "norm": "batch", "objective": "gan", "l1_weight": 100, "learning_rate": 2e-4},
     }
-    assert paper.keys() == set(GAMES)
+    assert paper.keys() == set(ADVERSARIAL_METHODS)
     for arch, wanted in paper.items():
         values = asdict(settings_of(arch=arch))
         assert {name: values[name] for name in common | wanted} == common | wanted, arch
@@ -665,7 +686,7 @@ def differences(one: Settings, other: Settings) -> dict[str, Any]:
 
 def test_distill_is_for_pairs_without_discriminators(make: Make) -> None:
     method = make("distill", content_weight=0, content=None, content_weights=None)
-    assert method.players.keys() == {GENERATOR} and method.paired
+    assert method.trained.keys() == {GENERATOR} and method.paired
     assert [(each.name, each.epochs) for each in method.phases] == [(DISTILLATION, 100)]
     assert method.features is None and method.step(batch_for(method), DISTILLATION, 0).keys() == {"l1", "gradient"}
 
@@ -702,22 +723,22 @@ def test_the_improved_cartoongan_is_the_studys(make: Make, tmp_path: Path) -> No
     losses = method.step(batch, ADVERSARIAL, 0)
     assert losses["content"] > 0
     # Least squares, of the scores themselves.
-    assert method.objective is OBJECTIVES["lsgan"]
+    assert isinstance(method, AdversarialMethod) and method.objective is OBJECTIVES["lsgan"]
 
 
 def test_the_objectives_defaults_give_way_to_what_is_asked_for() -> None:
-    plain, asked = (settings_of(arch="cyclegan", objective="wgan", **given) for given in ({}, {"learning_rate": 1e-3}))
-    assert (plain.learning_rate, plain.critic_steps) == (5e-5, 5)
-    assert (asked.learning_rate, asked.critic_steps) == (1e-3, 5)
+    settings = (settings_of(arch="cyclegan", objective="wgan", **given) for given in ({}, {"learning_rate": 1e-3}))
+    found = [(each.learning_rate, getattr(each, "critic_steps", None)) for each in settings]
+    assert found == [(5e-5, 5), (1e-3, 5)]
 
 
 def test_every_setting_is_an_option_and_every_choice_is_one_that_there_is() -> None:
     known = {kind: {field.name: bare_type(field.type)[0] for field in msgspec.structs.fields(kind)} for kind in KINDS}
     kinds = known[Options]
     for arch, method in METHODS.items():
-        of_method = known[Options if arch in GAMES else DistillOptions]
+        of_method = known[Options if arch in ADVERSARIAL_METHODS else DistillOptions]
         assert {field.name for field in fields(method.settings_type)} <= of_method.keys()
-    assert get_args(Arch) == tuple(GAMES)
+    assert get_args(Arch) == tuple(ADVERSARIAL_METHODS)
     assert get_args(kinds["objective"]) == get_args(ObjectiveName) == tuple(OBJECTIVES)
     assert get_args(kinds["norm"]) == get_args(Norm)
     assert get_args(kinds["schedule"]) == get_args(Schedule)
@@ -822,8 +843,9 @@ def test_a_pool_keeps_no_gradients_and_no_views() -> None:
 
 def test_cyclegan_has_a_pool_for_each_side(make: Make) -> None:
     method = make("cyclegan")
+    assert isinstance(method, CycleGAN)
     batch = batch_for(method)
-    to_cartoon, to_photo = copy.deepcopy(method.generators.network)
+    to_cartoon, to_photo = (copy.deepcopy(method.generators.member(number)) for number in (0, 1))
     method.step(batch, ADVERSARIAL, 0)
     for drawings, expected in zip(
         method.own_state()["pools"], (to_cartoon(batch.photo), to_photo(batch.cartoon)), strict=True
@@ -833,8 +855,8 @@ def test_cyclegan_has_a_pool_for_each_side(make: Make) -> None:
     old = torch.full(batch.photo.shape[1:], 0.5)
     method.load_own_state({"pools": [[sign * old] * 50 for sign in (1, -1)]})
     seen: list[set[float]] = [set(), set()]
-    for values, judge in zip(seen, method.discriminators.network, strict=True):
-        judge.register_forward_pre_hook(
+    for values, discriminator in zip(seen, (method.discriminators.member(number) for number in (0, 1)), strict=True):
+        discriminator.register_forward_pre_hook(
             lambda module, inputs, values=values: values.update(inputs[0].mean((1, 2, 3)).tolist())
         )
     for _ in range(4):
@@ -845,23 +867,23 @@ def test_cyclegan_has_a_pool_for_each_side(make: Make) -> None:
 # float16, whose gradients are scaled up lest they vanish
 
 
-def half_and_whole() -> tuple[Player, Player]:
-    players = []
+def half_and_whole() -> tuple[TrainedNetworks, TrainedNetworks]:
+    networks = []
     for dtype in (torch.float16, torch.float32):
         torch.manual_seed(0)
-        players.append(Player(nn.Linear(3, 2), Learning(rate=0.1), Precision("cpu", dtype)))
-    return players[0], players[1]
+        networks.append(TrainedNetworks(nn.Linear(3, 2), Learning(rate=0.1), Precision("cpu", dtype)))
+    return networks[0], networks[1]
 
 
 def test_losses_that_call_backward_one_by_one_are_scaled_alike() -> None:
     half, whole = half_and_whole()
     x = torch.rand(2, 3, generator=torch.Generator().manual_seed(0))
     for _ in range(2):
-        for player in (half, whole):
-            player.zero()
-            player.backward(player.network(x).square().mean())
-            player.backward(1e-9 * player.network(x).sum())
-            player.update()
+        for trained in (half, whole):
+            trained.zero()
+            trained.backward(trained.network(x).square().mean())
+            trained.backward(1e-9 * trained.network(x).sum())
+            trained.update()
     assert_same(half.network.state_dict(), whole.network.state_dict())
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from toonify.methods.muon import Muon, hidden_kernels, orthogonalise
-from toonify.methods.player import Learning, Player, Precision
+from toonify.methods.muon import Muon, hidden_kernels, orthogonalize
+from toonify.methods.trained import Learning, Precision, TrainedNetworks
 from toonify.models.lite import LiteGenerator
 
 
@@ -19,7 +19,7 @@ def test_singular_values_come_to_one_and_vectors_stay(rows: int, columns: int, s
         torch.randn(2, rows, columns, generator=generator, dtype=torch.float64), full_matrices=False
     )
     values = torch.linspace(1, 0.1, min(rows, columns), dtype=torch.float64)
-    made = orthogonalise(scale * left @ torch.diag(values) @ right)
+    made = orthogonalize(scale * left @ torch.diag(values) @ right)
     there = left.mT @ made @ right.mT
     found = there.diagonal(dim1=1, dim2=2)
     assert found.min() > 0.65
@@ -28,7 +28,7 @@ def test_singular_values_come_to_one_and_vectors_stay(rows: int, columns: int, s
 
 
 def test_no_gradient_is_no_step() -> None:
-    assert torch.equal(orthogonalise(torch.zeros(1, 3, 4)), torch.zeros(1, 3, 4))
+    assert torch.equal(orthogonalize(torch.zeros(1, 3, 4)), torch.zeros(1, 3, 4))
 
 
 def kernels(*shapes: tuple[int, ...], seed: int = 0) -> list[nn.Parameter]:
@@ -85,13 +85,13 @@ def test_a_players_first_and_last_kernels_and_biases_are_adams() -> None:
     hidden = {names[id(kernel)] for kernel in hidden_kernels(network)}
     others = {name for name in names.values() if name not in hidden}
     assert {name for name in others if name.endswith("weight")} == {"head.weight", "tail.weight"}
-    player = Player(network, Learning(optimizer="muon", rate=0.1), Precision("cpu"))
-    state = player.state_dict()
+    trained = TrainedNetworks(network, Learning(optimizer="muon", rate=0.1), Precision("cpu"))
+    state = trained.state_dict()
     assert len(state["muon"]["param_groups"][0]["params"]) == len(hidden)
     assert len(state["optimizer"]["param_groups"][0]["params"]) == len(others)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    player.backward(network(torch.rand(1, 3, 16, 16)).square().mean())
-    player.update(0.5)
+    trained.backward(network(torch.rand(1, 3, 16, 16)).square().mean())
+    trained.update(0.5)
     for name, parameter in network.named_parameters():
         step = (parameter - before[name]).square().mean().sqrt()
         assert 0.002 < step < 0.1, name  # Adam's first steps are of the rate, Muon's of a fifth of it about
@@ -101,17 +101,17 @@ def test_a_players_first_and_last_kernels_and_biases_are_adams() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_in_float16_both_leave_an_update_out_or_none(spoilt: str, value: float) -> None:
     network = LiteGenerator()
-    player = Player(network, Learning(optimizer="muon", clip=0.25), Precision("cpu", torch.float16))
+    trained = TrainedNetworks(network, Learning(optimizer="muon", clip=0.25), Precision("cpu", torch.float16))
 
     def step(spoil: bool) -> bool:
         before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        player.zero()
-        player.backward(network(torch.rand(1, 3, 16, 16)).square().mean())
+        trained.zero()
+        trained.backward(network(torch.rand(1, 3, 16, 16)).square().mean())
         if spoil:
             gradient = network.get_parameter(spoilt).grad
             assert gradient is not None
             gradient[0, 0, 0, 0] = value
-        player.update()
+        trained.update()
         assert all(bool(parameter.isfinite().all()) for parameter in network.parameters())
         same = {torch.equal(before[name], parameter) for name, parameter in network.named_parameters()}
         assert len(same) == 1
@@ -122,7 +122,7 @@ def test_in_float16_both_leave_an_update_out_or_none(spoilt: str, value: float) 
 
 def test_a_state_with_the_name_of_an_earlier_version_is_read() -> None:
     network = torch.nn.Linear(2, 2)
-    player = Player(network, Learning(), Precision("cpu"))
-    state = player.state_dict()
+    trained = TrainedNetworks(network, Learning(), Precision("cpu"))
+    state = trained.state_dict()
     state["optimiser"] = state.pop("optimizer")
-    Player(torch.nn.Linear(2, 2), Learning(), Precision("cpu")).load_state_dict(state)
+    TrainedNetworks(torch.nn.Linear(2, 2), Learning(), Precision("cpu")).load_state_dict(state)

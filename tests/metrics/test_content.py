@@ -26,16 +26,16 @@ def lines(*columns: int) -> np.ndarray:
 
 def slow_ssim(photo: np.ndarray, picture: np.ndarray) -> float:
     """Equations 14 to 16 and 13 of the paper, window by window."""
-    grey = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(float) for pixels in (photo, picture)]
+    gray = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(float) for pixels in (photo, picture)]
     weights = np.array(
         [[math.exp(-((i - 5) ** 2 + (j - 5) ** 2) / (2 * 1.5**2)) for j in range(11)] for i in range(11)]
     )
     weights /= weights.sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     values = []
-    for top in range(grey[0].shape[0] - 10):
-        for left in range(grey[0].shape[1] - 10):
-            x, y = (plane[top : top + 11, left : left + 11] for plane in grey)
+    for top in range(gray[0].shape[0] - 10):
+        for left in range(gray[0].shape[1] - 10):
+            x, y = (plane[top : top + 11, left : left + 11] for plane in gray)
             mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
             variance_x, variance_y = (weights * (x - mean_x) ** 2).sum(), (weights * (y - mean_y) ** 2).sum()
             covariance = (weights * (x - mean_x) * (y - mean_y)).sum()

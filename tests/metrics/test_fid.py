@@ -69,7 +69,7 @@ def run(*arguments: str | Path) -> int:
     return main(["fid", *map(str, arguments)])
 
 
-def figures(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> dict[str, object]:
+def figures(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> dict[str, Any]:
     assert run(*arguments, "--json") == code
     return json.loads(capsys.readouterr().out)
 
@@ -332,7 +332,7 @@ def test_what_can_be_known_is_refused_before_anything_is_measured(
 
 
 @pytest.mark.usefixtures("pictures")
-def test_grey_of_16_bits_is_named_not_measured_as_white(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gray_of_16_bits_is_named_not_measured_as_white(inception: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((40, 40), 9000, np.uint16)).save("ours/deep.png")
     assert run("ours", "anime", "--weights", inception) == 1
     assert "ours/deep.png: more than 8 bits" in capsys.readouterr().err
@@ -342,7 +342,7 @@ def test_grey_of_16_bits_is_named_not_measured_as_white(inception: Path, capsys:
 def test_ctrl_c_ends_it_with_a_word(
     inception: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("toonify.metrics.features._read", interrupt)
@@ -363,7 +363,7 @@ def test_a_conversion_takes_no_random_numbers_from_a_run(tmp_path: Path, monkeyp
     import torch
     from torch_fidelity import feature_extractor_inceptionv3 as theirs
 
-    def draws(*_: object, **__: object) -> None:
+    def draws(*_: Any, **__: Any) -> None:
         torch.rand(3)
         raise RuntimeError("fresh weights have been drawn")
 

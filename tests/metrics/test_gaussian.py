@@ -89,7 +89,7 @@ def test_statistics_are_not_replaced_unasked(rows: np.ndarray, tmp_path: Path) -
 
 
 class Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return Path.write_text, (Path("evil"), "ran")
 
 

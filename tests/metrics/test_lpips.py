@@ -11,6 +11,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
+from toonify.checkpoints.published import VGG16
 from toonify.errors import DownloadError, WeightsError
 from toonify.methods.losses import lpips_loss
 from toonify.metrics import lpips as lpips_module
@@ -161,11 +162,11 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPa
     with pytest.raises(DownloadError) as caught:
         find_lpips_weights([])
     message = str(caught.value)
-    assert lpips_module.VGG16.url in message and "--lpips-weights FILE" in message and "\n" not in message
+    assert VGG16.url in message and "--lpips-weights FILE" in message and "\n" not in message
 
 
 def test_the_published_files_are_named_by_their_digests() -> None:
-    published = (lpips_module.VGG16, lpips_module.HEADS)
+    published = (VGG16, lpips_module.HEADS)
     weights = lpips_module.LpipsWeights((Path("a"), Path("b")), tuple(one.sha256 for one in published))
     assert str(weights).startswith("as published (sha256 397923af, a78928a0")
     assert "mine.pth" in str(lpips_module.LpipsWeights((Path("mine.pth"),), ("0" * 64,)))

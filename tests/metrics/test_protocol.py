@@ -50,6 +50,6 @@ def test_the_protocols_differ_where_it_matters() -> None:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "pytorch", "clean"])
-def test_a_grey_picture_stays_grey_in_every_protocol(mode: str) -> None:
-    grey = np.full((50, 80, 3), 128, np.uint8)
-    np.testing.assert_allclose(to_inception(grey, mode), 1 / 255 if mode == "pytorch" else 0, atol=1e-6)
+def test_a_gray_picture_stays_gray_in_every_protocol(mode: str) -> None:
+    gray = np.full((50, 80, 3), 128, np.uint8)
+    np.testing.assert_allclose(to_inception(gray, mode), 1 / 255 if mode == "pytorch" else 0, atol=1e-6)

@@ -25,11 +25,11 @@ from toonify.metrics.sets import find_set
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures of several sizes, formats and colour modes, which the tools take one by one only."""
-    large, wide, grey, palette = (Image.open(path) for path in sorted(PHOTOS.glob("*.jpg")))
+    """Pictures of several sizes, formats and color modes, which the tools take one by one only."""
+    large, wide, gray, palette = (Image.open(path) for path in sorted(PHOTOS.glob("*.jpg")))
     large.save(tmp_path / "large.jpg")
     wide.resize((290, 80)).save(tmp_path / "wide.png")
-    grey.resize((120, 320)).convert("L").save(tmp_path / "grey.jpg", quality=95)
+    gray.resize((120, 320)).convert("L").save(tmp_path / "gray.jpg", quality=95)
     palette.quantize(64).resize((299, 299)).save(tmp_path / "palette.png")
     return tmp_path
 
@@ -41,7 +41,7 @@ def ours(folder: Path, inception: Path, mode: Mode) -> np.ndarray:
 
 def test_features_are_pytorch_fids(folder: Path, inception: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip("pytorch_fid.inception")
-    from pytorch_fid.fid_score import get_activations
+    from pytorch_fid.fid_score import get_activations  # type: ignore[import-untyped]
 
     monkeypatch.setattr(module, "load_state_dict_from_url", lambda *_, **__: torch.load(inception, weights_only=True))
     theirs = get_activations(sorted(folder.iterdir()), module.InceptionV3(), batch_size=1, num_workers=0)

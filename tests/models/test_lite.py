@@ -11,7 +11,7 @@ from videos import scene
 
 from toonify.methods.distill import DistillSettings
 from toonify.models.contrast import Contrast, frame_contrast
-from toonify.models.lite import LiteBranch, LiteConfig, LiteGenerator, fit_lite, initialise_lite
+from toonify.models.lite import LiteBranch, LiteConfig, LiteGenerator, fit_lite, initialize_lite
 from toonify.pixels.arrays import Pixels
 from toonify.styles.frame import framed
 
@@ -48,8 +48,8 @@ def test_a_faint_photo_is_seen_as_a_strong_one() -> None:
     assert (faint.std((2, 3)) > 0.9 * seen.std((2, 3))).all()
 
 
-def test_a_photo_of_one_colour_stays_calm() -> None:
-    """A picture has a standard deviation of 0.5. Noise of a grey level has most of it; what rounding leaves, little."""
+def test_a_photo_of_one_color_stays_calm() -> None:
+    """A picture has a standard deviation of 0.5. Noise of a gray level has most of it; what rounding leaves, little."""
     noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) / 127.5
     seen = Contrast()(noise - 0.4)[:, 3:].std((2, 3))
     assert seen[:, :3].max() < 0.2 and seen[:, 3:].max() < 0.45
@@ -69,7 +69,7 @@ def test_a_part_is_seen_as_in_the_whole(top: int, left: int, mirrored: bool, num
     whole = Contrast()(batch(turned))[..., top : top + 24, left : left + 24]
     apart = Contrast()(batch(part), frame) - whole
     assert apart[:, :6].abs().max() < 1e-4
-    slopes = apart[:, 6:, 1:-1, 1:-1]  # at its own border a part sees other neighbours
+    slopes = apart[:, 6:, 1:-1, 1:-1]  # at its own border a part sees other neighbors
     assert slopes[:, 1].abs().max() < 1e-4
     # To the right the mean is left out, which is little.
     assert slopes[:, 0].abs().max() < 0.15 and slopes[:, 0].std() < 1e-4
@@ -221,7 +221,7 @@ def test_the_student_is_small() -> None:
 def test_a_fresh_student_draws_nearly_the_photo() -> None:
     torch.manual_seed(0)
     network = LiteGenerator(DistillSettings().config)
-    initialise_lite(network)
+    initialize_lite(network)
     x = batch(scene(0, 64, 64))
     with torch.inference_mode():
         assert 0 < (network(x) - x).abs().mean() < 0.15

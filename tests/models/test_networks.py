@@ -1,5 +1,6 @@
 """The networks that training needs: held against the literature, hand-written formulas and torchvision."""
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -28,10 +29,10 @@ from toonify.models.discriminators import (
     CartoonGANDiscriminator,
     PatchDiscriminator,
     UGATITDiscriminator,
-    spectrally_normalise,
+    spectrally_normalize,
 )
 from toonify.models.features import CONTENT, PUBLISHED, ContentFeatures, load_features, parse_content
-from toonify.models.layers import ClassActivation, InstanceNorm, activation, initialise, normalisation
+from toonify.models.layers import ClassActivation, InstanceNorm, activation, initialize, normalization
 from toonify.models.pix2pix import Pix2PixConfig, UNetGenerator
 from toonify.models.ugatit import (
     AdaptiveLayerInstanceNorm,
@@ -126,8 +127,8 @@ def ugatit_discriminator_table(layers: int) -> Iterator[int]:
 
 
 def test_u_gat_it_has_the_published_number_of_parameters() -> None:
-    full, light = (count(lambda light=light: UGATITGenerator(UGATITConfig(light=light))) for light in (False, True))
-    both = [count(lambda layers=layers: UGATITDiscriminator(layers=layers)) for layers in (5, 7)]
+    full, light = (count(functools.partial(UGATITGenerator, UGATITConfig(light=light))) for light in (False, True))
+    both = [count(functools.partial(UGATITDiscriminator, layers=layers)) for layers in (5, 7)]
     assert (full, light) == (sum(ugatit_table(False)), sum(ugatit_table(True)))
     assert both == [sum(ugatit_discriminator_table(5)), sum(ugatit_discriminator_table(7))]
     # The authors' program counts two generators and four discriminators.
@@ -184,7 +185,7 @@ def test_cartoongan_discriminator_is_figure_2() -> None:
 def test_cyclegan_is_the_published_architecture() -> None:
     torch.manual_seed(0)
     network = CycleGANGenerator(CycleGANConfig(width=4, blocks=2)).double()
-    initialise(network, 0.3)
+    initialize(network, 0.3)
     x = noise(2, 3, 16, 24, dtype=torch.float64)
     state = iter(network.state_dict().values())
 
@@ -362,20 +363,20 @@ def test_instance_norm_of_one_pixel_is_the_bias(count: int, affine: bool) -> Non
     assert torch.allclose(norm(noise(count, 3, 1, 1)), expected, atol=1e-3)
 
 
-def test_norms_normalise_what_they_are_named_for() -> None:
+def test_norms_normalize_what_they_are_named_for() -> None:
     x = noise(4, 3, 8, 8) * torch.tensor([1.0, 2.0, 3.0])[:, None, None] + torch.arange(4.0)[:, None, None, None]
     for kind, axes in (("batch", (0, 2, 3)), ("instance", (2, 3)), ("layer", (1, 2, 3))):
-        y = normalisation(kind, 3)(x)
+        y = normalization(kind, 3)(x)
         assert y.mean(axes).abs().max() < 1e-5 and (y.var(axes, correction=0) - 1).abs().max() < 1e-3
-        assert bool(list(normalisation(kind, 3).parameters()))
-        assert not list(normalisation(kind, 3, affine=False).parameters())
+        assert bool(list(normalization(kind, 3).parameters()))
+        assert not list(normalization(kind, 3, affine=False).parameters())
 
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(TypeError, match="choose batch, instance or layer"):
-        normalisation("group", 3)  # type: ignore[arg-type]
+        normalization("group", 3)
     with pytest.raises(TypeError, match="choose relu or leaky"):
-        activation("gelu")  # type: ignore[arg-type]
+        activation("gelu")
 
 
 def test_fresh_weights_are_those_of_dcgan() -> None:
@@ -385,24 +386,24 @@ def test_fresh_weights_are_those_of_dcgan() -> None:
     )
     for layer in network:
         nn.init.constant_(layer.bias, 7)
-    initialise(network, 0.05)
+    initialize(network, 0.05)
     for layer, mean in zip(network, (0, 0, 0, 1), strict=True):
         assert layer.weight.std().item() == pytest.approx(0.05, rel=0.05)
         assert layer.weight.mean().item() == pytest.approx(mean, abs=5e-3)
         assert (layer.bias == 0).all()
-    initialise(CycleGANGenerator(CycleGANConfig(width=2, blocks=1)))  # norms without weights
+    initialize(CycleGANGenerator(CycleGANConfig(width=2, blocks=1)))  # norms without weights
 
 
-def test_fresh_weights_reach_what_is_spectrally_normalised() -> None:
+def test_fresh_weights_reach_what_is_spectrally_normalized() -> None:
     network = UGATITDiscriminator(8, layers=5)
-    initialise(network, 3.0)
+    initialize(network, 3.0)
     weights = network.state_dict()
     originals = [weights[name] for name in weights if name.endswith("weight.original")]
     assert len(originals) == 7  # four convolutions, two classifiers, the last convolution
     assert all(weight.std() > 1 for weight in originals)
 
 
-# Spectral normalisation
+# Spectral normalization
 
 
 def test_the_largest_singular_value_becomes_1() -> None:
@@ -410,7 +411,7 @@ def test_the_largest_singular_value_becomes_1() -> None:
     network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ConvTranspose2d(6, 4, 2), nn.Flatten(), nn.Linear(4 * 49, 5))
     for layer in (network[0], network[1], network[3]):
         nn.init.normal_(layer.weight, std=3)
-    spectrally_normalise(network)
+    spectrally_normalize(network)
     for _ in range(50):
         network(noise(1, 3, 8, 8))
     network.eval()
@@ -423,10 +424,10 @@ def test_the_largest_singular_value_becomes_1() -> None:
         assert largest == pytest.approx(1, rel=0.02)
 
 
-def test_layers_are_normalised_once() -> None:
+def test_layers_are_normalized_once() -> None:
     network = UGATITDiscriminator(4, layers=5)
-    spectrally_normalise(network)
-    spectrally_normalise(network)
+    spectrally_normalize(network)
+    spectrally_normalize(network)
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(layers) == 8
     assert all(len(layer.parametrizations.weight) == 1 for layer in layers)
@@ -441,7 +442,7 @@ def test_discriminators_bear_two_forwards_and_a_gradient_penalty(
     torch.manual_seed(0)
     network = DISCRIMINATORS[name]().to(memory_format=memory)
     if spectral:
-        spectrally_normalise(network)
+        spectrally_normalize(network)
         assert all(
             parametrize.is_parametrized(module, "weight")
             for module in network.modules()
@@ -721,7 +722,7 @@ def photo_batch(size: int) -> Tensor:
 
 
 @pytest.mark.parametrize("layer", ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_4"])
-def test_the_real_normalised_vgg_has_maps_of_mean_1_on_photos(layer: str, nets: Path) -> None:
+def test_the_real_normalized_vgg_has_maps_of_mean_1_on_photos(layer: str, nets: Path) -> None:
     features = load_features(f"vgg19:{layer}", nets / "vgg19_normalised.pth")
     with torch.inference_mode():
         means = features(photo_batch(224))[0].mean((0, 2, 3))

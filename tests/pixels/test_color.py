@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toonify.pixels.color import grey, guided_coefficients, keep_color, saturate
+from toonify.pixels.color import gray, guided_coefficients, keep_color, saturate
 
 
 def guided_filter(guide: np.ndarray, target: np.ndarray, *, radius: int, eps: float) -> np.ndarray:
@@ -87,23 +87,23 @@ def test_the_coefficients_of_a_linear_relation_are_its_slope_and_offset():
     assert np.abs(b - (0.2 + 0.5 * guide.mean())).max() < 1e-3
 
 
-def test_grey_is_the_luma_of_rec_709():
+def test_gray_is_the_luma_of_rec_709():
     colors = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]], np.float32)
-    assert np.allclose(grey(colors), [[0.2126, 0.7152, 0.0722, 1]], atol=1e-6)
-    assert grey(picture()).shape == (48, 64)
+    assert np.allclose(gray(colors), [[0.2126, 0.7152, 0.0722, 1]], atol=1e-6)
+    assert gray(picture()).shape == (48, 64)
 
 
 # --- keep_color ---
 
 
-def test_no_colour_kept_is_the_drawing_itself():
+def test_no_color_kept_is_the_drawing_itself():
     drawing = picture()
     assert np.array_equal(keep_color(drawing, picture(seed=1), 0), drawing)
 
 
 @pytest.mark.parametrize("offset", [(0.2, 0.2, 0.2), (0.3, -0.1, 0.05)])
 @pytest.mark.parametrize("amount", [0.5, 1.0])
-def test_a_constant_shift_of_colour_is_undone_by_its_amount(offset, amount):
+def test_a_constant_shift_of_color_is_undone_by_its_amount(offset, amount):
     photo = picture()
     shift = np.array(offset, np.float32)
     kept = keep_color(photo + shift, photo, amount)
@@ -119,7 +119,7 @@ def test_thin_lines_of_the_drawing_stay():
     assert np.abs(kept[:, :80] - 0.6).max() < 1e-3
 
 
-def test_colours_come_back_within_the_edges_of_the_photo():
+def test_colors_come_back_within_the_edges_of_the_photo():
     photo = np.empty((200, 200, 3), np.float32)
     photo[:, :100], photo[:, 100:] = (0.9, 0.3, 0.2), (0.1, 0.4, 0.8)
     kept = keep_color(np.full_like(photo, 0.5), photo, 1)
@@ -147,9 +147,9 @@ def test_neither_drawing_nor_photo_is_changed_in_place():
 # --- saturate ---
 
 
-def test_no_saturation_is_grey():
+def test_no_saturation_is_gray():
     rgb = picture()
-    assert np.abs(saturate(rgb, 0) - grey(rgb)[..., None]).max() < 1e-6
+    assert np.abs(saturate(rgb, 0) - gray(rgb)[..., None]).max() < 1e-6
 
 
 def test_a_saturation_of_one_is_the_picture_itself():
@@ -159,10 +159,10 @@ def test_a_saturation_of_one_is_the_picture_itself():
 @pytest.mark.parametrize("factor", [0, 0.5, 1.25, 4])
 def test_saturation_leaves_the_luma(factor):
     rgb = picture()
-    assert np.abs(grey(saturate(rgb, factor)) - grey(rgb)).max() < 1e-5
+    assert np.abs(gray(saturate(rgb, factor)) - gray(rgb)).max() < 1e-5
 
 
-def test_saturation_scales_the_distance_to_grey():
+def test_saturation_scales_the_distance_to_gray():
     rgb = np.array([[[0.6, 0.4, 0.5]]], np.float32)
-    luma = float(grey(rgb)[0, 0])
+    luma = float(gray(rgb)[0, 0])
     assert np.allclose(saturate(rgb, 2)[0, 0] - luma, 2 * (rgb[0, 0] - luma), atol=1e-6)

@@ -29,7 +29,7 @@ def literal(pixels: np.ndarray, kernel: int = 5, canny: tuple[int, int] = (100, 
 
 
 def cartoon(height: int = 60, width: int = 80) -> np.ndarray:
-    """Flat colours with black outlines."""
+    """Flat colors with black outlines."""
     picture = np.full((height, width, 3), (240, 220, 180), np.uint8)
     cv2.circle(picture, (width // 3, height // 2), height // 4, (200, 60, 40), -1)
     cv2.circle(picture, (width // 3, height // 2), height // 4, (10, 10, 20), 2)
@@ -84,9 +84,9 @@ def test_a_picture_without_edges_is_the_same_in_another_array():
     assert np.array_equal(smoothed, pixels) and not np.shares_memory(smoothed, pixels)
 
 
-def test_edges_are_told_from_the_grey_picture():
+def test_edges_are_told_from_the_gray_picture():
     pixels = np.zeros((20, 40, 3), np.uint8)
-    # Two colours of one grey level by Rec. 601: 0.299 R + 0.587 G + 0.114 B.
+    # Two colors of one gray level by Rec. 601: 0.299 R + 0.587 G + 0.114 B.
     pixels[:, :20], pixels[:, 20:] = (100, 0, 0), (0, 51, 0)
     assert not edge_mask(pixels).any()
 

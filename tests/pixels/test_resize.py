@@ -37,7 +37,7 @@ def test_resizing_down_averages_areas():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 90), (90, 7), (200, 300)])
-def test_resizing_keeps_colours_and_channels(size):
+def test_resizing_keeps_colors_and_channels(size):
     assert np.array_equal(resize(np.full((30, 40, 3), 77, np.uint8), size), np.full((*size, 3), 77))
     assert np.array_equal(resize(np.full((30, 40), 77, np.uint8), size), np.full(size, 77))
 
@@ -51,7 +51,7 @@ def test_enlarging_agrees_with_opencvs(source, target, method):
     values = to_floats(photo(*source))
     expected = cv2.resize(values, target[::-1], interpolation=method)
     planes = np.ascontiguousarray(values.transpose(2, 0, 1))
-    enlarged = Enlarged(planes, slice(0, target[0]), *target, method).columns()
+    enlarged = Enlarged(planes, slice(0, target[0]), target[0], target[1], method).columns()
     assert np.abs(enlarged.transpose(1, 2, 0) - expected)[4:-4].max() < 1e-4
-    part = Enlarged(planes, slice(11, 29), *target, method).columns(slice(5, 50))
+    part = Enlarged(planes, slice(11, 29), target[0], target[1], method).columns(slice(5, 50))
     assert np.abs(part - enlarged[:, 11:29, 5:50]).max() < 1e-6

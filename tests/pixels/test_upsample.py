@@ -20,7 +20,7 @@ def mse(pixels: np.ndarray, other: np.ndarray) -> float:
 def test_tiles_leave_no_trace(monkeypatch):
     full = photo(150, 110)
     small = shrink(full, 60)
-    drawing = to_floats(photo(*small.shape[:2], seed=1))
+    drawing = to_floats(photo(small.shape[0], small.shape[1], seed=1))
     whole = upsample(drawing, small, full)
     for rows, columns in itertools.product((1, 7, 64, 1000), (3, 100, 512)):
         monkeypatch.setattr(toonify.pixels.upsample, "_ROWS", rows)
@@ -32,7 +32,7 @@ def test_tiles_leave_no_trace(monkeypatch):
 def test_parts_without_lines_come_out_as_if_lines_were_looked_for_everywhere(monkeypatch):
     full = photo(330, 470)
     small = shrink(full, 120)
-    drawing = to_floats(photo(*small.shape[:2], seed=1))
+    drawing = to_floats(photo(small.shape[0], small.shape[1], seed=1))
     opacity = np.zeros(small.shape[:2], np.float32)
     cv2.line(opacity, (5, 5), (40, 30), 0.8, 1)
     ink = Ink(opacity, 0.25, (0.0, 0.1, 0.2))
@@ -46,7 +46,7 @@ def test_parts_without_lines_come_out_as_if_lines_were_looked_for_everywhere(mon
 def test_no_strength_is_the_photo_and_half_is_halfway():
     full = photo(120, 90)
     small = shrink(full, 40)
-    drawing = to_floats(photo(*small.shape[:2], seed=1))
+    drawing = to_floats(photo(small.shape[0], small.shape[1], seed=1))
     assert np.array_equal(upsample(drawing, small, full, strength=0), full)
     halfway = (upsample(drawing, small, full).astype(float) + full) / 2
     assert np.abs(upsample(drawing, small, full, strength=0.5) - halfway).mean() < 2
@@ -121,7 +121,7 @@ def test_faint_noise_of_a_drawing_does_not_become_contours():
     assert upsample(drawing, *photos).std() < 1.1 * 255 * bicubic.std()
 
 
-def test_detail_brings_back_the_photos_texture_and_nothing_of_its_colour():
+def test_detail_brings_back_the_photos_texture_and_nothing_of_its_color():
     full = np.clip(128 + np.random.default_rng(0).normal(0, 12, (240, 320, 3)), 0, 255).astype(np.uint8)
     small = shrink(full, 80)
     drawing = np.full((*small.shape[:2], 3), (0.6, 0.4, 0.5), np.float32)
@@ -142,7 +142,7 @@ def test_detail_brings_back_the_photos_texture_and_nothing_of_its_colour():
     seed=st.integers(0, 999),
 )
 @settings(max_examples=100, deadline=None)
-def test_nothing_leaves_the_range_of_its_neighbourhood(size, scale, seed):
+def test_nothing_leaves_the_range_of_its_neighborhood(size, scale, seed):
     """Not in a photo that is flat between its pixels, so that it has no line too thin for the working size."""
     rng = np.random.default_rng(seed)
     drawing = rng.random((*size, 3), np.float32)
@@ -177,7 +177,7 @@ def test_pictures_of_any_shape_come_out_in_their_own_size(size, long_side):
 @pytest.mark.parametrize("size", [(30, 40), (60, 40), (1, 1)])
 def test_an_output_smaller_than_drawn_is_the_drawing_averaged(size):
     drawn = photo(120, 160)
-    out = upsample(to_floats(drawn), drawn, photo(*size, seed=1))
+    out = upsample(to_floats(drawn), drawn, photo(size[0], size[1], seed=1))
     assert np.abs(out.astype(int) - cv2.resize(drawn, size[::-1], interpolation=cv2.INTER_AREA)).max() <= 1
 
 

@@ -4,6 +4,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -191,7 +192,7 @@ def test_highlights_are_brought_down_and_what_is_dark_stays() -> None:
 def tiff(directories: list[tuple[np.ndarray, dict[int, tuple[int, int, int]]]], *, nested: bool) -> bytes:
     """RGB pictures and further tags (type, count, value); the second in a SubIFD of the first, or behind it."""
     data = b"II*\0" + bytes(4)
-    places = []
+    places: list[int] = []
     for number, (pixels, extra) in reversed(list(enumerate(directories))):
         height, width = pixels.shape[:2]
         strip, bits = len(data), len(data) + pixels.nbytes
@@ -276,7 +277,7 @@ def test_separate_planes_of_16_bits_are_read() -> None:
     assert np.array_equal(read(data).pixels, base())
 
 
-def test_grey_with_associated_alpha_is_read() -> None:
+def test_gray_with_associated_alpha_is_read() -> None:
     photo = read("grey_assoc_alpha.tif")
     assert photo.alpha is not None and photo.alpha.mean() / 255 == pytest.approx(0.859, abs=0.001)
     assert photo.pixels.mean() == pytest.approx(82.4, abs=0.5)
@@ -384,25 +385,25 @@ def with_property(data: bytes, added: bytes) -> bytes:
     at = data.index(b"ipco") - 4
     (size,) = struct.unpack(">I", data[at : at + 4])
     count = data[at + size :].index(b"ipma") - 4 + at + size
-    data = bytearray(data)
+    changed = bytearray(data)
     number = 0
     place = at + 8
     while place < at + size:
-        place += int.from_bytes(data[place : place + 4])
+        place += int.from_bytes(changed[place : place + 4])
         number += 1
     entries = count + 8 + 4 + 4 + 2  # head, version and flags, number of items, item
-    data[entries] += 1
-    data.insert(entries + 1 + data[entries] - 1, 0x80 | (number + 1))
+    changed[entries] += 1
+    changed.insert(entries + 1 + changed[entries] - 1, 0x80 | (number + 1))
     for name, grown in ((b"ipma", 1), (b"iprp", 1 + len(added)), (b"meta", 1 + len(added)), (b"ipco", len(added))):
-        start = data.index(name) - 4
-        data[start : start + 4] = (int.from_bytes(data[start : start + 4]) + grown).to_bytes(4)
-    data[at + size : at + size] = added
-    location = data.index(b"iloc") + 4 + 4 + 2 + 2
+        start = changed.index(name) - 4
+        changed[start : start + 4] = (int.from_bytes(changed[start : start + 4]) + grown).to_bytes(4)
+    changed[at + size : at + size] = added
+    location = changed.index(b"iloc") + 4 + 4 + 2 + 2
     for extent in (location + 6, location + 6 + 14):  # of one item, or two
-        offset = int.from_bytes(data[extent : extent + 4])
-        if 0 < offset < len(data) and extent + 4 < data.index(b"iinf"):
-            data[extent : extent + 4] = (offset + 1 + len(added)).to_bytes(4)
-    return bytes(data)
+        offset = int.from_bytes(changed[extent : extent + 4])
+        if 0 < offset < len(data) and extent + 4 < changed.index(b"iinf"):
+            changed[extent : extent + 4] = (offset + 1 + len(added)).to_bytes(4)
+    return bytes(changed)
 
 
 def test_in_avif_orientation_in_xmp_counts_for_nothing_and_boxes_do() -> None:
@@ -483,7 +484,7 @@ def test_a_png_with_a_wrong_checksum_of_its_data_is_damaged() -> None:
         read(bytes(data))
 
 
-def encoded(kind: str, **options: object) -> bytearray:
+def encoded(kind: str, **options: Any) -> bytearray:
     read((CASES / "base.png").read_bytes())  # registers HEIF
     buffer = BytesIO()
     Image.fromarray(np.kron(base(), np.ones((3, 3, 1), np.uint8))).save(buffer, kind, **options)
@@ -501,7 +502,7 @@ def encoded(kind: str, **options: object) -> bytearray:
         ("TIFF", {"compression": "jpeg", "quality": 95}),
     ],
 )
-def test_zeros_in_the_place_of_data_are_damage(kind: str, options: dict[str, object]) -> None:
+def test_zeros_in_the_place_of_data_are_damage(kind: str, options: dict[str, Any]) -> None:
     data = encoded(kind, **options)
     read(bytes(data))
     data[len(data) // 2 : len(data) // 2 + 2500] = bytes(2500)
@@ -511,7 +512,7 @@ def test_zeros_in_the_place_of_data_are_damage(kind: str, options: dict[str, obj
 
 @pytest.mark.parametrize("options", [{"quality": 80}, {"lossless": True}, {"lossless": True, "method": 0}])
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
-def test_the_zeros_of_flat_pictures_are_none(kind: str, options: dict[str, object]) -> None:
+def test_the_zeros_of_flat_pictures_are_none(kind: str, options: dict[str, Any]) -> None:
     read((CASES / "base.png").read_bytes())
     for image in (Image.new("RGB", (2000, 1500), "white"), Image.linear_gradient("L").resize((640, 480)).convert("1")):
         buffer = BytesIO()

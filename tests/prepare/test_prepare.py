@@ -12,9 +12,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -32,19 +34,15 @@ from toonify.system.locks import only_process
 SIZE = 64
 
 
-def prepare(*arguments: object, kind: str = "photos", size: int = SIZE) -> int:
+def prepare(*arguments: Any, kind: str = "photos", size: int = SIZE) -> int:
     return main(["prepare", kind, *map(str, arguments), "--size", str(size)])
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def pictures(folder: Path) -> list[str]:
     return [name for name in snapshot(folder) if name != MANIFEST]
 
 
-def manifest(folder: Path) -> dict[str, object]:
+def manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / MANIFEST).read_bytes())
 
 
@@ -89,7 +87,7 @@ def test_pictures_become_squares_and_the_manifest_tells_of_each(photos: Path, ou
 
 def test_what_is_left_out_is_counted_with_its_reason(photos: Path, out: Path, capsys) -> None:
     Image.fromarray(scene(20, 63, 200)).save(photos / "small.png")
-    Image.fromarray(plain(90, 100, 100)).save(photos / "grey.png")
+    Image.fromarray(plain(90, 100, 100)).save(photos / "gray.png")
     (photos / "broken.jpg").write_bytes((photos / "sub" / "6.jpg").read_bytes()[:700])
     (photos / "text.png").write_bytes(b"no picture")
     Image.fromarray(scene(2, 120, 160)).save(photos / "again.jpg", quality=60)
@@ -335,7 +333,7 @@ def test_a_manifest_names_no_file_outside_its_folder(name: str, photos: Path, ou
 
 
 @pytest.mark.parametrize("plan", [{"moves": {"../precious.txt": "a.png"}}, {"remove": ["../precious.txt"]}])
-def test_a_plan_neither(plan: dict[str, object], photos: Path, out: Path, capsys) -> None:
+def test_a_plan_neither(plan: dict[str, Any], photos: Path, out: Path, capsys) -> None:
     precious = out.parent / "precious.txt"
     precious.write_text("mine")
     prepare(photos, out)
@@ -369,7 +367,7 @@ def run_and_stop(photos: Path, out: Path, monkeypatch, *, after: int, error: typ
     """A run in which cutting the square number `after` raises `error`."""
     done = 0
 
-    def interrupted(*arguments: object, **options: object) -> np.ndarray:
+    def interrupted(*arguments: Any, **options: Any) -> np.ndarray:
         nonlocal done
         done += 1
         if done > after:
@@ -412,7 +410,7 @@ def test_an_interrupted_overwrite_keeps_the_old_pictures_and_goes_on(
     before = snapshot(out)
     done = iter(range(100))
 
-    def interrupted(*arguments: object) -> np.ndarray:
+    def interrupted(*arguments: Any) -> np.ndarray:
         if next(done) == 3:
             raise KeyboardInterrupt
         return cut(*arguments)
@@ -497,9 +495,9 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_next_goes_on(
 
 
 def test_what_nobody_thought_of_costs_one_file(photos: Path, out: Path, monkeypatch, capsys) -> None:
-    from toonify.images import opaque
+    from toonify.images import Photo, opaque
 
-    def fails(photo: object) -> np.ndarray:
+    def fails(photo: Photo) -> np.ndarray:
         if photo.pixels.shape[0] == 160:
             raise ZeroDivisionError("surprise")
         return opaque(photo)

@@ -19,8 +19,8 @@ def distance(one: int, other: int) -> int:
 
 def literal_hash(pixels: np.ndarray) -> int:
     """The 8 x 8 lowest frequencies but the zeroth of the orthonormal DCT-II, against their median."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(float)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(float)
     n = np.arange(32)
     basis = np.cos(np.pi * (2 * n[None] + 1) * n[:, None] / 64) * np.sqrt(2 / 32)
     low = (basis @ small @ basis.T)[1:9, 1:9].ravel()

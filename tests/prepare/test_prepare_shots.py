@@ -162,7 +162,7 @@ def test_a_dark_frame_with_a_lamp_in_it_is_kept():
     assert blank(night) is None
 
 
-def test_a_still_has_to_be_of_one_colour_to_be_plain():
+def test_a_still_has_to_be_of_one_color_to_be_plain():
     assert is_plain(plain(90)) and is_plain(plain(0))
     faint = plain(240)
     faint[::2] = 250

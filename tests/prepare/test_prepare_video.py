@@ -1,4 +1,4 @@
-"""Videos to frames: upright, square pixels, right colours; what is damaged is left out and named."""
+"""Videos to frames: upright, square pixels, right colors; what is damaged is left out and named."""
 
 import struct
 from fractions import Fraction
@@ -69,7 +69,7 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("height", [128, 720])
-def test_a_video_that_does_not_say_its_colours_has_those_of_its_size(height: int, tmp_path: Path) -> None:
+def test_a_video_that_does_not_say_its_colors_has_those_of_its_size(height: int, tmp_path: Path) -> None:
     """Players take Rec. 601 for small ones and Rec. 709 for HD."""
     color = np.array([200, 40, 30])
     matrix = {128: (0.299, 0.587, 0.114), 720: (0.2126, 0.7152, 0.0722)}[height]

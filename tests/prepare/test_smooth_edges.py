@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from files import snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,11 +19,7 @@ from toonify.pixels.crops import center_box, cut
 from toonify.pixels.edges import smooth_edges
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def smooth(*arguments: object) -> int:
+def smooth(*arguments: Any) -> int:
     return main(["smooth-edges", *map(str, arguments)])
 
 
@@ -89,7 +87,7 @@ def test_bad_files_never_stop_a_batch(anime: Path, tmp_path: Path, capsys) -> No
     os.mkfifo(anime / "pipe.png")
     with Image.open(anime / "a.jpg") as image:
         image.convert("CMYK").save(anime / "cmyk.jpg")
-        image.convert("L").save(anime / "grey.tif")
+        image.convert("L").save(anime / "gray.tif")
     Image.new("RGB", (1, 1)).save(anime / "dot.png")
     assert smooth(anime, tmp_path / "out") == 1
     said = capsys.readouterr().err
@@ -159,7 +157,7 @@ def test_whatever_is_typed_is_understood_or_refused(canny: str, size: str, tmp_p
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_behind(anime: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    def full(*_: object) -> int:
+    def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("toonify.system.files.os.write", full)
@@ -181,7 +179,7 @@ def test_ctrl_c_leaves_whole_pictures_and_the_rerun_the_rest(
         Image.fromarray(np.roll(noise, number, 1)).resize((300, 260)).save(anime / f"{number:02}.png")
     done = 0
 
-    def interrupted(*arguments: object, **options: object) -> np.ndarray:
+    def interrupted(*arguments: Any, **options: Any) -> np.ndarray:
         nonlocal done
         done += 1
         if done == 6:

@@ -1,6 +1,7 @@
 """A survey from plan to tally: balance counted out, figures against closed forms, files that lie, real HTTP."""
 
 import csv
+import functools
 import http.client
 import io
 import json
@@ -124,12 +125,12 @@ def test_repeats_come_much_later_and_are_spread_over_the_questions(questions: in
     assert all(abs(repeated[q] - expected) <= 2 for q in range(questions))
 
 
-def test_forms_differ_and_neighbours_vary() -> None:
+def test_forms_differ_and_neighbors_vary() -> None:
     forms = make_forms(24, 4, 3, np.random.default_rng(2))
     assert len({tuple(showing.question for showing in form) for form in forms}) == len(forms)
-    neighbours = Counter(pair for form in forms for showing in form for pair in pairwise(showing.order))
-    average = sum(neighbours.values()) / 12
-    assert len(neighbours) == 12 and max(neighbours.values()) < 1.3 * average
+    neighbors = Counter(pair for form in forms for showing in form for pair in pairwise(showing.order))
+    average = sum(neighbors.values()) / 12
+    assert len(neighbors) == 12 and max(neighbors.values()) < 1.3 * average
 
 
 def test_the_token_picks_every_form_equally_often() -> None:
@@ -337,7 +338,9 @@ def test_strengths_are_those_of_hunters_algorithm_and_of_bradley_and_terrys_pair
 def test_intervals_are_over_people_not_votes() -> None:
     key = make_key(questions=20, candidates=2)
     tally = count(key, shares(key, {0: 20, 1: 20}), bootstrap=5000)
-    low, high = tally.strengths[0].interval
+    interval = tally.strengths[0].interval
+    assert interval is not None
+    low, high = interval
     # 40 people, each of one mind in 20 questions: the spread of 40 coins, not of 800
     assert (low, high) == pytest.approx(
         (0.5 - 1.96 * math.sqrt(0.25 / 40), 0.5 + 1.96 * math.sqrt(0.25 / 40)), abs=0.03
@@ -412,8 +415,12 @@ def test_one_person_has_votes_and_no_intervals() -> None:
     assert "nan" not in markdown(tally).lower() and "nan" not in svg(tally).lower()
 
 
+def _chosen(person: int, place: int, question: int, showing: object) -> int:
+    return (person * question) % 3
+
+
 def test_the_same_seed_gives_the_same_tally() -> None:
-    people = [answer(KEY, person, lambda place, question, s, p=person: (p * question) % 3) for person in range(30)]
+    people = [answer(KEY, person, functools.partial(_chosen, person)) for person in range(30)]
     first, again, other = (count(KEY, people, bootstrap=100, seed=seed).strengths for seed in (1, 1, 2))
     assert first == again != other
 
@@ -442,7 +449,7 @@ def test_wins_are_counted_for_the_makers_through_the_key() -> None:
     assert tally.kappa == pytest.approx(1)
 
 
-def test_who_always_takes_the_first_position_favours_nobody() -> None:
+def test_who_always_takes_the_first_position_favors_nobody() -> None:
     key = make_key(questions=24, candidates=3, repeats=3)
     forms = len(key.plan.forms)
     people = [
@@ -483,9 +490,9 @@ FLEISS_1971 = np.array(
 
 def test_kappa_of_known_tables() -> None:
     kappa, agreement = fleiss_kappa(FLEISS_1971)
-    assert (kappa, agreement) == (pytest.approx(0.20993, abs=1e-5), pytest.approx(0.37802, abs=1e-5))
-    assert fleiss_kappa(np.array([[5, 0], [0, 5], [5, 0]])) == (pytest.approx(1), 1)
-    assert fleiss_kappa(np.array([[1, 1], [1, 1]])) == (pytest.approx(-1), 0)  # two who never agree
+    assert (kappa, agreement) == pytest.approx((0.20993, 0.37802), abs=1e-5)
+    assert fleiss_kappa(np.array([[5, 0], [0, 5], [5, 0]])) == pytest.approx((1, 1))
+    assert fleiss_kappa(np.array([[1, 1], [1, 1]])) == pytest.approx((-1, 0))  # two who never agree
 
 
 def test_chi_square_tails_are_those_of_the_tables() -> None:
@@ -536,7 +543,7 @@ def material(tmp_path: Path, noise: np.ndarray) -> Path:
     return tmp_path
 
 
-def build(material: Path, *more: object, styles: tuple[str, ...] = ("secretstyle", "othersecret")) -> int:
+def build(material: Path, *more: Any, styles: tuple[str, ...] = ("secretstyle", "othersecret")) -> int:
     arguments = ["--photos", material / "photos", "--reference", material / "frames", "--output", material / "survey"]
     return main(["study", "build", *[str(material / style) for style in styles], *map(str, [*arguments, *more])])
 
@@ -830,7 +837,7 @@ def test_a_pipe_is_waited_for_by_nobody(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_key_that_is_too_deep_for_the_parser_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def deep(*_: object, **__: object) -> None:
+    def deep(*_: Any, **__: Any) -> None:
         raise RecursionError("maximum recursion depth exceeded")
 
     for name in ("1.json", "a.key.json"):
@@ -1037,7 +1044,7 @@ def test_a_full_disk_is_told_and_nothing_half_is_left(
 ) -> None:
     running, key, folder = server
 
-    def full(*_: object, **__: object) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("toonify.study.serve.write_atomically", full)

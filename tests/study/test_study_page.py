@@ -359,7 +359,7 @@ def test_served_answers_are_sent_and_the_next_person_follows(
 def test_answers_that_cannot_be_sent_can_be_downloaded(
     browser: Any, collector: SimpleNamespace, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     context = browser.new_context()

@@ -53,7 +53,7 @@ def test_a_card_round_trips_through_json() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"colour": "blue"}, "colour"),
+        ({"color": "blue"}, "color"),
         ({"id": "Not An Id"}, "$.id"),
         ({"variants": {}}, "$.variants"),
         ({"license": None}, "$.license"),

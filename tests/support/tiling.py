@@ -19,7 +19,7 @@ def draw_in_tiles(path: Path, batch: Floats, tile: int, **options: int) -> Float
     def read(box: Box) -> Floats:
         return np.ascontiguousarray(batch[:, :, *box.slices])
 
-    TiledNetwork(path, "cpu").draw(*batch.shape[2:], tile, read, write, **options)
+    TiledNetwork(path, "cpu").draw(batch.shape[2], batch.shape[3], tile, read, write, **options)
     return drawing
 
 

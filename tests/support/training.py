@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -35,9 +34,9 @@ def make_data(folder: Path) -> Path:
     return folder
 
 
-def flags(data: Path, arch: str = "cartoongan", **changed: object) -> list[str]:
+def flags(data: Path, arch: str = "cartoongan", **changed: Any) -> list[str]:
     """The options of a tiny run, some of them otherwise, or left out (None)."""
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "arch": arch,
         "photos": data / "photos",
         "cartoons": data / ("pairs" if arch == "pix2pix" else "cartoons"),
@@ -68,7 +67,7 @@ def flags(data: Path, arch: str = "cartoongan", **changed: object) -> list[str]:
     return words
 
 
-def train(*arguments: object) -> int:
+def train(*arguments: Any) -> int:
     return main(["train", *map(str, arguments)])
 
 
@@ -128,12 +127,3 @@ def interrupt(which: signal.Signals = signal.SIGINT) -> None:
 
 def pictures(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))

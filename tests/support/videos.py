@@ -13,14 +13,14 @@ WIDTH, HEIGHT, FPS = 192, 128, 12
 
 
 def scene(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """A picture with a look of its own: soft blotches of colour, a few shapes."""
+    """A picture with a look of its own: soft blotches of color, a few shapes."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     for _ in range(4):
-        centre = tuple(int(value) for value in random.integers(0, (width, height)))
+        center = tuple(int(value) for value in random.integers(0, (width, height)))
         color = tuple(int(value) for value in random.integers(0, 256, 3))
-        cv2.circle(picture, centre, int(random.integers(height // 12, height // 4 + 1)), color, -1)
+        cv2.circle(picture, center, int(random.integers(height // 12, height // 4 + 1)), color, -1)
     return picture
 
 

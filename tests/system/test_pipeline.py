@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_a_single_worker_keeps_the_order():
 
 
 def test_items_that_count_as_false_are_items():
-    items = [None, 0, "", [], False]
+    items: list[Any] = [None, 0, "", [], False]
     assert list(run_stages(items, [lambda item: item])) == items
 
 
@@ -212,7 +213,7 @@ def test_a_run_to_the_end_is_no_stop():
 
 
 def test_nothing_starts_before_the_first_result_is_asked_for():
-    started = []
+    started: list[Any] = []
     results = run_stages(range(3), [started.append])
     assert started == []
     results.close()

@@ -1,6 +1,7 @@
 """--start-from: a run whose generator begins with another style's weights."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,10 +23,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def style(folder: Path, *, channels: str = "rgb", seed: int = 1, **config: object) -> CartoonGANGenerator:
+def style(folder: Path, *, channels: str = "rgb", seed: int = 1, **config: Any) -> CartoonGANGenerator:
     """A style whose generator has the layers of the tests' runs, with weights of its own."""
     torch.manual_seed(seed)
-    network = CartoonGANGenerator(CartoonGANConfig(width=4, **config))  # type: ignore[arg-type]
+    network = CartoonGANGenerator(CartoonGANConfig(width=4, **config))
     folder.mkdir()
     torch.save(network.state_dict(), folder / "net.pth")
     variant = Variant(
@@ -34,7 +35,7 @@ def style(folder: Path, *, channels: str = "rgb", seed: int = 1, **config: objec
         config={"width": 4, **config},
         multiple=4,
         minimum=8,
-        channels=channels,  # type: ignore[arg-type]
+        channels=channels,
     )
     card = Card(id="mine", title="-", license="MIT", attribution="-", source="-", variants={"first": variant})
     (folder / "mine.json").write_bytes(msgspec.json.encode(card))
@@ -83,7 +84,7 @@ def test_names_are_separated_by_commas_but_a_path_may_have_one(tmp_path: Path) -
     assert start_names(str(tmp_path / "a,b")) == [str(tmp_path / "a,b")]
 
 
-def test_turning_colours_round_twice_gives_the_network_back() -> None:
+def test_turning_colors_round_twice_gives_the_network_back() -> None:
     state = CartoonGANGenerator(CartoonGANConfig(width=4, blocks=1)).state_dict()
     once = turned_round(state)
     assert sum(not torch.equal(once[key], state[key]) for key in state) == 3  # first and last kernels, last bias
@@ -98,7 +99,7 @@ def test_turning_colours_round_twice_gives_the_network_back() -> None:
     ],
 )
 def test_other_layers_are_refused(
-    config: dict[str, object], message: str, training_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: dict[str, Any], message: str, training_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     style(tmp_path / "mine", **config)
     options = {"blocks": 1, "norm": "instance", "start_from": tmp_path / "mine"}

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from files import snapshot
 from PIL import Image
-from training import at_step, checkpoint, entries, flags, losses, notes, pictures, snapshot, train
+from training import at_step, checkpoint, entries, flags, losses, notes, pictures, train
 
 from toonify.cli import main
 from toonify.methods.cartoongan import CartoonGAN
@@ -24,7 +26,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 2) -> str:
+def refused(capsys: pytest.CaptureFixture[str], *arguments: Any, code: int = 2) -> str:
     """The one line that a command line is refused with; nothing is written."""
     capsys.readouterr()
     before = snapshot(Path())
@@ -121,7 +123,7 @@ def test_a_command_line_that_cannot_be_right_is_one_line(
     ],
 )
 def test_data_that_will_not_do_is_one_line(
-    arch: str, changed: dict[str, object], said: str, training_data: Path, capsys: pytest.CaptureFixture[str]
+    arch: str, changed: dict[str, Any], said: str, training_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = {
         name: value.format(data=training_data) if isinstance(value, str) else value for name, value in changed.items()
@@ -222,10 +224,10 @@ def test_a_dry_run_finds_what_a_run_would(
         assert train(*flags(training_data), "--dry-run") == 2
         assert re.search(r"checkpoints need .* MB and 0.0 MB are free; lower --keep or --width$", said())
 
-    def out_of_memory(*_: object) -> None:
+    def out_of_memory(*_: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(CartoonGAN, "play", out_of_memory)
+    monkeypatch.setattr(CartoonGAN, "add_gradients", out_of_memory)
     assert train(*flags(training_data), "--dry-run") == 2
     assert said() == (
         "error: a trial step needs more memory than there is; lower --size, --width or --batch-size, or raise "

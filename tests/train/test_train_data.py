@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,9 +26,8 @@ from toonify.methods.batch import Batch
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.pixels.crops import random_boxes
 from toonify.pixels.edges import smooth_edges
-from toonify.train import data
 from toonify.train.check import read_heads
-from toonify.train.data import Squares, batches, steps_per_epoch
+from toonify.train.data import Crops, batches, steps_per_epoch
 from toonify.train.options import Options
 from toonify.train.pictures import Folders, find_folders, read_picture
 from toonify.train.samples import choose_samples
@@ -36,7 +36,7 @@ SIZE = 16
 
 
 def plain(folder: Path, count: int, *, first: int = 0) -> Path:
-    """Pictures of one grey each, by which they are known again."""
+    """Pictures of one gray each, by which they are known again."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(first, first + count):
         Image.new("RGB", (40, 30), (number, number, number)).save(folder / f"{number:03}.png")
@@ -48,7 +48,7 @@ def options(photos: Path, cartoons: Path, smooth: Path | None = None, *, seed: i
     return Options(arch="cartoongan", size=SIZE, seed=seed, **where)
 
 
-def greys(tensor: torch.Tensor) -> list[int]:
+def grays(tensor: torch.Tensor) -> list[int]:
     """Which plain pictures a batch has."""
     return [round(float(value)) for value in (tensor.mean(dim=(1, 2, 3)) + 1) * 127.5]
 
@@ -79,7 +79,7 @@ def made(folders: Folders, seed: int = 0) -> Options:
 def _no_waiting_for_ever() -> Iterator[None]:
     """A reader that hangs, or a pipe that is opened, is to fail the test and not to stop all of them."""
 
-    def late(*_: object) -> None:
+    def late(*_: Any) -> None:
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, late)
@@ -96,11 +96,11 @@ def test_no_picture_comes_twice_in_an_epoch_and_the_larger_folder_is_gone_throug
     steps = steps_per_epoch(folders, 2)
     assert steps == 2
     got = take(folders, made(folders), 40 * steps)
-    photos = [greys(batch.photo) for batch in got]
+    photos = [grays(batch.photo) for batch in got]
     for epoch in range(40):
         within = slice(epoch * steps, (epoch + 1) * steps)
         assert len(set(itertools.chain(*photos[within]))) == 4
-        assert sorted(itertools.chain(*(greys(batch.cartoon) for batch in got[within]))) == [100, 101, 102, 103]
+        assert sorted(itertools.chain(*(grays(batch.cartoon) for batch in got[within]))) == [100, 101, 102, 103]
     # Two epochs are one pass over the photos, of which three are left over, others each time.
     for start in range(0, 80, 4):
         assert len(set(itertools.chain(*photos[start : start + 4]))) == 8
@@ -117,7 +117,7 @@ def test_batches_have_the_range_and_layout_of_networks(folders: Folders) -> None
 
 def test_the_same_seed_gives_the_same_and_another_seed_another_order(folders: Folders) -> None:
     def order(seed: int) -> list[list[int]]:
-        return [greys(batch.photo) for batch in take(folders, made(folders, seed), 6)]
+        return [grays(batch.photo) for batch in take(folders, made(folders, seed), 6)]
 
     assert order(3) == order(3) != order(4)
 
@@ -137,7 +137,7 @@ def test_processes_share_a_batch_between_them(tmp_path: Path, world: int) -> Non
     for step, batch in enumerate(whole):
         joined = torch.cat([shard[step].photo for shard in shards])
         assert torch.equal(joined, batch.photo)  # so that none has what another has
-        assert len(set(greys(joined))) == 4
+        assert len(set(grays(joined))) == 4
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
@@ -165,7 +165,7 @@ def test_workers_start_though_opencv_has_run_threads(training_data: Path) -> Non
         cv2.setNumThreads(threads)
 
 
-def test_squares_are_cut_anywhere_and_mirrored_half_of_the_time(tmp_path: Path) -> None:
+def test_crops_are_cut_anywhere_and_mirrored_half_of_the_time(tmp_path: Path) -> None:
     ramp = np.empty((30, 60, 3), np.uint8)
     ramp[:] = np.arange(60, dtype=np.uint8)[None, :, None] * 4
     ramp[..., 1] = np.arange(30, dtype=np.uint8)[:, None] * 8
@@ -175,14 +175,14 @@ def test_squares_are_cut_anywhere_and_mirrored_half_of_the_time(tmp_path: Path) 
             Image.fromarray(ramp).save(tmp_path / name / f"{number}.png")
     made = options(tmp_path / "photos", tmp_path / "cartoons")
     folders = find_folders(made, smoothing=False, paired=False)
-    squares = Squares(folders, size=SIZE, seed=0, epoch=4)
-    got = [squares[place]["photo"].astype(int) for place in range(200)]
-    mirrored = [square[:, -1, 0].mean() < square[:, 0, 0].mean() for square in got]
+    crops = Crops(folders, size=SIZE, seed=0, epoch=4)
+    got = [crops[place]["photo"].astype(int) for place in range(200)]
+    mirrored = [crop[:, -1, 0].mean() < crop[:, 0, 0].mean() for crop in got]
     assert 70 < sum(mirrored) < 130
-    assert all(square[-1, :, 1].mean() > square[0, :, 1].mean() for square in got)  # never upside down
-    places = {(square[..., 0].min() // 16, square[..., 1].min() // 16) for square in got}
+    assert all(crop[-1, :, 1].mean() > crop[0, :, 1].mean() for crop in got)  # never upside down
+    places = {(crop[..., 0].min() // 16, crop[..., 1].min() // 16) for crop in got}
     assert len(places) > 20
-    assert all(square.shape == (SIZE, SIZE, 3) for square in got)
+    assert all(crop.shape == (SIZE, SIZE, 3) for crop in got)
 
 
 # --- smoothed cartoons, pairs ---
@@ -194,12 +194,12 @@ def test_smoothed_cartoons_come_from_their_folder_or_are_made_on_the_spot(
     monkeypatch.chdir(tmp_path)
     made = options(training_data / "photos", training_data / "cartoons")
     folders = find_folders(made, smoothing=True, paired=False)
-    item = Squares(folders, size=SIZE, seed=0, epoch=4)[0]
+    item = Crops(folders, size=SIZE, seed=0, epoch=4)[0]
     assert folders.smoothing == "fly" and np.array_equal(item["smooth"], smooth_edges(item["cartoon"]))
     plain(Path("data/smooth"), 6, first=200)
     folders = find_folders(made, smoothing=True, paired=False)  # it is there, so it is taken
     assert folders.smoothing == "folder" and folders.counts() == {"photos": 7, "cartoons": 5, "smooth": 6}
-    seen = [greys(batch.smooth) for batch in take(folders, made, 10)]
+    seen = [grays(batch.smooth) for batch in take(folders, made, 10)]
     assert set(itertools.chain(*seen)) <= set(range(200, 206))
     spare = options(training_data / "photos", training_data / "cartoons", Path("data/smooth"))
     with pytest.raises(UsageError, match="--smooth is for --edge-promoting"):
@@ -216,9 +216,9 @@ def test_pairs_are_cut_and_mirrored_together(tmp_path: Path, training_data: Path
             picture.save(tmp_path / name / f"{path.stem}.bmp")
     made = options(training_data / "photos", tmp_path / "cartoons", tmp_path / "smooth")
     folders = find_folders(made, smoothing=True, paired=True)
-    squares = Squares(folders, size=32, seed=0, epoch=7)
+    crops = Crops(folders, size=32, seed=0, epoch=7)
     for place in range(20):
-        item = squares[place]
+        item = crops[place]
         assert np.abs(item["photo"] / 3 - item["cartoon"]).max() < 4
         assert np.abs(item["photo"] / 5 - item["smooth"]).max() < 4
 
@@ -230,7 +230,7 @@ def test_pairs_may_differ_in_size(tmp_path: Path) -> None:
             Image.fromarray(scene(number, 400, 600)).resize(size).save(tmp_path / name / "sub" / f"{number}.png")
     made = options(tmp_path / "photos", tmp_path / "cartoons")
     folders = find_folders(made, smoothing=False, paired=True)
-    item = Squares(folders, size=SIZE, seed=0, epoch=2)[0]
+    item = Crops(folders, size=SIZE, seed=0, epoch=2)[0]
     assert np.abs(item["photo"].astype(int) - item["cartoon"]).mean() < 12
 
 
@@ -287,7 +287,7 @@ def test_too_few_pictures_for_a_batch_name_the_folder_and_the_batch_that_would_d
 
 def test_one_picture_is_enough_for_an_endless_run(tmp_path: Path) -> None:
     folders = _find(tmp_path, 1, 1)
-    assert [greys(batch.photo) for batch in take(folders, made(folders), 3, batch=1)] == [[0]] * 3
+    assert [grays(batch.photo) for batch in take(folders, made(folders), 3, batch=1)] == [[0]] * 3
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -329,7 +329,7 @@ def test_broken_pictures_are_named_and_another_serves(tmp_path: Path) -> None:
     told: Counter[str] = Counter()
     for batch, problems in itertools.islice(source, 40):
         told.update(problems)
-        assert set(greys(batch.photo)) <= set(range(6)) and len(batch) == 2
+        assert set(grays(batch.photo)) <= set(range(6)) and len(batch) == 2
     said = {Path(line.partition(": ")[0]).name: line for line in told}
     assert said.keys() == bad.keys() and all(bad[name] in said[name] for name in bad)
     heads = read_heads(folders.photos, 100)
@@ -337,18 +337,18 @@ def test_broken_pictures_are_named_and_another_serves(tmp_path: Path) -> None:
     assert {path.name for path, _ in heads.broken} == bad.keys() - {"cut.png"}
 
 
-def test_colour_modes_and_tiny_pictures_are_taken(tmp_path: Path) -> None:
+def test_color_modes_and_tiny_pictures_are_taken(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     picture = Image.fromarray(scene(0, 40, 50))
     picture.convert("CMYK").save(folder / "cmyk.jpg")
-    picture.convert("LA").save(folder / "grey.png")
+    picture.convert("LA").save(folder / "gray.png")
     picture.convert("P").save(folder / "palette.gif")
     picture.resize((1, 1)).save(folder / "dot.png")
     picture.resize((3, 900)).save(folder / "stripe.png")
     folders = find_folders(options(folder, folder), smoothing=False, paired=False)
-    squares = Squares(folders, size=SIZE, seed=0, epoch=5)
-    items = [squares[place] for place in range(10)]
+    crops = Crops(folders, size=SIZE, seed=0, epoch=5)
+    items = [crops[place] for place in range(10)]
     assert all(item["photo"].shape == (SIZE, SIZE, 3) and not item["problems"] for item in items)
     heads = read_heads(folders.photos, SIZE)
     assert {path.name for path in heads.small} == {"dot.png", "stripe.png"} and not heads.broken
@@ -364,7 +364,7 @@ def test_a_picture_that_goes_or_turns_to_garbage_during_the_run(tmp_path: Path) 
     told = set()
     for batch, problems in itertools.islice(source, 10):
         told.update(problems)
-        assert set(greys(batch.photo)) <= {0, 3}
+        assert set(grays(batch.photo)) <= {0, 3}
     assert {line.partition("photos/")[2] for line in told} == {
         "001.png: cannot be read: No such file or directory",
         "002.png: not a picture, or of a kind that is not read",
@@ -380,37 +380,36 @@ def test_a_runs_own_pictures_are_read_once_as_far_as_the_memory_goes(
     """Eleven photos that are their own cartoons, in two epochs: each is wanted four times."""
     paired = replace(folders, cartoons=folders.photos, paired=True, grid=1)
     count: list[Path] = []
-    real = data.read_picture
+    real = read_picture
 
     def reading(found: Found) -> Pixels:
         count.append(found.path)
         return real(found)
 
-    expected = [Squares(paired, size=SIZE, seed=1, epoch=11)[place]["photo"] for place in range(22)]
-    monkeypatch.setattr(data, "read_picture", reading)
-    squares = Squares(replace(paired, own=own), size=SIZE, seed=1, epoch=11, memory=memory)
+    expected = [Crops(paired, size=SIZE, seed=1, epoch=11)[place]["photo"] for place in range(22)]
+    monkeypatch.setattr("toonify.train.data.read_picture", reading)
+    crops = Crops(replace(paired, own=own), size=SIZE, seed=1, epoch=11, memory=memory)
     for place, photo in enumerate(expected):
-        assert np.array_equal(squares[place]["photo"], photo)
+        assert np.array_equal(crops[place]["photo"], photo)
     assert len(count) == 2 * 2 * 11 - 3 * kept
 
 
 @pytest.mark.parametrize(("side", "width"), [(SIZE, 67), (24, 67), (SIZE, 64), (24, 24)])
-def test_squares_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: int, width: int) -> None:
+def test_crops_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: int, width: int) -> None:
     """Each pixel of the picture says where it lies."""
     down, right = np.mgrid[0:45, 0:width].astype(np.uint8)
     Image.fromarray(np.stack([down, right, down], 2)).save(tmp_path / "where.png")
     folders = replace(find_folders(options(tmp_path, tmp_path), smoothing=False, paired=True), grid=8)
-    squares = [Squares(folders, size=side, seed=0, epoch=1)[place] for place in range(400)]
-    assert all(np.array_equal(square["photo"], square["cartoon"]) for square in squares)
-    plain, mirrored = set(), set()
-    for square in (each["photo"].astype(int) for each in squares):
-        top, first, _ = square[0, 0]
-        step = square[0, 1, 1] - first
+    crops = [Crops(folders, size=side, seed=0, epoch=1)[place] for place in range(400)]
+    assert all(np.array_equal(crop["photo"], crop["cartoon"]) for crop in crops)
+    plain: set[tuple[int, int]] = set()
+    mirrored: set[tuple[int, int]] = set()
+    for crop in (each["photo"].astype(int) for each in crops):
+        top, first, _ = crop[0, 0]
+        step = crop[0, 1, 1] - first
         (plain if step == 1 else mirrored).add((int(top), int(first)))
-        assert abs(step) == 1 and np.array_equal(
-            square[..., 0], np.arange(top, top + side)[:, None] + 0 * square[..., 0]
-        )
-        assert np.array_equal(square[..., 1], first + step * np.arange(side) + 0 * square[..., 1])
+        assert abs(step) == 1 and np.array_equal(crop[..., 0], np.arange(top, top + side)[:, None] + 0 * crop[..., 0])
+        assert np.array_equal(crop[..., 1], first + step * np.arange(side) + 0 * crop[..., 1])
     tops, lefts = range(0, 46 - side, 8), range(0, width + 1 - side, 8)
     assert plain == {(top, left) for top in tops for left in lefts}
     assert mirrored == {(top, left + side) for top in tops for left in lefts if left + side < width}
@@ -418,17 +417,17 @@ def test_squares_lie_on_a_grid_and_mirrored_ones_do_too(tmp_path: Path, side: in
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_square_comes_with_what_was_measured_of_its_photo(folders: Folders, workers: int) -> None:
-    """The photos are of one grey each, so that each square tells which it is of."""
+    """The photos are of one gray each, so that each crop tells which it is of."""
     paired = replace(folders, cartoons=folders.photos, paired=True, grid=1, measure=_measured)
     for batch in take(paired, made(paired), 3, workers=workers):
         assert batch.frame is not None
-        expected = [[size, grey] for size, grey in zip([40 * 30] * len(batch), greys(batch.photo), strict=True)]
+        expected = [[size, gray] for size, gray in zip([40 * 30] * len(batch), grays(batch.photo), strict=True)]
         assert batch.frame.tolist() == expected
     assert all(batch.frame is None for batch in take(folders, made(folders), 1))
 
 
 def _measured(photo: Pixels) -> Floats:
-    """How many pixels it has, and its grey."""
+    """How many pixels it has, and its gray."""
     return np.array([photo[..., 0].size, photo[0, 0, 0]], np.float32)
 
 

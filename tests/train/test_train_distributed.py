@@ -60,7 +60,7 @@ def in_both(work: Callable[[int], Any]) -> list[Any]:
     return answers
 
 
-def told_in_both(*arguments: object, before: str = "pass") -> list[tuple[int, str]]:
+def told_in_both(*arguments: Any, before: str = "pass") -> list[tuple[int, str]]:
     """Exit code and stderr of `train` in both processes, which run the Python text `before` first.
 
     They start afresh: PyTorch's autograd does not survive a fork once other tests have used its threads.

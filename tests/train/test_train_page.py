@@ -5,14 +5,13 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import opened
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -239,7 +238,7 @@ def test_charts_are_of_losses_that_belong_together():
     assert page.words("b") == ["1.00", "1.00", "0.500", "1.00", "1.00", "1.00", "2e-4", "8.00"]
 
 
-def test_no_chart_has_more_curves_than_there_are_colours():
+def test_no_chart_has_more_curves_than_there_are_colors():
     page = page_of(*(losses(step, **{f"d_{n}": 1.0 for n in range(13)}) for step in (1, 2)))
     assert page.words("h3")[:3] == ["d", "d", "d 12"]
     assert {attributes["class"] for attributes in page.of("path", "line")} == {f"line c{n}" for n in range(1, 7)}
@@ -374,7 +373,7 @@ def test_a_long_run_makes_no_large_page():
 
 @pytest.fixture
 def sheets(tmp_path: Path) -> list[tuple[int, Path]]:
-    """Fifty small sheets, each of its own grey."""
+    """Fifty small sheets, each of its own gray."""
     found = []
     for number in range(1, 51):
         path = tmp_path / f"{number}.png"
@@ -427,7 +426,11 @@ def test_names_do_no_harm(tmp_path):
     folder = tmp_path / "a\udcff"
     path = tmp_path / ('"><script>alert(1)<!--'.replace("/", "") + ".png")
     Image.new("RGB", (8, 8)).save(path)
-    entries = [losses(1, phase=HOSTILE, **{HOSTILE: 1.0}), losses(2, phase="x", **{HOSTILE: 1.0}), Note(1, HOSTILE)]
+    entries: list[Any] = [
+        losses(1, phase=HOSTILE, **{HOSTILE: 1.0}),
+        losses(2, phase="x", **{HOSTILE: 1.0}),
+        Note(1, HOSTILE),
+    ]
     text = render_page(HOSTILE, [(HOSTILE, f"{folder} {HOSTILE}")], [*entries, Scores(1, 1, {HOSTILE: 1})], [(1, path)])
     text.encode()
     page = Checked(text)
@@ -438,7 +441,7 @@ def test_names_do_no_harm(tmp_path):
 
 
 def test_the_policy_lets_the_style_in_and_nothing_else(sheets):
-    for grids in ([], sheets[:2]):
+    for grids in (sheets[:0], sheets[:2]):
         text = render_page("x", [], [losses(1, content=1.0)], grids)
         page = Checked(text)
         (policy,) = [found["content"] for found in page.of("meta") if "http-equiv" in found]
@@ -459,24 +462,6 @@ def test_a_chart_alone():
 
 
 # In a browser
-
-
-@contextmanager
-def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
-    """The page in a fresh profile; whatever it asks of the network or complains about fails the test."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(5000)
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("request", lambda r: None if r.url.startswith(("data:", file.as_uri())) else trouble.append(r.url))
-    page.goto(file.as_uri())
-    try:
-        yield page
-        assert trouble == []
-    finally:
-        context.close()
 
 
 @pytest.fixture
@@ -544,8 +529,8 @@ def test_sheets_are_turned_by_keyboard_and_by_finger(browser: Any, page_file: Pa
 def test_text_has_contrast_in_both_schemes(browser: Any, page_file: Path, scheme: str) -> None:
     """WCAG's 4.5 : 1 for all kinds of text on the page, and 3 : 1 for curves."""
 
-    def luminance(colour: str) -> float:
-        parts = [float(c) / 255 for c in re.findall(r"[\d.]+", colour)[:3]]
+    def luminance(color: str) -> float:
+        parts = [float(c) / 255 for c in re.findall(r"[\d.]+", color)[:3]]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
@@ -571,6 +556,6 @@ def test_text_has_contrast_in_both_schemes(browser: Any, page_file: Path, scheme
             (".line.c1", "stroke", shade, 3),
             (".line.c2", "stroke", shade, 3),
         ]:
-            colour = page.locator(selector).first.evaluate(f"e => getComputedStyle(e).{key}")
-            light, dark = sorted((luminance(colour), on), reverse=True)
+            color = page.locator(selector).first.evaluate(f"e => getComputedStyle(e).{key}")
+            light, dark = sorted((luminance(color), on), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= least, selector

@@ -138,7 +138,7 @@ def test_a_damaged_line_is_named(log, line):
 
 
 @pytest.mark.parametrize(
-    "line", [b'{"step": 1}', b'{"step": 1, "note": "x", "colour": 2}', b'{"step": 1, "losses": {}}']
+    "line", [b'{"step": 1}', b'{"step": 1, "note": "x", "color": 2}', b'{"step": 1, "losses": {}}']
 )
 def test_an_entry_of_another_kind_is_no_entry(log, line):
     log.write_bytes(line + b"\n")
@@ -159,7 +159,7 @@ def test_an_entry_is_whole_when_the_system_takes_it_in_pieces(log):
         def add(self, entry: Any) -> None: ...
 
     file = Pieces()
-    Record(file, Nothing()).add(Note(1, "twenty-one characters"))  # type: ignore[arg-type]
+    Record(file, Nothing()).add(Note(1, "twenty-one characters"))
     assert file.data == b'{"step":1,"note":"twenty-one characters"}\n'
 
 

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from files import snapshot
 from PIL import Image
 from training import (
     SIZE,
@@ -28,7 +30,6 @@ from training import (
     losses,
     notes,
     same,
-    snapshot,
     steps_saved,
     train,
 )
@@ -92,7 +93,7 @@ def test_a_run_leaves_samples_log_page_and_checkpoints(finished: Path) -> None:
 
 def test_the_samples_are_the_same_photos_every_time(finished: Path) -> None:
     first, last = (np.asarray(Image.open(finished / "samples" / f"step-0000000{step}.png")) for step in (0, 6))
-    # An untrained network draws grey; the photos above the drawings stay.
+    # An untrained network draws gray; the photos above the drawings stay.
     assert first.shape == last.shape and np.array_equal(first[:SIZE], last[:SIZE])
     assert not np.array_equal(first, last)
 
@@ -284,7 +285,7 @@ def test_a_moved_run_with_moved_pictures_goes_on(training_data: Path, capsys: py
     Path("old").rename("new name")
     assert train("--resume", "last", "--output", "new name", "--steps", 4) == 2
     assert "--photos data/photos: no such folder" in capsys.readouterr().err
-    moved = ("--photos", "elsewhere/photos", "--cartoons", "elsewhere/cartoons")
+    moved: tuple[str, ...] = ("--photos", "elsewhere/photos", "--cartoons", "elsewhere/cartoons")
     assert train("--resume", "last", "--output", "new name", "--steps", 4, *moved) == 3
     assert "vgg.pth cannot be read" in capsys.readouterr().err
     moved = (*moved, "--content-weights", "elsewhere/vgg.pth")
@@ -426,7 +427,7 @@ def test_a_full_disk_at_a_checkpoint_stops_the_run_and_the_one_before_serves(
     assert train(*flags(training_data, output="whole")) == 0
     write = torch.save
 
-    def full(state: dict[str, object], file: object) -> None:
+    def full(state: dict[str, Any], file: object) -> None:
         if state.get("step") == 4:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(state, file)
@@ -466,7 +467,7 @@ def test_pytorchs_own_error_of_a_full_disk_is_told_like_any_other(
 def test_a_sheet_or_page_that_cannot_be_written_stops_the_run_in_one_line(
     training_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def spoil() -> None:
@@ -574,14 +575,14 @@ def test_a_reader_that_dies_stops_the_run_in_one_line(
 
 def out_of_memory(patch: pytest.MonkeyPatch, error: type[Exception], message: str, *, parts: int) -> None:
     """Steps that run out of memory unless a batch goes through the networks in so many parts."""
-    play = CartoonGAN.play
+    add_gradients = CartoonGAN.add_gradients
 
-    def playing(self: CartoonGAN, batch: object, turn: object) -> object:
-        if turn.share > 1 / parts:
+    def adding(self: CartoonGAN, batch: Any, part: Any) -> object:
+        if part.share > 1 / parts:
             raise error(message)
-        return play(self, batch, turn)
+        return add_gradients(self, batch, part)
 
-    patch.setattr(CartoonGAN, "play", playing)
+    patch.setattr(CartoonGAN, "add_gradients", adding)
 
 
 @pytest.mark.parametrize(
@@ -628,7 +629,7 @@ def spoil(patch: pytest.MonkeyPatch, number: int, *, loss: float = float("nan"),
     """From step `number` on (from 0), a loss or the weights are not what they should be."""
     step = Method.step
 
-    def spoilt(self: Method, batch: object, phase: str, now: int, **options: object) -> dict[str, torch.Tensor]:
+    def spoilt(self: Method, batch: object, phase: str, now: int, **options: Any) -> dict[str, torch.Tensor]:
         losses = step(self, batch, phase, now, **options)
         if now >= number and weights:
             with torch.no_grad():
@@ -690,7 +691,7 @@ def test_a_dead_discriminator_stops_the_run(
     monkeypatch.setattr("toonify.train.watch._PATIENCE", 3)
     step = Method.step
 
-    def dying(self: Method, *arguments: object, **options: object) -> dict[str, torch.Tensor]:
+    def dying(self: Method, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
         losses = step(self, *arguments, **options)
         change = {"score_real": 0.5, "score_drawn": 0.5} if dead == "says the same" else {"discriminator": 1e-6}
         return losses | {name: torch.tensor(value) for name, value in change.items()}
@@ -711,10 +712,10 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     from toonify.train.evaluation import Distances, Verdict
 
     kids = iter([0.3, 0.1, 0.2, 0.05])
-    measured = []
+    measured: list[Any] = []
     measure = Distances.measure
 
-    def measuring(self: Distances, *arguments: object) -> Verdict:
+    def measuring(self: Distances, *arguments: Any) -> Verdict:
         if not measured:  # which takes seconds
             measured.append(measure(self, *arguments).scores)
         return Verdict(measured[0] | {"kid": next(kids)}, [])
@@ -760,7 +761,7 @@ def test_a_best_that_could_not_be_saved_is_found_again(
 ) -> None:
     write, saved = torch.save, []
 
-    def full(state: dict[str, object], file: object) -> None:
+    def full(state: dict[str, Any], file: object) -> None:
         saved.append(state.get("step"))
         if saved.count(4) == 1 and state.get("step") == 4:
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -399,7 +399,7 @@ def _convert_files(
             progress.follow(draw_batches(batches, open_batch, give_up))
         else:
             batches[0].outcomes = progress.follow(opened)
-    progress.summarise([outcome for batch in batches for outcome in batch.outcomes], not_read)
+    progress.summarize([outcome for batch in batches for outcome in batch.outcomes], not_read)
     if report is not None:
         write_report(report, batches)
     return progress.exit_code()

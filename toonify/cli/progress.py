@@ -117,7 +117,7 @@ class Progress:
             return 130
         return 3 if self._given_up else 1 if self._failed else 0
 
-    def summarise(self, outcomes: "list[Outcome]", others: str = "") -> None:
+    def summarize(self, outcomes: "list[Outcome]", others: str = "") -> None:
         """Say how many files came to what, and name the failed ones once more where a long list lies between.
 
         `others` is what else lies in the folders.

@@ -54,7 +54,7 @@ def smooth_edges(
     debug = bool(context.find_root().params["debug"])
     with Progress(len(jobs), quiet=quiet, debug=debug, done="smoothed") as progress:
         outcomes = progress.follow(smooth(jobs, options, workers=workers or available_cores()))
-    progress.summarise(outcomes, in_words(found.others))
+    progress.summarize(outcomes, in_words(found.others))
     return progress.exit_code()
 
 

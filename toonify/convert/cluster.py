@@ -2,7 +2,7 @@
 
 Only jobs and outcomes travel. Workers read photos and write pictures themselves, with the functions of a local run, so
 the cluster needs a file system that all nodes share. A worker that is lost is started anew and its batch done again;
-pictures that are there already are recognised.
+pictures that are there already are recognized.
 """
 
 import contextlib

@@ -27,7 +27,7 @@ from toonify.drawing import DrawingPlan
 from toonify.errors import UsageError, display
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
-from toonify.methods.player import Precision
+from toonify.methods.trained import Precision
 from toonify.models.contrast import frame_contrast
 from toonify.networks.check_photo import check_photo
 from toonify.networks.export import export_onnx
@@ -58,7 +58,7 @@ VARIANT = "lite"  # what the student is called on its card
 PAIRS, HELD_OUT = "pairs", "held-out"  # folders of the run
 PADDING = 16  # pixels of reflected border: beyond them the zeros that convolutions are padded with hardly show
 BYTES_PER_PIXEL = 210  # of memory that a student of 64 channels takes on a CPU, measured
-_SAMPLE_SIZE = 256  # of the samples, at least: in smaller squares one sees no lines
+_SAMPLE_SIZE = 256  # of the samples, at least: in smaller crops one sees no lines
 Bar = Callable[[str, int], AbstractContextManager[Callable[[float], None]]]
 
 

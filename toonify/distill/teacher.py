@@ -12,7 +12,7 @@ from toonify.drawing.drawer import Drawer
 from toonify.drawing.open import open_exact
 from toonify.engines.engine import Device, Generator
 from toonify.engines.pytorch import TorchGenerator
-from toonify.methods.player import Precision
+from toonify.methods.trained import Precision
 from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.pixels.arrays import Floats, psnr

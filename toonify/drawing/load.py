@@ -53,7 +53,7 @@ def load_plan(
     """
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
     if plan.options.look is not None:
-        threading.Thread(target=make_tables, daemon=True).start()  # meanwhile, in no one's way
+        threading.Thread(target=make_tables).start()  # meanwhile; no daemon: an exit amid C++ would abort the process
     try:
         drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:

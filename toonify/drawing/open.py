@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DRAWERS_ON_CUDA = 2  # threads: a GPU is idle while a picture travels, and one more is to be there then
-MIN_PSNR_ON_CUDA = 50.0  # dB, of a drawing there against the CPU's in float32: less than a grey level of difference
+MIN_PSNR_ON_CUDA = 50.0  # dB, of a drawing there against the CPU's in float32: less than a gray level of difference
 _CHECK_TILE = 96  # pixels: the check photo of 288 x 192 in six tiles
 
 

@@ -27,8 +27,8 @@ class DrawOptions:
 
     size: int | None  # long side at which the style is drawn, in pixels; None: the photo's own. Never enlarges
     output_size: OutputSize  # "same" as the photo, as "drawn", or a long side in pixels
-    keep_color: float  # 0..1, how much of the photo's colours the drawing keeps
-    saturation: float  # factor on the colours, 1: as they are
+    keep_color: float  # 0..1, how much of the photo's colors the drawing keeps
+    saturation: float  # factor on the colors, 1: as they are
     strength: float  # 0..2, 0: the photo, 1: the drawing, beyond: away from the photo
     detail: float  # 0..1, how much of the photo's fine texture comes back where the drawing is enlarged
     padding: int  # pixels of reflected border around what is drawn
@@ -59,7 +59,7 @@ def draw_options(
     "auto" for `faces` they are looked for where the drawing is not finished softly.
 
     `raw` is the network's own output, as published: at the photo's own size unless `size` is given, with nothing
-    around it and no correction of colours. `detail` shows only where the drawing is enlarged: with `raw` not without a
+    around it and no correction of colors. `detail` shows only where the drawing is enlarged: with `raw` not without a
     `size`, and never at "full". Its default is 0, because from about 0.3 on skin and stone look like a photo again,
     beside the lines that the style has drawn there. Raises UsageError for a value outside its limits.
     """

@@ -32,7 +32,7 @@ def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant,
 
 
 def draw_in_tiles(pixels: Pixels, network: "TiledNetwork", variant: Variant, *, padding: int, tile: int) -> Halves:
-    """The same tile by tile, as `draw` would draw it: H x W x 3 float16, whose steps are an eighth of a grey level.
+    """The same tile by tile, as `draw` would draw it: H x W x 3 float16, whose steps are an eighth of a gray level.
 
     Raises MemoryError if there is not even enough for a tile, ImageError if the disk is too small for what is kept.
     """

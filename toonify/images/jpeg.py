@@ -1,4 +1,4 @@
-"""JPEGs in colour, straight into arrays: libjpeg-turbo's own values, in less than half the time that Pillow takes.
+"""JPEGs in color, straight into arrays: libjpeg-turbo's own values, in less than half the time that Pillow takes.
 
 It says on the way whether all of the picture is there, which Pillow does not.
 """
@@ -39,7 +39,7 @@ def decode_jpeg(file: BinaryIO) -> Pixels | None:
 
 
 def refuse_damaged_jpeg(file: BinaryIO) -> list[str]:
-    """Raise ImageError if part of a JPEG is lost, which Pillow decodes to grey or shifted parts without a word.
+    """Raise ImageError if part of a JPEG is lost, which Pillow decodes to gray or shifted parts without a word.
 
     Decodes at an eighth of the size, which takes little time and meets all of the data. Returns what the user should
     know of a JPEG that is whole.

@@ -11,37 +11,37 @@ from toonify.pixels.arrays import Pixels, to_floats, to_pixels
 
 
 def deepest_white(image: Image.Image) -> tuple[int, bool]:
-    """The largest value of more than 8 bits of grey, and whether it stands for black (TIFF 6.0, WhiteIsZero)."""
+    """The largest value of more than 8 bits of gray, and whether it stands for black (TIFF 6.0, WhiteIsZero)."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 65_535, False
     bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
     return (1 << min(bits, 16)) - 1, image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
 
 
-def _grey_of_16_bits(image: Image.Image, white: tuple[int, bool]) -> tuple[npt.NDArray[np.uint16], Pixels | None]:
-    """Grey scaled to all of 16 bits, and transparency where a shade stands for it (PNG)."""
-    grey = np.asarray(image)
+def _gray_of_16_bits(image: Image.Image, white: tuple[int, bool]) -> tuple[npt.NDArray[np.uint16], Pixels | None]:
+    """Gray scaled to all of 16 bits, and transparency where a shade stands for it (PNG)."""
+    gray = np.asarray(image)
     most, inverted = white
-    if grey.min() < 0 or grey.max() > most:
+    if gray.min() < 0 or gray.max() > most:
         raise ImageError("32-bit integer pictures have no defined white; convert it to 16 bit first")
     clear = image.info.get("transparency")
-    alpha = None if clear is None else np.where(grey == clear, 0, 255).astype(np.uint8)
-    scaled = ((grey.astype(np.uint32) * 65_535 + most // 2) // most).astype(np.uint16)
+    alpha = None if clear is None else np.where(gray == clear, 0, 255).astype(np.uint8)
+    scaled = ((gray.astype(np.uint32) * 65_535 + most // 2) // most).astype(np.uint16)
     return 65_535 - scaled if inverted else scaled, None if alpha is None or alpha.all() else alpha
 
 
 def to_srgb(
     image: Image.Image, white: tuple[int, bool], color: ColorSource, notes: list[str]
 ) -> tuple[Pixels, Pixels | None]:
-    """Any mode that Pillow decodes to, as sRGB pixels and transparency; `white` is of more than 8 bits of grey."""
+    """Any mode that Pillow decodes to, as sRGB pixels and transparency; `white` is of more than 8 bits of gray."""
     if image.mode == "F":
         raise ImageError("32-bit floating-point pictures have no defined white; convert it to 16 bit first")
     alpha = None
     if image.mode.startswith("I"):
-        grey, alpha = _grey_of_16_bits(image, white)
+        gray, alpha = _gray_of_16_bits(image, white)
         if isinstance(color, Encoding):
-            return samples_to_srgb(np.repeat(grey[..., None], 3, axis=2), alpha, color, notes)
-        image = Image.fromarray(to_8_bits(grey))
+            return samples_to_srgb(np.repeat(gray[..., None], 3, axis=2), alpha, color, notes)
+        image = Image.fromarray(to_8_bits(gray))
     elif image.mode == "YCbCr":  # a profile is of what it stands for
         image = image.convert("RGB")
     elif image.mode == "La":

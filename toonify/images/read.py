@@ -83,22 +83,22 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: 
 def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """Decode a picture for measuring: upright and in sRGB, but with its transparency dropped, as other tools do.
 
-    Raises ImageError as `read_photo` does, and for 16-bit grey, which those tools turn white.
+    Raises ImageError as `read_photo` does, and for 16-bit gray, which those tools turn white.
     """
     with _decoding(file, max_pixels) as opened:
-        _refuse_deep_grey(opened.image)
+        _refuse_deep_gray(opened.image)
         return _apart(opened, "stored").pixels if opened.is_unusual else _stored(opened, [])
 
 
 def check_measurable(file: BinaryIO) -> None:
     """Raise ImageError for what `read_photo` reads and `read_stored` refuses; only a file's head is read."""
     with opening(file) as opened:
-        _refuse_deep_grey(opened.image)
+        _refuse_deep_gray(opened.image)
 
 
-def _refuse_deep_grey(image: Image.Image) -> None:
+def _refuse_deep_gray(image: Image.Image) -> None:
     if image.mode.startswith(("I", "F")):
-        raise ImageError("more than 8 bits of grey, which tools that measure pictures clip; convert it to 8 bit")
+        raise ImageError("more than 8 bits of gray, which tools that measure pictures clip; convert it to 8 bit")
 
 
 def picture_size(file: BinaryIO) -> tuple[int, int]:
@@ -241,7 +241,7 @@ def _stored(opened: Opened, notes: list[str]) -> Pixels:
 def _jpeg_pixels(image: Image.Image, file: BinaryIO, notes: list[str], *, whole: bool = True) -> Pixels | None:
     """An opened JPEG's pixels, upright: H x W x 3 RGB in its own color space. None for what Pillow is to decode.
 
-    That is other formats, JPEGs in grey or CMYK, and those that are not wanted `whole`, at their full size. Raises
+    That is other formats, JPEGs in gray or CMYK, and those that are not wanted `whole`, at their full size. Raises
     ImageError if part of a JPEG is lost.
     """
     if image.format not in ("JPEG", "MPO"):
@@ -307,7 +307,7 @@ def _is_signed(image: TiffImagePlugin.TiffImageFile) -> bool:
 
 
 def _pillows_shade(image: Image.Image, clear: tuple[int, ...], bits: int) -> int | tuple[int, ...]:
-    """The sample that stands for transparency as Pillow scales it: to 8 bits, but for grey of 16."""
+    """The sample that stands for transparency as Pillow scales it: to 8 bits, but for gray of 16."""
     if bits == 16:
         return clear[0]
     most = (1 << bits) - 1

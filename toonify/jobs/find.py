@@ -74,7 +74,7 @@ def find_photos(
             )
         elif os.path.lexists(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
-            is_drawing = not drawings and _is_drawing_of_neighbour(path, beside)
+            is_drawing = not drawings and _is_drawing_of_neighbor(path, beside)
             photos = [] if is_drawing else [Found(path, problem=_problem(path))]
         else:
             raise UsageError(f"{display(path)}: no such file or folder")
@@ -131,7 +131,7 @@ def _walk(
         beside = _by_stem(photos)
         for path in photos:
             problem = _problem(path)
-            if problem is not None or drawings or not _is_drawing_of_neighbour(path, beside):
+            if problem is not None or drawings or not _is_drawing_of_neighbor(path, beside):
                 yield Found(path, root, problem)
             else:
                 others["drawing by toonify"] += 1
@@ -173,7 +173,7 @@ def _by_stem(paths: Iterable[Path]) -> dict[tuple[Path, str], list[Path]]:
     return stems
 
 
-def _is_drawing_of_neighbour(path: Path, beside: Mapping[tuple[Path, str], Sequence[Path]]) -> bool:
+def _is_drawing_of_neighbor(path: Path, beside: Mapping[tuple[Path, str], Sequence[Path]]) -> bool:
     """Whether `cat_shinkai.jpg` (or `cat.jpg`) beside `cat.png` is our own work, not to be drawn again.
 
     `beside`: see `_by_stem`. Beside drawings alone it is a drawing of one of them only if it is named after its

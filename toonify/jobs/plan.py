@@ -33,7 +33,7 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: Fo
 
     Raises UsageError if `output` cannot serve.
     """
-    is_input = _recogniser(photo.path for photo in found)
+    is_input = _recognizer(photo.path for photo in found)
     is_folder = output is not None and os.path.isdir(output)  # noqa: PTH112 - as above
     if output is not None and not is_folder:
         if output.suffix.lower() in FORMAT_OF_SUFFIX:
@@ -118,7 +118,7 @@ def _wanted(
     return folder / (stem + suffix), chosen
 
 
-def _recogniser(photos: Iterable[Path]) -> Callable[[Path], bool]:
+def _recognizer(photos: Iterable[Path]) -> Callable[[Path], bool]:
     """Tells whether a path is one of the photos: by name, or because a link makes two names one file."""
     photos = list(photos)
     keys = {path_key(photo) for photo in photos}
@@ -147,7 +147,7 @@ def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool) 
     if known is None or suffix not in FORMATS[known].suffixes:
         endings = ", ".join(each.suffixes[0] for each in FORMATS.values())
         raise UsageError(f"--output {name}: give the name of a picture, which ends in one of {endings}")
-    if _recogniser(photos)(output):
+    if _recognizer(photos)(output):
         raise UsageError(f"--output {name} is one of the photos; give another name")
     if os.path.isdir(output):  # noqa: PTH112 - as above
         raise UsageError(f"--output {name} is a folder; give another name")
@@ -160,7 +160,7 @@ def target_among_photos(jobs: Iterable[Job], inputs: Iterable[Path], *, output: 
     """The first picture that would lie where a later search in `inputs` takes it for a photo; None if none would.
 
     Pictures may lie outside of all input folders, in a folder `output` inside one (it is left out of the search), or
-    beside their photo under its name and more (they are recognised).
+    beside their photo under its name and more (they are recognized).
     """
 
     @cache

@@ -11,18 +11,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, Game, GameSettings
+from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, AdversarialMethod, AdversarialSettings
 from toonify.methods.batch import Batch
 from toonify.methods.losses import ObjectiveName
-from toonify.methods.method import GENERATOR, Schedule, Turn, check_size
-from toonify.methods.player import Precision
+from toonify.methods.method import GENERATOR, Schedule, StepPart, check_size
+from toonify.methods.trained import Precision
 from toonify.models.cartoongan import CartoonGANConfig, CartoonGANGenerator
 from toonify.models.discriminators import CartoonGANDiscriminator
-from toonify.models.layers import Activation, Norm, initialise
+from toonify.models.layers import Activation, Norm, initialize
 
 
 @dataclass(frozen=True, kw_only=True)
-class CartoonGANSettings(GameSettings):
+class CartoonGANSettings(AdversarialSettings):
     """The paper's settings (sections 3 and 4)."""
 
     objective: ObjectiveName = "gan"
@@ -45,7 +45,7 @@ class ImprovedSettings(CartoonGANSettings):
     content: str = "resnet101:layer2"
 
 
-class CartoonGAN(Game):
+class CartoonGAN(AdversarialMethod):
     """One generator, one discriminator."""
 
     settings_type = CartoonGANSettings
@@ -59,31 +59,31 @@ class CartoonGAN(Game):
         config = CartoonGANConfig(settings.width, settings.blocks, 1e-5, settings.norm, self.activation)
         generator = CartoonGANGenerator(config)
         discriminator = CartoonGANDiscriminator(settings.discriminator_width, norm=self.discriminator_norm)
-        # The discriminator keeps PyTorch's fresh weights: those of `initialise` vanish in its layers that have no norm,
+        # The discriminator keeps PyTorch's fresh weights: those of `initialize` vanish in its layers that have no norm,
         # and after 100 steps it still could not tell what now it can after 50 (the paper says nothing of either).
-        initialise(generator)
+        initialize(generator)
         self.config = asdict(config)
-        self.generators = self.generating(generator)
-        self.discriminators = self.discriminating(discriminator)
+        self.generators = self.trained_generators(generator)
+        self.discriminators = self.trained_discriminators(discriminator)
 
-    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
-        """The discriminator judges the drawings that the generator is judged by."""
+    def add_gradients(self, batch: Batch, part: StepPart) -> dict[str, Tensor]:
+        """Discriminator and generator learn from the same drawings."""
         discriminator = self.discriminators.network
         losses: dict[str, Tensor] = {}
-        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in part.updated):
             drawn = self.generator(batch.photo)
-        if DISCRIMINATOR in turn.players:
+        if DISCRIMINATOR in part.updated:
             fakes = [drawn.detach()] if batch.smooth is None else [drawn.detach(), batch.smooth]
-            losses |= self.judge(discriminator, batch.cartoon, fakes, turn.share)
-        if GENERATOR not in turn.players:
+            losses |= self.backward_discriminator(discriminator, batch.cartoon, fakes, part.share)
+        if GENERATOR not in part.updated:
             return losses
         with self.precision.autocast():
-            if self.wants_content(turn.phase):
+            if self.wants_content(part.phase):
                 losses["content"] = self.content_loss(drawn, batch.photo)
-            if turn.phase != INITIALIZATION:
+            if part.phase != INITIALIZATION:
                 losses["adversarial"] = self.objective.of_generator(discriminator(drawn).float())
-        weights = {"content": self.content_weight(turn.phase), "adversarial": self.settings.adversarial_weight}
-        self.backward(self.generators, losses, weights, turn.share)
+        weights = {"content": self.content_weight(part.phase), "adversarial": self.settings.adversarial_weight}
+        self.backward(self.generators, losses, weights, part.share)
         return losses
 
 

@@ -13,18 +13,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, PATCH_MINIMUM, Game, GameSettings
+from toonify.methods.adversarial import (
+    DISCRIMINATOR,
+    INITIALIZATION,
+    PATCH_MINIMUM,
+    AdversarialMethod,
+    AdversarialSettings,
+)
 from toonify.methods.batch import Batch
-from toonify.methods.method import GENERATOR, Turn, check_size
-from toonify.methods.player import Precision
+from toonify.methods.method import GENERATOR, StepPart, check_size
 from toonify.methods.pool import ImagePool
+from toonify.methods.trained import Precision
 from toonify.models.cyclegan import CycleGANConfig, CycleGANGenerator
 from toonify.models.discriminators import PatchDiscriminator
-from toonify.models.layers import initialise
+from toonify.models.layers import initialize
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGANSettings(GameSettings):
+class CycleGANSettings(AdversarialSettings):
     """The paper's settings (sections 4 and 5.2)."""
 
     blocks: int = 9  # residual blocks of each generator
@@ -32,7 +38,7 @@ class CycleGANSettings(GameSettings):
     identity_weight: float = 0.5  # as a part of the cycle's weight
 
 
-class CycleGAN(Game):
+class CycleGAN(AdversarialMethod):
     """Two generators, two discriminators."""
 
     settings_type = CycleGANSettings
@@ -47,46 +53,48 @@ class CycleGAN(Game):
         discriminators = nn.ModuleList(
             PatchDiscriminator(width=settings.discriminator_width, norm=self.discriminator_norm) for _ in range(2)
         )
-        initialise(generators)
-        initialise(discriminators)
+        initialize(generators)
+        initialize(discriminators)
         self.config = asdict(config)
-        self.generators = self.generating(generators)
-        self.discriminators = self.discriminating(discriminators)
+        self.generators = self.trained_generators(generators)
+        self.discriminators = self.trained_discriminators(discriminators)
         self.pools = (ImagePool(), ImagePool())  # of cartoons and of photos
 
-    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+    def add_gradients(self, batch: Batch, part: StepPart) -> dict[str, Tensor]:
         """Both directions at once; the discriminators see drawings out of the pools."""
-        to_cartoon, to_photo = self.generators.part(0), self.generators.part(1)
-        judge_cartoon, judge_photo = self.discriminators.part(0), self.discriminators.part(1)
+        to_cartoon, to_photo = self.generators.member(0), self.generators.member(1)
+        cartoon_discriminator, photo_discriminator = self.discriminators.member(0), self.discriminators.member(1)
         settings = self.settings
         losses: dict[str, Tensor] = {}
-        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in part.updated):
             cartoon, photo = to_cartoon(batch.photo), to_photo(batch.cartoon)
-        if DISCRIMINATOR in turn.players:
+        if DISCRIMINATOR in part.updated:
             fakes = [self.pools[0].exchange(cartoon)] + ([] if batch.smooth is None else [batch.smooth])
-            losses |= self.judge(judge_cartoon, batch.cartoon, fakes, turn.share, "_cartoon")
-            losses |= self.judge(judge_photo, batch.photo, [self.pools[1].exchange(photo)], turn.share, "_photo")
-        if GENERATOR not in turn.players:
+            losses |= self.backward_discriminator(cartoon_discriminator, batch.cartoon, fakes, part.share, "_cartoon")
+            losses |= self.backward_discriminator(
+                photo_discriminator, batch.photo, [self.pools[1].exchange(photo)], part.share, "_photo"
+            )
+        if GENERATOR not in part.updated:
             return losses
         with self.precision.autocast():
-            if self.wants_content(turn.phase):
+            if self.wants_content(part.phase):
                 of_both = self.content_loss(cartoon, batch.photo) + self.content_loss(photo, batch.cartoon)
                 losses["content"] = of_both / 2
-            if turn.phase != INITIALIZATION:
-                of_cartoon = self.objective.of_generator(judge_cartoon(cartoon).float())
-                losses["adversarial"] = of_cartoon + self.objective.of_generator(judge_photo(photo).float())
+            if part.phase != INITIALIZATION:
+                of_cartoon = self.objective.of_generator(cartoon_discriminator(cartoon).float())
+                losses["adversarial"] = of_cartoon + self.objective.of_generator(photo_discriminator(photo).float())
                 losses["cycle"] = _both(to_photo(cartoon), batch.photo, to_cartoon(photo), batch.cartoon)
                 if settings.identity_weight:
                     losses["identity"] = _both(
                         to_cartoon(batch.cartoon), batch.cartoon, to_photo(batch.photo), batch.photo
                     )
         weights = {
-            "content": self.content_weight(turn.phase),
+            "content": self.content_weight(part.phase),
             "adversarial": settings.adversarial_weight,
             "cycle": settings.cycle_weight,
             "identity": settings.cycle_weight * settings.identity_weight,
         }
-        self.backward(self.generators, losses, weights, turn.share)
+        self.backward(self.generators, losses, weights, part.share)
         return losses
 
     def own_state(self) -> dict[str, Any]:

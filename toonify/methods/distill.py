@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from toonify.methods.batch import Batch
 from toonify.methods.losses import gradient_loss, lpips_loss, relative_content_loss
-from toonify.methods.method import Method, Phase, Schedule, Settings, Turn, check_size
-from toonify.methods.player import Precision
+from toonify.methods.method import Method, Phase, Schedule, Settings, StepPart, check_size
+from toonify.methods.trained import Precision
 from toonify.metrics.lpips import lpips_files, read_lpips
-from toonify.models.lite import LiteConfig, LiteGenerator, initialise_lite
+from toonify.models.lite import LiteConfig, LiteGenerator, initialize_lite
 from toonify.models.lpips import LpipsNetwork
 
 Optimizer = Literal["adam", "muon"]
 DISTILLATION = "distillation"
-_WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG can judge
+_WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG has maps of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,9 @@ class Distill(Method):
         check_size(settings, config.multiple, 16, "the student")
         super().__init__(settings, precision)
         generator = LiteGenerator(config)
-        initialise_lite(generator)
+        initialize_lite(generator)
         self.config = asdict(config)
-        self.generators = self.generating(generator)
+        self.generators = self.trained_generators(generator)
         self.lpips: LpipsNetwork | None = None
         if settings.lpips_weight > 0:
             paths = lpips_files([Path(path) for path in settings.lpips_weights or ()])
@@ -82,9 +82,9 @@ class Distill(Method):
             precision.place(self.lpips)
 
     @property
-    def judges(self) -> dict[str, nn.Module]:
+    def perceptual_networks(self) -> dict[str, nn.Module]:
         """VGG of the content loss, and LPIPS' network."""
-        return super().judges | ({} if self.lpips is None else {"--lpips-weights": self.lpips})
+        return super().perceptual_networks | ({} if self.lpips is None else {"--lpips-weights": self.lpips})
 
     def compile(self) -> None:
         """See `Method`; and of what LPIPS compares, which is most of a step."""
@@ -110,7 +110,7 @@ class Distill(Method):
         top, left = torch.randint(size - side + 1, (2,)).tolist()
         return slice(top, top + side), slice(left, left + side)
 
-    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+    def add_gradients(self, batch: Batch, part: StepPart) -> dict[str, Tensor]:
         """The student draws, and is told how far that is from what it was to draw."""
         assert batch.frame is not None or not self.settings.contrast  # noqa: S101 - a crop has another contrast
         with self.precision.autocast():
@@ -131,5 +131,5 @@ class Distill(Method):
             "content": self.settings.content_weight,
             "lpips": self.settings.lpips_weight,
         }
-        self.backward(self.generators, losses, weights, turn.share)
+        self.backward(self.generators, losses, weights, part.share)
         return losses

@@ -20,7 +20,7 @@ GRADIENT_PENALTY = 10.0  # lambda of WGAN-GP (Gulrajani et al. 2017, section 4)
 
 @dataclass(frozen=True)
 class Objective:
-    """An adversarial game: what the discriminator is to say of real and drawn pictures, and what the generator wants.
+    """An adversarial objective: what the discriminator and the generator want its scores to be.
 
     The other fields are how the objective's authors train with it.
     """
@@ -29,7 +29,7 @@ class Objective:
     of_drawn: Callable[[Tensor], Tensor]  # and on scores of drawn ones (and of edge-smoothed ones)
     of_generator: Callable[[Tensor], Tensor]  # the generator's loss on the scores of its drawings
     averages_fakes: bool = False  # several kinds of fakes count as one mixture, not each in full
-    penalises_gradient: bool = False
+    penalizes_gradient: bool = False
     optimizer: Literal["adam", "rmsprop"] = "adam"
     beta2: float = 0.999  # of Adam
     defaults: dict[str, float] = field(default_factory=dict)  # settings that its authors train with
@@ -72,7 +72,7 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
         lambda scores: scores.mean(),
         lambda scores: -scores.mean(),
         averages_fakes=True,
-        penalises_gradient=True,
+        penalizes_gradient=True,
         beta2=0.9,
         defaults={"learning_rate": 1e-4, "beta1": 0.0, "critic_steps": 5},
     ),

@@ -1,4 +1,4 @@
-"""What every training method is: settings, players, phases, and a step that updates the players from a batch."""
+"""What every training method is: settings, networks, phases, and a training step from a batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toonify.errors import UsageError
 from toonify.methods.batch import Batch
 from toonify.methods.losses import content_loss
-from toonify.methods.player import Learning, Player, Precision
+from toonify.methods.trained import Learning, Precision, TrainedNetworks
 from toonify.models.features import load_features
 
 GENERATOR = "generator"
@@ -27,7 +27,7 @@ class Settings:
     """
 
     epochs: int = 100  # of the last phase
-    size: int = 256  # of the squares that are trained on, in pixels
+    size: int = 256  # of the crops that are trained on, in pixels
     width: int = 64  # channels of the generator's first layer
     content: str = "vgg19:conv4_4"  # network and layer of the content loss
     content_weights: str | None = None  # their file; None: torchvision's
@@ -49,18 +49,18 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What is played with a part of a step's batch."""
+class StepPart:
+    """What a part of a training step is for: gradients are accumulated over the parts of a batch."""
 
     phase: str
-    players: frozenset[str]  # those that are updated at the end of the step
+    updated: frozenset[str]  # names of the networks that are updated at the end of the step
     share: float  # of the batch that the part has; losses are weighted with it before `backward`
 
 
 class Method(ABC):
     """Owns the networks, their optimizers, the losses and the phases of a run.
 
-    A method builds its players in `__init__`; fresh weights follow from torch's random state.
+    A method builds its networks and their optimizers in `__init__`; fresh weights follow from torch's random state.
     """
 
     settings_type: ClassVar[type[Settings]]  # whose defaults are the method's
@@ -69,7 +69,7 @@ class Method(ABC):
     weight_decay: ClassVar[float] = 0.0
     warm_up: ClassVar[int] = 0  # steps in which the learning rate rises
     config: Mapping[str, Any]  # the generator's, as a style card has it
-    generators: Player
+    generators: TrainedNetworks
 
     def __init__(self, settings: Settings, precision: Precision) -> None:
         self.settings = settings
@@ -91,7 +91,7 @@ class Method(ABC):
         return settings.content_weight > 0
 
     @property
-    def judges(self) -> dict[str, nn.Module]:
+    def perceptual_networks(self) -> dict[str, nn.Module]:
         """The networks through which losses look at pictures, never trained, by the option that names their weights."""
         return {} if self.features is None else {"--content-weights": self.features}
 
@@ -101,60 +101,63 @@ class Method(ABC):
         return _networks(self.generators.network)[0]
 
     @property
-    def kept_generator(self) -> nn.Module:
-        """The network from photo to cartoon as it is kept: the moving average, if there is one."""
-        return _networks(self.generators.kept_network)[0]
+    def ema_generator(self) -> nn.Module:
+        """The network from photo to cartoon that is saved: the EMA of its weights, if there is one."""
+        return _networks(self.generators.ema_network)[0]
 
     def begin_with(self, state: Mapping[str, Tensor]) -> None:
         """Give the network from photo to cartoon other weights than fresh ones. RuntimeError: they do not fit."""
         self.generator.load_state_dict(state)
-        self.kept_generator.load_state_dict(state)
+        self.ema_generator.load_state_dict(state)
 
     @abstractmethod
-    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
-        """Add the gradients of the turn's players, and return the losses (scalars, not weighted by the share)."""
+    def add_gradients(self, batch: Batch, part: StepPart) -> dict[str, Tensor]:
+        """Add the gradients of the networks that the step updates, weighted by the share.
+
+        Returns the losses by name: scalars, not weighted.
+        """
 
     @property
-    def players(self) -> dict[str, Player]:
-        """All that is trained, by name."""
+    def trained(self) -> dict[str, TrainedNetworks]:
+        """The networks that are trained, with their optimizers, by name."""
         return {GENERATOR: self.generators}
 
     @property
     def full_step(self) -> int:
-        """The number of a step that updates all players."""
+        """The number of a step that updates all networks."""
         return 0
 
     def due(self, phase: str, number: int) -> frozenset[str]:
-        """The players that step `number` of the run (from 0) updates."""
-        return frozenset(self.players)
+        """The names of the networks that step `number` of the run (from 0) updates."""
+        return frozenset(self.trained)
 
     def step(
         self, batch: Batch, phase: str, number: int, *, parts: int = 1, rate_factor: float = 1.0
     ) -> dict[str, Tensor]:
-        """Update the players whose turn it is from a batch, and return the losses by name.
+        """Update the networks that are due from a batch, and return the losses by name.
 
         The batch goes through the networks in `parts`; all are updated at the end, so that the result does not depend
-        on them (but for batch norm and spectral norm, and where a method draws random numbers). So both players learn
-        from what the other was before the step, as in CycleGAN's program; in those of pix2pix and U-GAT-IT the
-        generators learn from discriminators that are one step ahead.
+        on them (but for batch norm and spectral norm, and where a method draws random numbers). So
+        generators and discriminators learn from what the others were before the step, as in CycleGAN's program; in
+        those of pix2pix and U-GAT-IT the generators learn from discriminators that are one step ahead.
         """
         due = self.due(phase, number)
         for name in due:
-            self.players[name].zero()
+            self.trained[name].zero()
         sums: dict[str, Tensor] = {}
-        for part in batch.split(parts):
-            turn = Turn(phase, due, len(part) / len(batch))
-            for name, loss in self.play(part, turn).items():
-                weighted = turn.share * loss.detach().float()
+        for micro_batch in batch.split(parts):
+            part = StepPart(phase, due, len(micro_batch) / len(batch))
+            for name, loss in self.add_gradients(micro_batch, part).items():
+                weighted = part.share * loss.detach().float()
                 sums[name] = sums[name] + weighted if name in sums else weighted
         for name in sorted(due):
-            self.players[name].update(rate_factor)
+            self.trained[name].update(rate_factor)
         return sums
 
-    def generating(self, networks: nn.Module, **options: Any) -> Player:
-        """The player of the generators."""
+    def trained_generators(self, networks: nn.Module, **options: Any) -> TrainedNetworks:
+        """The generators, with their optimizer."""
         learning = Learning(**self._learning(), ema=self.settings.ema)
-        return Player(networks, learning, self.precision, **options)
+        return TrainedNetworks(networks, learning, self.precision, **options)
 
     def _learning(self) -> dict[str, Any]:
         return {
@@ -165,10 +168,12 @@ class Method(ABC):
         }
 
     @staticmethod
-    def backward(player: Player, losses: Mapping[str, Tensor], weights: Mapping[str, float], share: float) -> None:
-        """Add the gradients of a player's losses, each with its weight; other players' losses have none."""
+    def backward(
+        trained: TrainedNetworks, losses: Mapping[str, Tensor], weights: Mapping[str, float], share: float
+    ) -> None:
+        """Add the gradients of some networks' losses, each with its weight; losses without a weight are not theirs."""
         terms = [weights[name] * losses[name] for name in weights if name in losses]
-        player.backward(share * torch.stack(terms).sum())
+        trained.backward(share * torch.stack(terms).sum())
 
     def content_loss(self, drawn: Tensor, photo: Tensor) -> Tensor:
         """The content loss, within autocast. Only where `settings` ask for one."""
@@ -186,12 +191,12 @@ class Method(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All of the run's networks and optimizers: plain containers of tensors and numbers."""
-        return {name: player.state_dict() for name, player in self.players.items()}
+        return {name: trained.state_dict() for name, trained in self.trained.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of another method."""
-        for name, player in self.players.items():
-            player.load_state_dict(state[name])
+        for name, trained in self.trained.items():
+            trained.load_state_dict(state[name])
 
     def own_state(self) -> dict[str, Any]:
         """What each process has of its own, beside its random state, such as a pool of pictures."""
@@ -202,7 +207,7 @@ class Method(ABC):
 
 
 def check_size(settings: Settings, multiple: int, minimum: int, what: str) -> None:
-    """Raise UsageError unless the networks take squares of the settings' size: a multiple, and no less than a minimum.
+    """Raise UsageError unless the networks take crops of the settings' size: a multiple, and no less than a minimum.
 
     Before any weights are fetched. `what` has such needs.
     """
@@ -212,5 +217,5 @@ def check_size(settings: Settings, multiple: int, minimum: int, what: str) -> No
 
 
 def _networks(network: nn.Module) -> list[nn.Module]:
-    """A player's networks one by one."""
+    """Networks that are trained together, one by one."""
     return [*network] if isinstance(network, nn.ModuleList) else [network]

@@ -1,7 +1,7 @@
 """Muon: steps along the nearest semi-orthogonal matrix to the momentum, in place of the momentum itself.
 
 Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024. All directions of a layer's weights are
-learnt at the same pace, not only those in which gradients are largest. Steps are scaled to have about the size of
+learned at the same pace, not only those in which gradients are largest. Steps are scaled to have about the size of
 Adam's (Liu et al., Muon is scalable for LLM training, 2025, section 2.2), so that both can have one learning rate.
 
 torch.optim.Muon is for matrices alone, one at a time; here are kernels of convolutions, and those of equal shape are
@@ -26,7 +26,7 @@ def hidden_kernels(network: nn.Module) -> list[nn.Parameter]:
     return kernels[1:-1]
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
+def orthogonalize(matrices: Tensor) -> Tensor:
     """Bring the singular values of matrices, N x A x B, to about 1 (0.7 to 1.2) and keep their singular vectors."""
     a, b, c = _COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
@@ -62,6 +62,6 @@ class Muon(torch.optim.Optimizer):
                 alike.setdefault((ahead.shape[0], ahead.shape[1]), []).append((parameter, ahead))
             for shape, members in alike.items():
                 rate = group["lr"] * _ADAMS_SIZE * math.sqrt(max(shape))
-                steps = orthogonalise(torch.stack([ahead.float() for _, ahead in members]))
+                steps = orthogonalize(torch.stack([ahead.float() for _, ahead in members]))
                 for (parameter, _), step in zip(members, steps, strict=True):
                     parameter.add_(step.view(parameter.shape), alpha=-rate)

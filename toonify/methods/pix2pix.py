@@ -10,18 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, PATCH_MINIMUM, Game, GameSettings
+from toonify.methods.adversarial import (
+    DISCRIMINATOR,
+    INITIALIZATION,
+    PATCH_MINIMUM,
+    AdversarialMethod,
+    AdversarialSettings,
+)
 from toonify.methods.batch import Batch
 from toonify.methods.losses import ObjectiveName
-from toonify.methods.method import GENERATOR, Turn, check_size
-from toonify.methods.player import Precision
+from toonify.methods.method import GENERATOR, StepPart, check_size
+from toonify.methods.trained import Precision
 from toonify.models.discriminators import PatchDiscriminator
-from toonify.models.layers import Norm, initialise
+from toonify.models.layers import Norm, initialize
 from toonify.models.pix2pix import Pix2PixConfig, UNetGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixSettings(GameSettings):
+class Pix2PixSettings(AdversarialSettings):
     """The paper's settings (sections 3.3 and 6.1)."""
 
     objective: ObjectiveName = "gan"
@@ -30,7 +36,7 @@ class Pix2PixSettings(GameSettings):
     l1_weight: float = 100.0
 
 
-class Pix2Pix(Game):
+class Pix2Pix(AdversarialMethod):
     """One generator, one discriminator of pairs."""
 
     settings_type = Pix2PixSettings
@@ -44,36 +50,36 @@ class Pix2Pix(Game):
         config = Pix2PixConfig(settings.width, settings.depth, settings.norm)
         generator = UNetGenerator(config)
         discriminator = PatchDiscriminator(6, settings.discriminator_width, norm=self.discriminator_norm)
-        initialise(generator)
-        initialise(discriminator)
+        initialize(generator)
+        initialize(discriminator)
         self.config = asdict(config)
-        self.generators = self.generating(generator)
-        self.discriminators = self.discriminating(discriminator)
+        self.generators = self.trained_generators(generator)
+        self.discriminators = self.trained_discriminators(discriminator)
 
-    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
-        """The discriminator judges the drawings that the generator is judged by, each with its photo."""
+    def add_gradients(self, batch: Batch, part: StepPart) -> dict[str, Tensor]:
+        """Discriminator and generator learn from the same drawings, each with its photo."""
         discriminator = self.discriminators.network
         losses: dict[str, Tensor] = {}
-        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in part.updated):
             drawn = self.generator(batch.photo)
-        if DISCRIMINATOR in turn.players:
+        if DISCRIMINATOR in part.updated:
             kinds = [drawn.detach()] if batch.smooth is None else [drawn.detach(), batch.smooth]
             fakes = [_pair(batch.photo, kind) for kind in kinds]
-            losses |= self.judge(discriminator, _pair(batch.photo, batch.cartoon), fakes, turn.share)
-        if GENERATOR not in turn.players:
+            losses |= self.backward_discriminator(discriminator, _pair(batch.photo, batch.cartoon), fakes, part.share)
+        if GENERATOR not in part.updated:
             return losses
         with self.precision.autocast():
-            if self.wants_content(turn.phase):
+            if self.wants_content(part.phase):
                 losses["content"] = self.content_loss(drawn, batch.photo)
-            if turn.phase != INITIALIZATION:
+            if part.phase != INITIALIZATION:
                 losses["adversarial"] = self.objective.of_generator(discriminator(_pair(batch.photo, drawn)).float())
                 losses["l1"] = F.l1_loss(drawn.float(), batch.cartoon)
         weights = {
-            "content": self.content_weight(turn.phase),
+            "content": self.content_weight(part.phase),
             "adversarial": self.settings.adversarial_weight,
             "l1": self.settings.l1_weight,
         }
-        self.backward(self.generators, losses, weights, turn.share)
+        self.backward(self.generators, losses, weights, part.share)
         return losses
 
 

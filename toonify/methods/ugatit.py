@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, Game, GameSettings
+from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, AdversarialMethod, AdversarialSettings
 from toonify.methods.batch import Batch
 from toonify.methods.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
-from toonify.methods.method import GENERATOR, Turn, check_size
-from toonify.methods.player import Precision
+from toonify.methods.method import GENERATOR, StepPart, check_size
+from toonify.methods.trained import Precision
 from toonify.models.discriminators import UGATITDiscriminator
 from toonify.models.ugatit import UGATITConfig, UGATITGenerator, clip_rho
 
 
 @dataclass(frozen=True, kw_only=True)
-class UGATITSettings(GameSettings):
+class UGATITSettings(AdversarialSettings):
     """The paper's settings (section 2.2, appendix B)."""
 
     blocks: int = 4  # residual blocks before the attention, and as many adaptive ones after it
@@ -34,7 +34,7 @@ class UGATITSettings(GameSettings):
     learning_rate: float = 1e-4
 
 
-class UGATIT(Game):
+class UGATIT(AdversarialMethod):
     """Two generators, and for each side a global and a local discriminator."""
 
     settings_type = UGATITSettings
@@ -54,33 +54,33 @@ class UGATIT(Game):
         # cartoons' global and local, then photos'
         discriminators = nn.ModuleList(UGATITDiscriminator(width, n) for n in (*layers, *layers))
         self.config = {"width": config.width, "blocks": config.blocks, "light": config.light, "size": config.size}
-        self.generators = self.generating(generators, after_update=clip_rho)
-        self.discriminators = self.discriminating(discriminators)
+        self.generators = self.trained_generators(generators, after_update=clip_rho)
+        self.discriminators = self.trained_discriminators(discriminators)
 
-    def play(self, batch: Batch, turn: Turn) -> dict[str, Tensor]:
+    def add_gradients(self, batch: Batch, part: StepPart) -> dict[str, Tensor]:
         """Both directions at once; every score counts for the attention's classifiers, too."""
         to_cartoon, to_photo = self._generators()
-        judges = [self.discriminators.part(i) for i in range(4)]
+        discriminators = [self.discriminators.member(i) for i in range(4)]
         settings = self.settings
         losses: dict[str, Tensor] = {}
-        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in turn.players):
+        with self.precision.autocast(), torch.set_grad_enabled(GENERATOR in part.updated):
             cartoon, of_photo = to_cartoon.attend(batch.photo)
             photo, of_cartoon = to_photo.attend(batch.cartoon)
-        if DISCRIMINATOR in turn.players:
+        if DISCRIMINATOR in part.updated:
             fakes = [cartoon.detach()] + ([] if batch.smooth is None else [batch.smooth])
-            losses |= self._judge_side(judges[:2], batch.cartoon, fakes, turn.share, "_cartoon")
-            losses |= self._judge_side(judges[2:], batch.photo, [photo.detach()], turn.share, "_photo")
-        if GENERATOR not in turn.players:
+            losses |= self._backward_side(discriminators[:2], batch.cartoon, fakes, part.share, "_cartoon")
+            losses |= self._backward_side(discriminators[2:], batch.photo, [photo.detach()], part.share, "_photo")
+        if GENERATOR not in part.updated:
             return losses
         with self.precision.autocast():
-            if self.wants_content(turn.phase):
+            if self.wants_content(part.phase):
                 of_both = self.content_loss(cartoon, batch.photo) + self.content_loss(photo, batch.cartoon)
                 losses["content"] = of_both / 2
-            if turn.phase != INITIALIZATION:
+            if part.phase != INITIALIZATION:
                 same_cartoon, of_same_cartoon = to_cartoon.attend(batch.cartoon)
                 same_photo, of_same_photo = to_photo.attend(batch.photo)
-                judged = zip(judges, (cartoon, cartoon, photo, photo), strict=True)
-                scores = [score for judge, drawn in judged for score in judge(drawn)]
+                scored = zip(discriminators, (cartoon, cartoon, photo, photo), strict=True)
+                scores = [score for discriminator, drawn in scored for score in discriminator(drawn)]
                 losses["adversarial"] = torch.stack(
                     [self.objective.of_generator(score.float()) for score in scores]
                 ).sum()
@@ -94,13 +94,13 @@ class UGATIT(Game):
                     of_cartoon.float(), of_same_photo.float()
                 )
         weights = {
-            "content": self.content_weight(turn.phase),
+            "content": self.content_weight(part.phase),
             "adversarial": settings.adversarial_weight,
             "cycle": settings.cycle_weight,
             "identity": settings.cycle_weight * settings.identity_weight,
             "cam": settings.cam_weight,
         }
-        self.backward(self.generators, losses, weights, turn.share)
+        self.backward(self.generators, losses, weights, part.share)
         return losses
 
     def compile(self) -> None:
@@ -110,24 +110,24 @@ class UGATIT(Game):
             generator.attend = torch.compile(generator.attend)  # type: ignore[method-assign]
 
     def _generators(self) -> tuple[UGATITGenerator, UGATITGenerator]:
-        to_cartoon, to_photo = self.generators.part(0), self.generators.part(1)
+        to_cartoon, to_photo = self.generators.member(0), self.generators.member(1)
         assert isinstance(to_cartoon, UGATITGenerator) and isinstance(to_photo, UGATITGenerator)  # noqa: S101
         return to_cartoon, to_photo
 
-    def _judge_side(
-        self, judges: Sequence[nn.Module], real: Tensor, fakes: Sequence[Tensor], share: float, suffix: str
+    def _backward_side(
+        self, discriminators: Sequence[nn.Module], real: Tensor, fakes: Sequence[Tensor], share: float, suffix: str
     ) -> dict[str, Tensor]:
         """Add the gradients of one side's discriminators, and return their losses and the global one's mean scores."""
         loss = real.new_zeros(())
         means: list[Tensor] = []
-        for judge in judges:
+        for discriminator in discriminators:
             with self.precision.autocast():
-                of_real = [scores.float() for scores in judge(real)]
-                of_fakes = [[scores.float() for scores in judge(fake)] for fake in fakes]
+                of_real = [scores.float() for scores in discriminator(real)]
+                of_fakes = [[scores.float() for scores in discriminator(fake)] for fake in fakes]
             for kind, scores in enumerate(of_real):  # of patches, and of the attention's classifiers
                 loss = loss + self.objective.of_discriminator(scores, [of_fake[kind] for of_fake in of_fakes])
-            if self.objective.penalises_gradient:
-                loss = loss + GRADIENT_PENALTY * gradient_penalty(_Patches(judge), real, fakes[0])
+            if self.objective.penalizes_gradient:
+                loss = loss + GRADIENT_PENALTY * gradient_penalty(_Patches(discriminator), real, fakes[0])
             means = means or [of_real[0].mean(), of_fakes[0][0].mean()]
         self.discriminators.backward(share * loss)
         return {f"discriminator{suffix}": loss, f"score_real{suffix}": means[0], f"score_drawn{suffix}": means[1]}
@@ -136,16 +136,16 @@ class UGATIT(Game):
 class _Patches:
     """A discriminator without what its attention's classifiers say."""
 
-    def __init__(self, judge: nn.Module) -> None:
-        self._judge = judge
+    def __init__(self, discriminator: nn.Module) -> None:
+        self._discriminator = discriminator
 
     def __call__(self, x: Tensor) -> Tensor:
-        scores: Tensor = self._judge(x)[0]
+        scores: Tensor = self._discriminator(x)[0]
         return scores
 
 
 def _layers_for(size: int) -> tuple[int, int]:
-    """Layers of the global and the local discriminator: the paper's 7 and 5, and fewer where squares are too small."""
+    """Layers of the global and the local discriminator: the paper's 7 and 5, and fewer where crops are too small."""
     deepest = 7
     while deepest > 3 and size // 2 ** (deepest - 2) < 3:
         deepest -= 1

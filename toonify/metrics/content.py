@@ -39,7 +39,7 @@ def to_one_size(photo: Pixels, picture: Pixels) -> tuple[Pixels, Pixels]:
 
 
 def ssim(photo: Pixels, picture: Pixels) -> float:
-    """The mean structural similarity of two H x W x 3 pictures in grey, -1..1 (Wang et al. 2004, equation 13).
+    """The mean structural similarity of two H x W x 3 pictures in gray, -1..1 (Wang et al. 2004, equation 13).
 
     Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03; windows that reach over the border are left out,
     as in the authors' program. Symmetric.
@@ -63,7 +63,7 @@ def _windowed(values: Doubles) -> Doubles:
 def edge_agreement(photo: Pixels, picture: Pixels) -> float:
     """How well the edges of two H x W x 3 pictures agree, 0..1: the F1 measure of one picture's against the other's.
 
-    Edges are Canny's (thresholds 100 and 200 on grey). An edge pixel agrees if the other picture has one at most 2
+    Edges are Canny's (thresholds 100 and 200 on gray). An edge pixel agrees if the other picture has one at most 2
     pixels away in each direction. With the share of the photo's edge pixels that are in the picture (kept), and the
     share of the picture's that are in the photo (true), F1 = 2 kept true / (kept + true): an edge lost and an edge
     made up both count. 1 if neither picture has edges, 0 if one has none. Symmetric.

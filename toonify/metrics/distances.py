@@ -102,19 +102,19 @@ def inception_score(logits: Doubles, *, splits: int = 10, seed: int = 2020) -> t
     return float(np.mean(scores)), float(np.std(scores))
 
 
-def precision_recall(a: Vectors, b: Vectors, *, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(a: Vectors, b: Vectors, *, neighbors: int = 3) -> tuple[float, float]:
     """Share of A that lies among B, and of B that lies among A (Kynkaanniemi et al. 2019).
 
     A vector lies among others if it is within the distance of one of them to its k-th nearest of its own kind.
     """
-    return _share_among(a, b, neighbours), _share_among(b, a, neighbours)
+    return _share_among(a, b, neighbors), _share_among(b, a, neighbors)
 
 
-def _share_among(points: Vectors, others: Vectors, neighbours: int) -> float:
-    if len(others) <= neighbours:
-        raise ValueError(f"precision and recall with {neighbours} neighbours need {neighbours + 1} pictures or more")
+def _share_among(points: Vectors, others: Vectors, neighbors: int) -> float:
+    if len(others) <= neighbors:
+        raise ValueError(f"precision and recall with {neighbors} neighbors need {neighbors + 1} pictures or more")
     radii = np.concatenate(
-        [np.partition(distances, neighbours, axis=1)[:, neighbours] for distances in _distances(others, others)]
+        [np.partition(distances, neighbors, axis=1)[:, neighbors] for distances in _distances(others, others)]
     )
     inside = [(distances <= radii).any(axis=1) for distances in _distances(points, others)]
     return float(np.concatenate(inside).mean())

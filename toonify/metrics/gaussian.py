@@ -63,7 +63,7 @@ class Moments:
         self.count = 0
         self._kept: list[Doubles] = []
         self._dimensions = dimensions
-        self._centre: Doubles | None = None
+        self._center: Doubles | None = None
         self._sum = np.zeros(dimensions)
         self._products = np.zeros((0, 0))
 
@@ -76,10 +76,10 @@ class Moments:
 
     def _fold(self) -> None:
         kept = np.concatenate(self._kept)
-        if self._centre is None:
-            self._centre = kept.mean(axis=0)
+        if self._center is None:
+            self._center = kept.mean(axis=0)
             self._products = np.zeros((self._dimensions, self._dimensions))
-        shifted = kept - self._centre
+        shifted = kept - self._center
         self._sum += shifted.sum(axis=0)
         self._products += shifted.T @ shifted
         self._kept = []
@@ -88,13 +88,13 @@ class Moments:
         """Mean and (unbiased) covariance of all vectors so far. Raises ValueError if there are fewer than two."""
         if self.count < 2:
             raise ValueError("a covariance needs two vectors or more")
-        if self._centre is None:
+        if self._center is None:
             kept = np.concatenate(self._kept)
             mean = kept.mean(axis=0)
             return Gaussian(mean, (kept - mean) / np.sqrt(self.count - 1), self.count)
         offset = self._sum / self.count
         covariance = (self._products - self.count * np.outer(offset, offset)) / (self.count - 1)
-        return Gaussian.from_covariance(self._centre + offset, covariance, self.count)
+        return Gaussian.from_covariance(self._center + offset, covariance, self.count)
 
 
 def save_statistics(gaussian: Gaussian, target: Path, protocol: dict[str, object], *, overwrite: bool = False) -> None:

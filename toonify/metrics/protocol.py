@@ -27,9 +27,9 @@ def to_inception(pixels: Pixels, mode: Mode) -> Floats:
 
 
 def _bilinear(pixels: Pixels, *, half_pixel: bool) -> Floats:
-    """The four nearest pixels, weighted; where pixel centres lie is what the two protocols differ in."""
-    top, bottom, down = _neighbours(pixels.shape[0], half_pixel=half_pixel)
-    left, right, across = _neighbours(pixels.shape[1], half_pixel=half_pixel)
+    """The four nearest pixels, weighted; where pixel centers lie is what the two protocols differ in."""
+    top, bottom, down = _neighbors(pixels.shape[0], half_pixel=half_pixel)
+    left, right, across = _neighbors(pixels.shape[1], half_pixel=half_pixel)
     down, across = down[:, None, None], across[None, :, None]
 
     def row(index: NDArray[np.intp]) -> Floats:
@@ -41,7 +41,7 @@ def _bilinear(pixels: Pixels, *, half_pixel: bool) -> Floats:
     return np.asarray(upper + (row(bottom) - upper) * down)
 
 
-def _neighbours(side: int, *, half_pixel: bool) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+def _neighbors(side: int, *, half_pixel: bool) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """Of each of the 299 places along a side: the pixel before, the pixel after, and how far it is to the latter."""
     scale = np.float32(side / SIDE)
     place = np.arange(SIDE, dtype=np.float32)

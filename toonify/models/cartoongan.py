@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from toonify.models.architecture import Architecture
-from toonify.models.layers import Activation, Norm, ResidualBlock, activation, normalisation
+from toonify.models.layers import Activation, Norm, ResidualBlock, activation, normalization
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,29 @@ class CartoonGANGenerator(nn.Module):
         config = config or CartoonGANConfig()
         w = config.width
 
-        def normalised(channels: int) -> list[nn.Module]:
-            return [normalisation(config.norm, channels, eps=config.eps), activation(config.activation)]
+        def normalized(channels: int) -> list[nn.Module]:
+            return [normalization(config.norm, channels, eps=config.eps), activation(config.activation)]
 
         def block() -> nn.Module:
             return ResidualBlock(4 * w, norm=config.norm, act=config.activation, eps=config.eps)
 
-        self.head = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), *normalised(w))
+        self.head = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), *normalized(w))
         self.down = nn.Sequential(  # H x W -> H/4 x W/4
             nn.Conv2d(w, 2 * w, 3, stride=2, padding=1),
             nn.Conv2d(2 * w, 2 * w, 3, padding=1),
-            *normalised(2 * w),
+            *normalized(2 * w),
             nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1),
             nn.Conv2d(4 * w, 4 * w, 3, padding=1),
-            *normalised(4 * w),
+            *normalized(4 * w),
         )
         self.blocks = nn.Sequential(*(block() for _ in range(config.blocks)))
         self.up = nn.Sequential(  # H/4 x W/4 -> H x W
             nn.ConvTranspose2d(4 * w, 2 * w, 3, stride=2, padding=1, output_padding=1),
             nn.Conv2d(2 * w, 2 * w, 3, padding=1),
-            *normalised(2 * w),
+            *normalized(2 * w),
             nn.ConvTranspose2d(2 * w, w, 3, stride=2, padding=1, output_padding=1),
             nn.Conv2d(w, w, 3, padding=1),
-            *normalised(w),
+            *normalized(w),
         )
         self.tail = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, 3, 7), nn.Tanh())
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from toonify.pixels.arrays import Floats, Pixels
 
-_SLOPE = 4.0  # of slopes to colours: so one least serves both
-_LEAST = 4e-4  # variance that is added: a photo of one colour stays calm, and of a grey level of noise 0.4 is left
+_SLOPE = 4.0  # of slopes to colors: so one least serves both
+_LEAST = 4e-4  # variance that is added: a photo of one color stays calm, and of a gray level of noise 0.4 is left
 _GAIN = 0.5  # of what is measured: so most of it has about the range of the photo itself
 
 
@@ -56,7 +56,7 @@ class Contrast(nn.Module):
         return torch.cat([x, measured], 1)
 
     def seen(self, x: Tensor) -> Tensor:
-        """Colours and slopes before they are measured: N x 5 x H x W."""
+        """Colors and slopes before they are measured: N x 5 x H x W."""
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.kernel)
 
 
@@ -65,9 +65,9 @@ def frame_contrast(photo: Pixels) -> Floats:
 
     The mean of the slope to the right is taken for 0, which it nearly is: so a part may be mirrored.
     """
-    grey = photo.sum(2, dtype=np.int16)  # three times that
+    gray = photo.sum(2, dtype=np.int16)  # three times that
     slopes = [
-        cv2.Sobel(grey, cv2.CV_16S, *axis, ksize=1, borderType=cv2.BORDER_REFLECT_101) for axis in ((1, 0), (0, 1))
+        cv2.Sobel(gray, cv2.CV_16S, *axis, ksize=1, borderType=cv2.BORDER_REFLECT_101) for axis in ((1, 0), (0, 1))
     ]
     spread = [cv2.meanStdDev(each) for each in (photo, *slopes)]
     mean, deviation = (np.concatenate([each[which].ravel() for each in spread]) for which in (0, 1))

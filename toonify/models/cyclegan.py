@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from toonify.models.architecture import Architecture
-from toonify.models.layers import Norm, ReflectionPad, ResidualBlock, normalisation
+from toonify.models.layers import Norm, ReflectionPad, ResidualBlock, normalization
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,23 @@ class CycleGANGenerator(nn.Module):
         # takes away again); other norms bring their own.
         bias = config.norm == "instance"
 
-        def normalised(channels: int) -> list[nn.Module]:
-            return [normalisation(config.norm, channels, affine=not bias), nn.ReLU(inplace=True)]
+        def normalized(channels: int) -> list[nn.Module]:
+            return [normalization(config.norm, channels, affine=not bias), nn.ReLU(inplace=True)]
 
         def up(channels: int) -> nn.Module:
             return nn.ConvTranspose2d(2 * channels, channels, 3, stride=2, padding=1, output_padding=1, bias=bias)
 
-        self.head = nn.Sequential(ReflectionPad(3), nn.Conv2d(3, w, 7, bias=bias), *normalised(w))
+        self.head = nn.Sequential(ReflectionPad(3), nn.Conv2d(3, w, 7, bias=bias), *normalized(w))
         self.down = nn.Sequential(  # H x W -> H/4 x W/4
             nn.Conv2d(w, 2 * w, 3, stride=2, padding=1, bias=bias),
-            *normalised(2 * w),
+            *normalized(2 * w),
             nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1, bias=bias),
-            *normalised(4 * w),
+            *normalized(4 * w),
         )
         self.blocks = nn.Sequential(
             *(ResidualBlock(4 * w, norm=config.norm, affine=not bias, bias=bias) for _ in range(config.blocks))
         )
-        self.up = nn.Sequential(up(2 * w), *normalised(2 * w), up(w), *normalised(w))  # H/4 x W/4 -> H x W
+        self.up = nn.Sequential(up(2 * w), *normalized(2 * w), up(w), *normalized(w))  # H/4 x W/4 -> H x W
         self.tail = nn.Sequential(ReflectionPad(3), nn.Conv2d(w, 3, 7), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from toonify.models.layers import ClassActivation, Norm, ReflectionPad, activation, normalisation
+from toonify.models.layers import ClassActivation, Norm, ReflectionPad, activation, normalization
 
 
 class CartoonGANDiscriminator(nn.Module):
@@ -27,15 +27,15 @@ class CartoonGANDiscriminator(nn.Module):
             nn.Conv2d(w, 2 * w, 3, stride=2, padding=1),
             activation("leaky"),
             nn.Conv2d(2 * w, 4 * w, 3, padding=1),
-            normalisation(norm, 4 * w),
+            normalization(norm, 4 * w),
             activation("leaky"),
             nn.Conv2d(4 * w, 4 * w, 3, stride=2, padding=1),
             activation("leaky"),
             nn.Conv2d(4 * w, 8 * w, 3, padding=1),
-            normalisation(norm, 8 * w),
+            normalization(norm, 8 * w),
             activation("leaky"),
             nn.Conv2d(8 * w, 8 * w, 3, padding=1),
-            normalisation(norm, 8 * w),
+            normalization(norm, 8 * w),
             activation("leaky"),
             nn.Conv2d(8 * w, 1, 3, padding=1),
         )
@@ -64,7 +64,7 @@ class PatchDiscriminator(nn.Module):
             stride = 2 if number < layers else 1
             body += [
                 nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=bias),
-                normalisation(norm, after, affine=not bias),
+                normalization(norm, after, affine=not bias),
                 activation("leaky"),
             ]
             before = after
@@ -81,7 +81,7 @@ class UGATITDiscriminator(nn.Module):
     With 7 layers it is the global one (6 x 6 logits of 256 x 256 pixels, of at least 96 x 96), with 5 the local one
     (30 x 30 logits, of at least 24 x 24).
 
-    Source: Kim et al.: U-GAT-IT, ICLR 2020, section 2.1.2 and appendix A; spectrally normalised as the authors' program
+    Source: Kim et al.: U-GAT-IT, ICLR 2020, section 2.1.2 and appendix A; spectrally normalized as the authors' program
     has it, which leaves out the attention's 1x1 convolution.
     """
 
@@ -96,18 +96,18 @@ class UGATITDiscriminator(nn.Module):
         self.attention = ClassActivation(channels[-1], "leaky")
         self.tail = nn.Sequential(ReflectionPad(1), nn.Conv2d(channels[-1], 1, 4, bias=False))
         for part in (self.layers, self.attention.mean, self.attention.maximum, self.tail):
-            spectrally_normalise(part)
+            spectrally_normalize(part)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x, logits = self.attention(self.layers(x))
         return self.tail(x), logits
 
 
-def spectrally_normalise(network: nn.Module) -> None:
+def spectrally_normalize(network: nn.Module) -> None:
     """Divide every convolution's and linear layer's weight by its largest singular value, in place.
 
     Source: Miyato et al.: Spectral Normalization for GANs, ICLR 2018: one power iteration at each forward pass in
-    training. Layers that are normalised already are left as they are.
+    training. Layers that are normalized already are left as they are.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not parametrize.is_parametrized(module):

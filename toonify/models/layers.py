@@ -44,8 +44,8 @@ class ReflectionPad(nn.ReflectionPad2d):
             return super().forward(x)
 
 
-def normalisation(kind: Norm, channels: int, *, eps: float = 1e-5, affine: bool = True) -> nn.Module:
-    """A layer that normalises N x C x H x W; "layer" takes all channels and places of a picture together.
+def normalization(kind: Norm, channels: int, *, eps: float = 1e-5, affine: bool = True) -> nn.Module:
+    """A layer that normalizes N x C x H x W; "layer" takes all channels and places of a picture together.
 
     Raises TypeError if there is no such kind (it may come from a card).
     """
@@ -93,11 +93,11 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(
             ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
-            normalisation(norm, channels, eps=eps, affine=affine),
+            normalization(norm, channels, eps=eps, affine=affine),
             activation(act),
             ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
-            normalisation(norm, channels, eps=eps, affine=affine),
+            normalization(norm, channels, eps=eps, affine=affine),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class ClassActivation(nn.Module):
         self.act = activation(act)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        # Once each: spectral normalisation (in the discriminator) gives other weights at each look. The authors'
+        # Once each: spectral normalization (in the discriminator) gives other weights at each look. The authors'
         # program takes the weights before it as attention; they differ by a factor that `merge` can learn.
         of_mean, of_maximum = self.mean.weight, self.maximum.weight  # 1 x C
         logits = [F.linear(x.mean((2, 3)), of_mean), F.linear(x.amax((2, 3)), of_maximum)]
@@ -130,7 +130,7 @@ class ClassActivation(nn.Module):
         return self.act(self.merge(torch.cat(weighted, dim=1))), torch.cat(logits, dim=1)
 
 
-def initialise(network: nn.Module, std: float = 0.02) -> None:
+def initialize(network: nn.Module, std: float = 0.02) -> None:
     """Fresh weights, as DCGAN, pix2pix and CycleGAN start: convolutions and linear layers N(0, std), norms N(1, std).
 
     Biases are 0. What is neither (AdaLIN's rho) keeps what it was built with.
@@ -143,7 +143,7 @@ def initialise(network: nn.Module, std: float = 0.02) -> None:
         else:
             continue
         weight = module.weight
-        if parametrize.is_parametrized(module, "weight"):  # spectrally normalised: module.weight is computed from it
+        if parametrize.is_parametrized(module, "weight"):  # spectrally normalized: module.weight is computed from it
             weight = module.parametrizations.weight.original  # type: ignore[union-attr, assignment]
         if weight is not None:
             nn.init.normal_(weight, mean, std)

@@ -117,7 +117,7 @@ class LiteGenerator(nn.Module):
         return drawn if self.training else drawn.clamp(-1, 1)  # a clamped pixel would learn nothing
 
 
-def initialise_lite(network: LiteGenerator) -> None:
+def initialize_lite(network: LiteGenerator) -> None:
     """Fresh weights (He et al., ICCV 2015); what ends a sum starts small, so that the network begins as the photo."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

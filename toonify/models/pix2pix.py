@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from toonify.models.architecture import Architecture
-from toonify.models.layers import Norm, activation, normalisation
+from toonify.models.layers import Norm, activation, normalization
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class UNetGenerator(nn.Module):
             if level > 0:
                 shrink.insert(0, nn.LeakyReLU(0.2))  # not in place: the skip connection takes the same input
             if 0 < level < innermost:  # a norm would leave nothing of a 1 x 1 map
-                shrink.append(normalisation(config.norm, inside, affine=not bias))
+                shrink.append(normalization(config.norm, inside, affine=not bias))
             self.down.append(nn.Sequential(*shrink))
 
             skipped = inside if level < innermost else 0
@@ -54,7 +54,7 @@ class UNetGenerator(nn.Module):
                 nn.ConvTranspose2d(inside + skipped, outside, 4, stride=2, padding=1, bias=bias or level == 0),
             ]
             if level > 0:
-                grow.append(normalisation(config.norm, outside, affine=not bias))
+                grow.append(normalization(config.norm, outside, affine=not bias))
             if config.dropout and level > max(0, innermost - 3):
                 grow.append(nn.Dropout(0.5))
             self.up.insert(0, nn.Sequential(*grow))

@@ -53,7 +53,7 @@ def ticks(low: float, high: float, step: float) -> list[float]:
 
 
 def tick_text(value: float, step: float) -> str:
-    """A tick's number, with the digits that it needs to differ from its neighbours by `step`."""
+    """A tick's number, with the digits that it needs to differ from its neighbors by `step`."""
     size = max(abs(value), step)
     if abs(value) < step / 2:
         return "0"

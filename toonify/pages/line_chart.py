@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toonify.pages.axes import Axis, Series, path, short, tick_step, tick_text, ticks
 
-COLOURS = 6  # that the page has, so so many curves a chart
+COLORS = 6  # that the page has, so so many curves a chart
 _POINTS = 600  # of a curve, at most: more than a chart has pixels
 _LARGEST = float(np.finfo(np.float32).max)  # no loss is larger, and sums of such do not overflow
 _SMALLEST = 1e-30  # what is nearer to 0 is drawn as 0
@@ -87,7 +87,7 @@ def chart(
     log: bool = False,
     best: int = -1,
 ) -> str:
-    """An SVG of up to `COLOURS` curves; `label` says in words what is seen.
+    """An SVG of up to `COLORS` curves; `label` says in words what is seen.
 
     With `smooth`, a smoothed curve lies over the faint one of the values; without, few values are dots, and the one
     numbered `best` in the first curve has a ring. With `log` the y axis may be logarithmic.

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]  # H x W x 3 sRGB as files have it, or H x W of one channel
 Halves = NDArray[np.float16]  # what is too large to be kept as Floats
-Floats = NDArray[np.float32]  # the same in 0..1 (in between, colours may lie outside), or a network's N x C x H x W
+Floats = NDArray[np.float32]  # the same in 0..1 (in between, colors may lie outside), or a network's N x C x H x W
 
 
 def to_floats(pixels: Pixels) -> Floats:

@@ -1,4 +1,4 @@
-"""What happens to a drawing's colours: arrays in, arrays out. All are H x W x 3 float32, RGB in 0..1."""
+"""What happens to a drawing's colors: arrays in, arrays out. All are H x W x 3 float32, RGB in 0..1."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from toonify.pixels.arrays import Floats
 _LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)  # Rec. 709
 
 
-def grey(rgb: Floats) -> Floats:
+def gray(rgb: Floats) -> Floats:
     """Luma of an RGB picture: H x W x 3 to H x W."""
     return np.asarray(cv2.transform(rgb, _LUMA), np.float32)
 
@@ -35,9 +35,9 @@ def guided_coefficients(guide: Floats, target: Floats, *, radius: int, eps: floa
 
 @dataclass(frozen=True)
 class ColorModel:
-    """What a drawing's colours lack to be the photo's, at low frequencies and along the photo's edges.
+    """What a drawing's colors lack to be the photo's, at low frequencies and along the photo's edges.
 
-    A local linear model of it: lack = gain * (grey(photo) - middle) + offset, with two h x w x 3. Both are so smooth
+    A local linear model of it: lack = gain * (gray(photo) - middle) + offset, with two h x w x 3. Both are so smooth
     that they may be enlarged to a larger picture of the same scene (He, Sun: Fast Guided Filter, 2015).
     """
 
@@ -47,28 +47,28 @@ class ColorModel:
 
     def lack(self, photo: Floats) -> Floats:
         """What is to be added to the drawing of a photo of the model's size: h x w x 3."""
-        return self.gain * (grey(photo) - np.float32(self.middle))[..., None] + self.offset
+        return self.gain * (gray(photo) - np.float32(self.middle))[..., None] + self.offset
 
 
 def color_model(drawing: Floats, photo: Floats) -> ColorModel:
-    """The model of the difference d = photo - drawing, by guided filters with the photo's grey as guide, eps 1e-3.
+    """The model of the difference d = photo - drawing, by guided filters with the photo's gray as guide, eps 1e-3.
 
-    The grey part of d is filtered with a radius of 2 % of the long side, which leaves the lines, drawn in grey, alone.
-    The coloured rest has 0.5 %: the networks' palettes drift inside single objects, and a wide window would leave red
+    The gray part of d is filtered with a radius of 2 % of the long side, which leaves the lines, drawn in gray, alone.
+    The colored rest has 0.5 %: the networks' palettes drift inside single objects, and a wide window would leave red
     and green fringes there.
     """
-    guide = grey(photo)
+    guide = gray(photo)
     long_side = max(guide.shape)
     difference = photo - drawing
-    grey_part = grey(difference)[..., None]
+    gray_part = gray(difference)[..., None]
     wide, narrow = (max(1, round(share * long_side)) for share in (0.02, 0.005))
-    gain, offset = guided_coefficients(guide, grey_part, radius=wide, eps=1e-3)
-    more_gain, more_offset = guided_coefficients(guide, difference - grey_part, radius=narrow, eps=1e-3)
+    gain, offset = guided_coefficients(guide, gray_part, radius=wide, eps=1e-3)
+    more_gain, more_offset = guided_coefficients(guide, difference - gray_part, radius=narrow, eps=1e-3)
     return ColorModel(more_gain + gain, more_offset + offset, float(guide.mean()))
 
 
 def keep_color(drawing: Floats, photo: Floats, amount: float) -> Floats:
-    """Give a drawing the photo's colours back (`amount` 1) or a part of them, and keep its lines and flat shading.
+    """Give a drawing the photo's colors back (`amount` 1) or a part of them, and keep its lines and flat shading.
 
     0 leaves the drawing as it is.
     """
@@ -76,10 +76,10 @@ def keep_color(drawing: Floats, photo: Floats, amount: float) -> Floats:
 
 
 def saturate(rgb: Floats, factor: float) -> Floats:
-    """Scale the distance of each colour to its own grey: 0 is grey, 1 leaves the picture as it is."""
+    """Scale the distance of each color to its own gray: 0 is gray, 1 leaves the picture as it is."""
     if factor == 1:
         return rgb
-    luma = grey(rgb)[..., None]
+    luma = gray(rgb)[..., None]
     return luma + np.float32(factor) * (rgb - luma)
 
 

@@ -11,7 +11,7 @@ from toonify.errors import UsageError
 from toonify.pixels.arrays import Pixels
 
 KERNEL = 5  # pixels, of the dilation and of the blur
-CANNY = (100, 200)  # thresholds on the gradient of the grey picture
+CANNY = (100, 200)  # thresholds on the gradient of the gray picture
 MAX_KERNEL = 31
 MAX_CANNY = 2040  # the steepest gradient: 4 x 255 across and as much down
 
@@ -26,7 +26,7 @@ def check_settings(kernel: int, canny: tuple[int, int]) -> None:
 
 
 def edge_mask(pixels: Pixels, *, kernel: int = KERNEL, canny: tuple[int, int] = CANNY) -> NDArray[np.bool_]:
-    """Where the edges are, widened: H x W x 3 uint8 RGB to H x W. Canny on the grey picture, then dilation."""
+    """Where the edges are, widened: H x W x 3 uint8 RGB to H x W. Canny on the gray picture, then dilation."""
     edges = cv2.Canny(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), *canny)
     return np.asarray(cv2.dilate(edges, np.ones((kernel, kernel), np.uint8)), np.bool_)
 
@@ -41,7 +41,7 @@ def smooth_edges(pixels: Pixels, *, kernel: int = KERNEL, canny: tuple[int, int]
     mask = edge_mask(pixels, kernel=kernel, canny=canny)
     if not mask.any():
         return pixels.copy()
-    # cv2.GaussianBlur would round the weights to 1/256, which costs large kernels up to four grey levels.
+    # cv2.GaussianBlur would round the weights to 1/256, which costs large kernels up to four gray levels.
     weights = cv2.getGaussianKernel(kernel, 0, cv2.CV_32F)
     blurred = cv2.convertScaleAbs(cv2.sepFilter2D(pixels, cv2.CV_32F, weights, weights))  # rounds to uint8
     return np.asarray(cv2.copyTo(blurred, mask.view(np.uint8), pixels.copy()), np.uint8)

@@ -70,9 +70,9 @@ def _weights(rows: slice, h: int, height: int, method: int) -> tuple[int, Floats
     The cubic kernel is Keys' (1981) with a = -0.75, as OpenCV has it for the columns; the border row is repeated.
     """
     reach = 2 if method == cv2.INTER_CUBIC else 1
-    centre = (np.arange(rows.start, rows.stop) + 0.5) * h / height - 0.5
-    taps = np.floor(centre).astype(int)[:, None] + np.arange(1 - reach, 1 + reach)
-    distance = np.abs(centre[:, None] - taps)
+    center = (np.arange(rows.start, rows.stop) + 0.5) * h / height - 0.5
+    taps = np.floor(center).astype(int)[:, None] + np.arange(1 - reach, 1 + reach)
+    distance = np.abs(center[:, None] - taps)
     if method == cv2.INTER_CUBIC:
         near = (1.25 * distance - 2.25) * distance**2 + 1
         far = -0.75 * (((distance - 5) * distance + 8) * distance - 4)

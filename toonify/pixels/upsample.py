@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.pixels.arrays import Floats, Pixels, to_floats, to_pixels
-from toonify.pixels.color import grey, guided_coefficients
+from toonify.pixels.color import gray, guided_coefficients
 from toonify.pixels.ink import Ink
 from toonify.pixels.resize import Enlarged
 from toonify.system.cores import on_all_cores
@@ -50,7 +50,7 @@ def upsample(
         if (h, w) != (height, width):
             drawing = np.asarray(cv2.resize(drawing, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         return to_pixels(blend(drawing, full, strength))
-    model = _Model(np.clip(drawing, 0, 1), ink, grey(to_floats(small)), max(height, width) / max(h, w))
+    model = _Model(np.clip(drawing, 0, 1), ink, gray(to_floats(small)), max(height, width) / max(h, w))
     out = np.empty_like(full)
 
     def draw_rows(top: int) -> None:
@@ -124,7 +124,7 @@ class _Model:
     """
 
     def __init__(self, drawing: Floats, ink: Ink | None, photo: Floats, scale: float) -> None:
-        gain, _ = guided_coefficients(photo, grey(drawing)[..., None], radius=1, eps=4e-3)
+        gain, _ = guided_coefficients(photo, gray(drawing)[..., None], radius=1, eps=4e-3)
         self.colors = _Crisp([np.asarray(plane, np.float32) for plane in cv2.split(drawing)], scale)
         # Faint differences are noise or shading, and are not to become contours.
         red, green, blue = self.colors.reaches
@@ -161,7 +161,7 @@ class _Strip:
         smooth, linear = self.smooth.columns(columns), self.linear.columns(columns)
         drawn, small = smooth[:3], smooth[3]
         gain, crispness, darkest, brightest = linear[:4]
-        luma = grey(to_floats(photo))
+        luma = gray(to_floats(photo))
         within = np.minimum(np.maximum(luma, darkest), brightest)
         rest = gain * (luma - within)
         if detail:

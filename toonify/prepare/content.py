@@ -14,24 +14,24 @@ Blank = Literal["black", "white", "plain"]
 
 _BLACK, _WHITE = 32, 235  # of 255: video's black and white, with what compression adds
 _SHARE = 0.98  # of the pixels, as in FFmpeg's blackframe
-_PLAIN = 8.0  # standard deviation of the grey picture
+_PLAIN = 8.0  # standard deviation of the gray picture
 _FLAT_STILL = 2.0  # the same, of a still: its maker meant what is in it
 _BORDER = 2  # pixels that are cut off inside a bar: its edge is blurred
 _LEAST_AREA = 0.25  # of the frame that bars leave; less is a dark film
 
 
 def blank(pixels: Pixels) -> Blank | None:
-    """Whether a picture shows nothing: 98 % of it black or white, or all of one colour, as in a fade."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if (grey < _BLACK).mean() >= _SHARE:
+    """Whether a picture shows nothing: 98 % of it black or white, or all of one color, as in a fade."""
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if (gray < _BLACK).mean() >= _SHARE:
         return "black"
-    if (grey > _WHITE).mean() >= _SHARE:
+    if (gray > _WHITE).mean() >= _SHARE:
         return "white"
-    return "plain" if grey.std() < _PLAIN else None
+    return "plain" if gray.std() < _PLAIN else None
 
 
 def is_plain(pixels: Pixels) -> bool:
-    """Whether a still is of one colour, which leaves nothing to compare."""
+    """Whether a still is of one color, which leaves nothing to compare."""
     return bool(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).std() < _FLAT_STILL)
 
 
@@ -81,7 +81,7 @@ _TEXT_SHARE = 0.7  # of the ink that is text
 def looks_like_credits(pixels: Pixels) -> bool:
     """Whether a picture is text on a flat background: H x W x 3.
 
-    At a height of 360 pixels: at least 75 % of the picture is of one colour (its median, give or take 12), and of what
+    At a height of 360 pixels: at least 75 % of the picture is of one color (its median, give or take 12), and of what
     differs from it by more than 64, at least 70 % lies in lines of text, of which there are two or more. A line is
     what comes together when gaps of up to 15 pixels are closed: 5 to 45 pixels high, wider than high, and made of
     three or more separate marks. Text over a picture is not found.

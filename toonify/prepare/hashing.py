@@ -16,12 +16,12 @@ _ROWS, _COLUMNS = 32, 4096  # of the pairs looked at at once: they fit the proce
 def perceptual_hash(pixels: Pixels) -> int:
     """64 bits that hardly change when a picture is scaled, compressed or made lighter: H x W x 3.
 
-    The signs of the 8 x 8 lowest frequencies, without the zeroth, of the grey picture at 32 x 32 (discrete cosine
+    The signs of the 8 x 8 lowest frequencies, without the zeroth, of the gray picture at 32 x 32 (discrete cosine
     transform), each against their median; the first is the highest bit. Source: Zauner: Implementation and Benchmarking
     of Perceptual Image Hash Functions, 2010, section 3.2.1 (DCT based hash).
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[1:9, 1:9].ravel()
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes())
 

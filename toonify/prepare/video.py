@@ -29,8 +29,8 @@ from toonify.prepare.matroska import pixel_crops
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _THUMBNAIL = 64, 36  # width and height
-_UNSPECIFIED = 2  # colour space
-_HD = 720  # lines, from which on a video that does not say its colour space has that of HDTV
+_UNSPECIFIED = 2  # color space
+_HD = 720  # lines, from which on a video that does not say its color space has that of HDTV
 
 
 @dataclass

@@ -157,6 +157,6 @@ def _form(
 
 
 def _latin_square(size: int, random: np.random.Generator) -> list[tuple[int, ...]]:
-    """Rows in which everyone stands once, and once in each column over all rows; neighbours vary from draw to draw."""
+    """Rows in which everyone stands once, and once in each column over all rows; neighbors vary from draw to draw."""
     symbols, columns = random.permutation(size), random.permutation(size)
     return [tuple(int(symbol) for symbol in symbols[(columns + row) % size]) for row in range(size)]

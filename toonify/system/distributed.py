@@ -1,7 +1,7 @@
 """Several processes that train one run, started by torchrun; with one process every function does nothing.
 
 Gradients are averaged in one piece before each update, as in StyleGAN's training loop: a wrapper such as
-DistributedDataParallel expects one backward for each forward, and a game of two players has several.
+DistributedDataParallel expects one backward for each forward, and a training step of a GAN has several.
 """
 
 import os

@@ -11,7 +11,7 @@ import numpy as np
 
 from toonify.metrics.table import FIGURES, SPREAD
 from toonify.pages.axes import figure
-from toonify.pages.line_chart import COLOURS, SMALL, Course, Curve, chart, smoothed, thin
+from toonify.pages.line_chart import COLORS, SMALL, Course, Curve, chart, smoothed, thin
 from toonify.train.record import Entry, Losses, Number, Scores
 
 _ROWS = 200  # of evaluations in the table, at most
@@ -120,9 +120,9 @@ def _grouped(curves: Sequence[Curve]) -> list[tuple[str, list[Curve]]]:
     for curve in curves:
         groups.setdefault(curve.name.partition("_")[0], []).append(curve)
     parts = [
-        (word, group[start : start + COLOURS])
+        (word, group[start : start + COLORS])
         for word, group in groups.items()
-        for start in range(0, len(group), COLOURS)
+        for start in range(0, len(group), COLORS)
     ]
     return [(part[0].name if len(part) == 1 else word, part) for word, part in parts]
 

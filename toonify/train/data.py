@@ -8,7 +8,7 @@ that it would have had.
 
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ _STREAMS = ("photo", "cartoon", "smooth")
 _FRAME = "frame"  # beside them, what was measured of the whole photo
 
 
-class Squares(Dataset[dict[str, Any]]):
+class Crops(Dataset[dict[str, Any]]):
     """The n-th square of each folder of an endless run, with n from 0: read, cut, perhaps mirrored.
 
     An epoch has `epoch` of them, no more than the smallest folder has pictures.
@@ -62,7 +62,7 @@ class Squares(Dataset[dict[str, Any]]):
         self._measured: dict[Path, Floats] = {}
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        """Squares `size` x `size` x 3 uint8 by stream, and `problems`, the pictures that could not be read, and why.
+        """Crops `size` x `size` x 3 uint8 by stream, and `problems`, the pictures that could not be read, and why.
 
         `frame` is what was measured of the photo, if something is to be. Where too many in a row cannot be read,
         `failed` says so and there are no squares: an error would come out of a worker with its traceback as text.
@@ -231,7 +231,7 @@ def batches(
     rank: int = 0,
     world: int = 1,
     device: str = "cpu",
-) -> Iterator[tuple[Batch, list[str]]]:
+) -> Generator[tuple[Batch, list[str]]]:
     """The batches of one process from a step on, without an end; it takes its share of `batch_size` pictures.
 
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
@@ -243,7 +243,7 @@ def batches(
     epoch = steps_per_epoch(folders, batch_size) * batch_size
     memory = min(_MOST_KEPT, available_memory() // _SHARE_KEPT) // (max(1, workers) * world)
     loader: DataLoader[dict[str, Any]] = DataLoader(
-        Squares(folders, size=options.size, seed=options.seed, epoch=epoch, memory=memory),
+        Crops(folders, size=options.size, seed=options.seed, epoch=epoch, memory=memory),
         batch_sampler=_Places(batch_size, first_step, rank, world),
         num_workers=workers,
         collate_fn=_collate,

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from toonify.errors import ToonifyError, TrainingError, describe, display, no_space, one_line
-from toonify.methods.adversarial import GameSettings
+from toonify.methods.adversarial import AdversarialSettings
 from toonify.methods.batch import Batch
 from toonify.styles.card import Card, Training
 from toonify.system import distributed
@@ -80,7 +80,7 @@ class _Loop:
         self._record = record  # None: another process leads
         settings, precision = run.method.settings, run.method.precision
         anchors = [flag(name) for name in ANCHORS if hasattr(settings, name)]
-        objective = settings.objective if isinstance(settings, GameSettings) else None
+        objective = settings.objective if isinstance(settings, AdversarialSettings) else None
         self._watch = Watch(objective, anchors=anchors, shortened=precision.dtype != torch.float32)
         self._device = precision.device
         self._told: set[str] = set()  # pictures that cannot be read, so that each is named once
@@ -127,7 +127,7 @@ class _Loop:
                     return
                 self._mark = time.perf_counter()  # what is not training does not count as its pace
         finally:
-            source.close()  # type: ignore[attr-defined]  # a generator; its workers end with it
+            source.close()  # its workers end with it
 
     def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
         run = self._run
@@ -148,8 +148,8 @@ class _Loop:
             self._note(f"not enough memory: from here on a batch goes through the networks in {run.parts} parts")
 
     def _give_memory_back(self) -> None:
-        for player in self._run.method.players.values():
-            player.zero()
+        for trained in self._run.method.trained.values():
+            trained.zero()
         if self._device == "cuda":
             torch.cuda.empty_cache()
         give_back_freed_memory()
@@ -196,10 +196,10 @@ class _Loop:
         photos, wanted = samples.photos, samples.wanted
         if self._record is not None and len(photos):
             try:
-                drawings = draw_samples(run.method.kept_generator, samples, self._device)
+                drawings = draw_samples(run.method.ema_generator, samples, self._device)
                 shown = [drawings] if wanted is None else [wanted, drawings]
                 write_sheet(run.folder.samples / f"step-{run.step:08d}.png", photos, *shown)
-                if run.method.kept_generator is not run.method.generator:  # an average lags far behind
+                if run.method.ema_generator is not run.method.generator:  # an average lags far behind
                     drawings = draw_samples(run.method.generator, samples, self._device)
                 self._watch.see_drawings(run.step, photos, drawings)
             except TrainingError as error:
@@ -230,7 +230,7 @@ class _Loop:
         """Raise TrainingError if what would be saved is not finite, so that the checkpoint before stays the last."""
         run = self._run
         losses = run.tally.means()
-        state = (tensor for player in run.method.players.values() for tensor in player.network.state_dict().values())
+        state = (tensor for trained in run.method.trained.values() for tensor in trained.network.state_dict().values())
         problem = None
         try:
             self._watch.see_finite(run.step, losses, state)
@@ -245,7 +245,7 @@ class _Loop:
         problem = None
         if self._record is not None and run.evaluation is not None:
             try:
-                network = run.method.kept_generator
+                network = run.method.ema_generator
                 verdict = run.evaluation.measure(network, self._card(), run.folder.drawings, self._device)
                 for one in verdict.problems:
                     self._note_once(f"{one}; left out of the evaluation")
@@ -277,7 +277,7 @@ class _Loop:
             try:
                 # The checkpoint last: it says which step was best, and a run that goes on takes its word for it.
                 for variant in run.variants(improved):
-                    run.folder.write_style(run.method.kept_generator, self._card(), variant)
+                    run.folder.write_style(run.method.ema_generator, self._card(), variant)
                 if improved:
                     run.folder.save_best(checkpoint)
                 run.folder.save(checkpoint, run.options.keep)

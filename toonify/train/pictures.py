@@ -44,7 +44,7 @@ class Folders:
     smooth: Folder | None  # None: not wanted, or made on the fly
     smoothing: Smoothing
     paired: bool
-    # Squares are cut as they are, from multiples of it on (strokes have one width, and depend on where strides meet
+    # Crops are cut as they are, from multiples of it on (strokes have one width, and depend on where strides meet
     # them); None: in several sizes, anywhere.
     grid: int | None = None
     own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept

@@ -68,7 +68,7 @@ class Run:
     card: Callable[[Training], Card]  # of the style, with one variant whose weights are still to be written
     best_variant: str = "best"  # of the style: what was best so far
     last_variant: str | None = "last"  # None: only the best is kept, the last where there is no better
-    judges: Mapping[str, str] = field(default_factory=dict)  # fingerprints of the method's, by option
+    perceptual: Mapping[str, str] = field(default_factory=dict)  # fingerprints of perceptual networks, by option
     parts: int = 1  # in which a batch goes through the networks
     step: int = 0  # the next
     seconds: float = 0.0  # of training so far
@@ -98,12 +98,12 @@ class Run:
             "threads": torch.get_num_threads(),
             "best": self.best,
             "pictures": self.folders.digests(),
-            "judges": dict(self.judges),
+            "perceptual": dict(self.perceptual),
             "processes": distributed.gather(own),
             "method": self.method.state_dict(),
         }
 
-    def _is_judged_otherwise(self, before: Mapping[str, Any]) -> bool:
+    def _is_evaluated_otherwise(self, before: Mapping[str, Any]) -> bool:
         """Whether `train` compares with other pictures or another network; those of `distill` stay in the run."""
         now = plain(self.options)
         names = ("eval_photos", "eval_cartoons", "eval_weights")
@@ -113,14 +113,15 @@ class Run:
         """Go on from a checkpoint, and return what is not as it was. Raises UsageError if it is of another run."""
         remarks = []
         try:
-            for option, weights in checkpoint.get("judges", {}).items():
-                if self.judges.get(option) != weights:
+            perceptual = checkpoint.get("perceptual", checkpoint.get("judges", {}))  # as 0.1.0 had it
+            for option, weights in perceptual.items():
+                if self.perceptual.get(option) != weights:
                     raise UsageError(f"{option}: the run was trained with other weights; give those")
             self.method.load_state_dict(checkpoint["method"])
             self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
             if self.folder.best.is_file():  # not where it goes on in another folder
                 self.best = checkpoint["best"]
-            if self.best is not None and self._is_judged_otherwise(checkpoint["options"]):
+            if self.best is not None and self._is_evaluated_otherwise(checkpoint["options"]):
                 self.best = None
                 remarks.append("it is evaluated otherwise than before, so the best is sought anew")
             if self.options.accumulate == checkpoint["options"].get("accumulate", 1):

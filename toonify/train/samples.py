@@ -20,15 +20,15 @@ from toonify.system.files import write_atomically
 from toonify.train.grid import MAX_PAIRS, grid
 from toonify.train.pictures import Measure, read_picture
 
-Squares = NDArray[np.uint8]  # N x size x size x 3
+Crops = NDArray[np.uint8]  # N x size x size x 3
 
 
 @dataclass(frozen=True)
 class Samples:
     """The photos that are drawn again and again, what is wanted of each, and of what frame they are, where known."""
 
-    photos: Squares
-    wanted: Squares | None = None
+    photos: Crops
+    wanted: Crops | None = None
     frames: Floats | None = None  # N x ...: what was measured of the whole photos (`Folders.measure`)
 
 
@@ -74,7 +74,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Squares:
+def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Crops:
     """Draw samples one by one with a generator that takes RGB in -1..1, and frames if they have any."""
     drawings = np.empty_like(samples.photos)
     with evaluating(generator):
@@ -86,7 +86,7 @@ def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Squares
     return drawings
 
 
-def write_sheet(path: Path, photos: Squares, *drawings: Squares) -> None:
+def write_sheet(path: Path, photos: Crops, *drawings: Crops) -> None:
     """Write photos and drawings of them as one PNG. Raises OSError."""
     sheet = grid(list(photos), *(list(each) for each in drawings))
     write_atomically(path, encode_picture(sheet, format="png"), overwrite=True)

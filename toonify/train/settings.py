@@ -6,7 +6,7 @@ from typing import Any
 
 from toonify.errors import UsageError, display
 from toonify.methods import METHODS
-from toonify.methods.adversarial import GameSettings
+from toonify.methods.adversarial import AdversarialSettings
 from toonify.methods.losses import OBJECTIVES
 from toonify.methods.method import Settings
 from toonify.train.options import RunOptions, flag
@@ -29,7 +29,7 @@ def method_settings(options: RunOptions) -> Settings:
             raise UsageError(f"{flag(name)} is not for {options.method}; it is for {others}")
         given[name] = value
     settings = method.settings_type(**given)
-    if isinstance(settings, GameSettings):
+    if isinstance(settings, AdversarialSettings):
         objective = OBJECTIVES[settings.objective]
         settings = replace(settings, **objective.defaults | given)
         if options.start_from is not None and "init_epochs" not in given:
@@ -39,7 +39,9 @@ def method_settings(options: RunOptions) -> Settings:
     if not method.needs_features(settings):
         for name in ("content", "content_weights"):
             if name in given:
-                either = "--content-weight or --init-epochs; give one of them" * isinstance(settings, GameSettings)
+                either = "--content-weight or --init-epochs; give one of them" * isinstance(
+                    settings, AdversarialSettings
+                )
                 raise UsageError(f"{flag(name)} is for {either or '--content-weight; give that'}, or drop it")
     return settings
 

@@ -12,9 +12,9 @@ from toonify.checkpoints.tensors import fingerprint
 from toonify.engines.choose import choose_device
 from toonify.errors import DeviceError, UsageError, display
 from toonify.methods import METHODS
-from toonify.methods.adversarial import GameSettings
+from toonify.methods.adversarial import AdversarialSettings
 from toonify.methods.method import Method, Settings
-from toonify.methods.player import Precision
+from toonify.methods.trained import Precision
 from toonify.styles.card import Card, Training
 from toonify.system import distributed
 from toonify.system.cores import available_cores
@@ -98,7 +98,7 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
     folder = RunFolder(Path(options.folder))
     if distributed.rank() == 0:  # which may have made it when another process looks
         folder.check(None if resumed is None else resumed.path)
-    smoothing = isinstance(settings, GameSettings) and settings.edge_promoting
+    smoothing = isinstance(settings, AdversarialSettings) and settings.edge_promoting
     # A folder of smoothed pictures that came later is not the run's.
     is_new = resumed is None or "smooth" in resumed.checkpoint["pictures"]
     folders = find_folders(options, smoothing=smoothing, paired=kind.paired, look_for_smooth=is_new)
@@ -195,7 +195,9 @@ def make_run(lined: Outline) -> tuple[Run, list[str]]:
         card=lambda training: lined.card(method, training),
         best_variant=lined.variants[0],
         last_variant=lined.variants[1],
-        judges={option: fingerprint(judge.state_dict()) for option, judge in method.judges.items()},
+        perceptual={
+            option: fingerprint(network.state_dict()) for option, network in method.perceptual_networks.items()
+        },
         parts=options.accumulate,
     )
     remarks = []

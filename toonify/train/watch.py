@@ -86,5 +86,5 @@ def _words(name: str) -> str:
 
 
 def _difference(pictures: NDArray[np.uint8]) -> float:
-    """How much pictures differ from each other at the same place, in grey levels."""
+    """How much pictures differ from each other at the same place, in gray levels."""
     return float(pictures.astype(np.float32).std(axis=0).mean())

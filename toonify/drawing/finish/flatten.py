@@ -24,8 +24,8 @@ def plain_areas(drawing: Floats, photo: Pixels) -> Floats:
     (10 % where it ends), the smoothed photo takes the drawing's place, in the drawing's own colors: their difference is
     averaged over the plain parts of squares of 33 pixels.
     """
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    low, high = (extreme(grey, np.ones((9, 9), np.uint8)) for extreme in (cv2.erode, cv2.dilate))
+    gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    low, high = (extreme(gray, np.ones((9, 9), np.uint8)) for extreme in (cv2.erode, cv2.dilate))
     varied = smoothstep(mean(to_floats(np.asarray(high - low, np.uint8)), 5), 0.03, 0.1)[..., None]
     smooth = to_floats(np.asarray(cv2.GaussianBlur(photo, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT_101), np.uint8))
     plain = 1 - varied

@@ -125,7 +125,7 @@ def _of_channels(node: NodeProto, value: Value, values: list[Value], anatomy: An
 
 def _norm(node: NodeProto, value: Value, values: list[Value], anatomy: Anatomy) -> tuple[Value, int]:
     if value.margin:
-        raise TilingError("it normalises what is padded")
+        raise TilingError("it normalizes what is padded")
     return replace(value, level=value.level + 1), 0
 
 

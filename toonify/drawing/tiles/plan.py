@@ -1,6 +1,6 @@
 """The sweeps over a picture that a network takes: what each of them reads, computes, keeps and measures.
 
-An instance norm needs the mean and the variance of what it normalises over the whole frame. So the picture is swept
+An instance norm needs the mean and the variance of what it normalizes over the whole frame. So the picture is swept
 once for each norm on the way from photo to drawing, tile by tile: a sweep begins with what earlier ones have kept and
 measured, and ends where the next norm begins.
 """

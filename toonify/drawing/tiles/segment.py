@@ -88,9 +88,9 @@ class _Segment:
         channels = self._anatomy.value(name).channels
         axes = self._graph.ints([0, 1, 2])
         mean = self._graph.op("ReduceMean", inside, axes, keepdims=1)
-        centred = self._graph.op("Sub", inside, mean)
+        centered = self._graph.op("Sub", inside, mean)
         self._graph.write(f"{MEAN}{name}", "Reshape", mean, self._graph.ints([-1]))
-        squares = self._graph.op("Mul", centred, centred)  # ReduceSumSquare takes ten times as long
+        squares = self._graph.op("Mul", centered, centered)  # ReduceSumSquare takes ten times as long
         self._graph.write(f"{SPREAD}{name}", "ReduceSum", squares, axes, keepdims=0)
         for what in (MEAN, SPREAD):
             self._output(f"{what}{name}", TensorProto.FLOAT, [channels])

@@ -100,10 +100,10 @@ def elementwise(graph: GraphBuilder, rows: Rows, kind: str, attributes: dict[str
 
 def instance_norm(graph: GraphBuilder, rows: Rows, scale: str, shift: str, eps: float) -> Rows:
     """(x - mean) / sqrt(variance + eps) * scale + shift over the pixels of each image; `scale`, `shift`: vectors."""
-    centred = Rows(graph.op("Sub", rows.name, mean(graph, rows)), rows.channels, rows.layout)
-    squares = Rows(graph.op("Mul", centred.name, centred.name), rows.channels, rows.layout)
+    centered = Rows(graph.op("Sub", rows.name, mean(graph, rows)), rows.channels, rows.layout)
+    squares = Rows(graph.op("Mul", centered.name, centered.name), rows.channels, rows.layout)
     deviation = graph.op("Sqrt", graph.op("Add", mean(graph, squares), graph.floats(eps)))
-    scaled = graph.op("Mul", centred.name, graph.op("Div", scale, deviation))
+    scaled = graph.op("Mul", centered.name, graph.op("Div", scale, deviation))
     return Rows(graph.op("Add", scaled, shift), rows.channels, rows.layout)
 
 

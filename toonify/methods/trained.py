@@ -1,4 +1,4 @@
-"""One side of an adversarial game: networks that are updated together, and all that an update takes."""
+"""Networks that are updated together, such as the discriminators of a GAN, and all that an update takes."""
 
 import contextlib
 import math
@@ -39,7 +39,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class Learning:
-    """How a player's networks are updated."""
+    """How networks are updated."""
 
     optimizer: str = "adam"  # or rmsprop, or muon: for hidden convolutions, and Adam for the rest
     rate: float = 2e-4
@@ -47,13 +47,13 @@ class Learning:
     weight_decay: float = 0.0  # not of what Muon updates
     clip: float | None = None  # limit of the gradients' norm
     weight_limit: float | None = None  # to which weights are clipped after an update (WGAN)
-    ema: float = 0.0  # decay of the moving average of the networks; 0: none
+    ema: float = 0.0  # decay of the EMA of the weights; 0: none
 
 
-class Player:
+class TrainedNetworks:
     """Networks that are updated together. Call `zero`, then `backward` with one loss or several, then `update`.
 
-    Gradients flow through other players' networks and leave no trace in them. With several processes the gradients are
+    Gradients flow through other networks and leave no trace in them. With several processes the gradients are
     averaged before the update, so that all keep the same weights.
     """
 
@@ -78,11 +78,11 @@ class Player:
             self.average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
     @property
-    def kept_network(self) -> nn.Module:
-        """The moving average if there is one, else the network itself."""
+    def ema_network(self) -> nn.Module:
+        """The EMA of the networks if there is one, else the networks themselves."""
         return self.network if self.average is None else self.average.module
 
-    def part(self, number: int) -> nn.Module:
+    def member(self, number: int) -> nn.Module:
         """One of several networks (an nn.ModuleList)."""
         assert isinstance(self.network, nn.ModuleList)  # noqa: S101
         return self.network[number]
@@ -93,7 +93,7 @@ class Player:
             optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss, those of this player's own parameters only."""
+        """Add the gradients of a loss, those of these networks' parameters only."""
         self._scaler.scale(loss).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
 
     def update(self, rate_factor: float = 1.0) -> None:
@@ -122,7 +122,7 @@ class Player:
             self.average.update_parameters(self.network)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that an equal player needs to go on: plain containers of tensors and numbers."""
+        """All that equal networks need to go on: plain containers of tensors and numbers."""
         state = {
             "network": self.network.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -131,7 +131,7 @@ class Player:
         return state if self.average is None else {**state, "average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of another player."""
+        """Go on from `state_dict`. Raises KeyError, RuntimeError or ValueError if it is of other networks."""
         self.network.load_state_dict(state["network"])
         state = {
             "optimizer" if name == "optimiser" else name: value for name, value in state.items()
@@ -158,7 +158,7 @@ def _spread_infinities(parameters: list[nn.Parameter]) -> None:
 def _make_optimizers(
     network: nn.Module, parameters: list[nn.Parameter], learning: Learning
 ) -> dict[str, torch.optim.Optimizer]:
-    """The optimizers of a network, by the names that their states have in a player's."""
+    """The optimizers of a network, by the names that their states have in `TrainedNetworks.state_dict`."""
     if learning.optimizer == "rmsprop":
         rmsprop = torch.optim.RMSprop(parameters, lr=learning.rate, weight_decay=learning.weight_decay)
         return {"optimizer": rmsprop}
