@@ -1,5 +1,6 @@
 """The server of the page: whose photos are whose, the same pictures as `convert`, and what it refuses."""
 
+import functools
 import io
 import json
 import re
@@ -375,7 +376,7 @@ def test_what_is_kept_of_previews_has_a_limit() -> None:
         return name
 
     for name in ("a", "b", "a", "c", "a", "b"):
-        assert cache.get((name, 1), lambda name=name: make(name), lambda value: 40) == name
+        assert cache.get((name, 1), functools.partial(make, name), lambda value: 40) == name
         assert cache.used <= 100
     assert made == ["a", "b", "c", "b"]  # a was wanted all the time
     assert cache.get(("large", 1), lambda: "large", lambda value: 101) == "large" and cache.used <= 100
@@ -400,11 +401,11 @@ def test_a_picture_that_two_wait_for_is_drawn_once() -> None:
 
 
 def test_the_most_urgent_comes_first_and_what_is_cancelled_not_at_all() -> None:
-    queue, done = WorkQueue(1, most=5), []
+    queue, done = WorkQueue(1, most=5), list[int]()
     started, go = threading.Event(), threading.Event()
     queue.submit(0, lambda: (started.set(), go.wait()))
     started.wait()
-    waiting = [queue.submit(rank, lambda rank=rank: done.append(rank)) for rank in (2, 1, 3, 0, 1)]
+    waiting = [queue.submit(rank, functools.partial(done.append, rank)) for rank in (2, 1, 3, 0, 1)]
     with pytest.raises(FullError):
         queue.submit(0, lambda: None)
     waiting[1].cancel()

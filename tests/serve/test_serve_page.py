@@ -114,6 +114,7 @@ def test_twelve_photos_are_dropped_seen_and_saved(browser: Any, server: Served, 
         wait_for_previews(page)
         box = page.locator("#frame").bounding_box()
         assert box["height"] > box["width"]  # it stands upright
+        expect(page.locator("#facts")).to_contain_text("214 \u00d7 320")
         name, data = saved(page, "#save")
         assert name == "turned_paprika-bold.jpg" and data == (out / "turned.jpg").read_bytes()
         expect(page.locator("#tray-title")).to_have_text("1 picture saved")
@@ -123,6 +124,7 @@ def test_twelve_photos_are_dropped_seen_and_saved(browser: Any, server: Served, 
         assert drawn == {path.name: path.read_bytes() for path in out.iterdir()}
         page.get_by_role("button", name="broken.jpg").click()
         expect(page.locator("#trouble")).to_contain_text("broken.jpg cannot be drawn")
+        expect(page.locator("#save")).to_be_disabled()
         page.click("#trouble-remove")
         expect(page.locator(".tile")).to_have_count(11)
 
@@ -257,8 +259,8 @@ def test_with_the_keyboard_alone(browser: Any, server: Served, twelve: Path) -> 
 
     with opened(browser, server.address, **DESKTOP) as page:
         expect(page.locator("#empty")).to_be_visible()
-        reach(page, "#pick")
         with page.expect_file_chooser() as chooser:
+            reach(page, "#pick")
             page.keyboard.press("Enter")
         chooser.value.set_files([twelve / "0.jpg", twelve / "1.jpg"])
         expect(page.locator(".tile img")).to_have_count(2)

@@ -433,15 +433,17 @@ def _problem(status: HTTPStatus, line: str) -> Response:
     return JSONResponse({"error": line}, status)
 
 
-def _handled(status: HTTPStatus, line: str | None = None) -> Callable[[Request, Exception], Response]:
-    return lambda request, error: _problem(status, line or str(error))
+def _handled(
+    status: HTTPStatus, line: str | None = None, headers: dict[str, str] | None = None
+) -> Callable[[Request, Exception], Response]:
+    return lambda request, error: JSONResponse({"error": line or str(error)}, status, headers)
 
 
 _HANDLERS: dict[Any, Any] = {
     UsageError: _handled(HTTPStatus.BAD_REQUEST),
     ImageError: _handled(HTTPStatus.UNPROCESSABLE_ENTITY),
     RefusedError: _handled(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    TimeoutError: _handled(HTTPStatus.REQUEST_TIMEOUT, "too slow; try again"),
+    TimeoutError: _handled(HTTPStatus.REQUEST_TIMEOUT, "too slow; try again", {"Connection": "close"}),
     StyleError: _handled(HTTPStatus.SERVICE_UNAVAILABLE),
     DeviceError: _handled(HTTPStatus.SERVICE_UNAVAILABLE),
     FullError: _handled(HTTPStatus.SERVICE_UNAVAILABLE, "too much is waiting; try again in a moment"),

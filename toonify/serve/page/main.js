@@ -22,6 +22,7 @@ let latest; // the choice that photos have for which none was made
 let current = null;
 let held = null; // a drawing that others are compared with: {url, name}
 let looking = new AbortController();
+let known = 0; // how often the photos have changed, as far as this page knows
 const folderStates = new Map(); // photo -> "done" or "other", in its choice
 
 const choiceOf = (id) => chosen.get(id) ?? latest;
@@ -47,7 +48,7 @@ async function start() {
   $("files").accept = `image/*,${schema.suffixes.join()}`;
   wire();
   await refresh();
-  tray = new Tray({ onTakes: marks, onPhotos: refresh });
+  tray = new Tray({ onTakes: marks, onPhotos: (changes) => changes !== known && refresh() });
 }
 
 // Photos
@@ -56,7 +57,9 @@ async function refresh() {
   if (running || uploads.length) return; // what comes in is told of by its own request
   let listed;
   try {
-    listed = (await getJson("api/photos")).photos;
+    const answer = await getJson("api/photos");
+    listed = answer.photos;
+    known = answer.changes;
   } catch (error) {
     notice(error.message);
     return;
@@ -168,6 +171,7 @@ function look(id) {
   $("after").removeAttribute("src");
   if (photo.problem) {
     choices.clear();
+    renderTake();
     trouble(`${photo.name.split("/").pop()} cannot be drawn`, photo.problem, false);
     return;
   }
@@ -253,6 +257,7 @@ async function fitTo(shown, photo, signal) {
   const turned = image.naturalWidth > image.naturalHeight !== photo.width > photo.height;
   const [width, height] = turned ? [photo.height, photo.width] : [photo.width, photo.height];
   stage.setSize(width, height);
+  facts({ ...photo, width, height });
 }
 
 const showSoon = onceIn(40, show);
