@@ -126,6 +126,15 @@ def finish_of(own: Look | None, name: LookName | None, lines: float | None, flat
     return None if chosen == Look(None, None, None) else chosen
 
 
+def without_flags(look: Look) -> Look:
+    """A look without what has a flag of its own."""
+    return Look(
+        None if look.lines is None else replace(look.lines, strength=0.0),
+        None if look.tones is None else replace(look.tones, flat=0.0),
+        None if look.grade is None else replace(look.grade, saturation=1.0),
+    )
+
+
 @dataclass(frozen=True)
 class DrawingPlan:
     """All that decides what pictures will look like: a variant of a style, and the options of drawing."""
@@ -190,6 +199,17 @@ class DrawingPlan:
         own = [self.without_faces()] if self.options.faces else []
         return own if self.instead is None else [*own, self.instead, *self.instead.alternatives()]
 
+    @property
+    def look_name(self) -> str:
+        """The preset that the look comes from, whatever --lines and --flat say; "custom" if it is none."""
+        look = self.options.look or Look(None, None, None)
+        lines, flat = look.lines.strength if look.lines else 0.0, look.tones.flat if look.tones else 0.0
+        for name in get_args(LookName):
+            made = finish_of(self.style.card.look, name, lines, flat) or Look(None, None, None)
+            if without_flags(made) == without_flags(look):
+                return str(name)
+        return "custom"
+
     def check_weights(self) -> None:
         """Raise StyleError if a file of weights beside the card is missing, WeightsError if it is another one."""
         self.style.digest  # noqa: B018 - it is the files' own
@@ -198,7 +218,8 @@ class DrawingPlan:
 
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at up to {self.options.size} px"
-        return f"{self.style.label} drawn {size}"
+        is_raw = self.options.padding == 0 < self.style.variant.padding
+        return f"{self.style.label}, {'raw' if is_raw else f'look {self.look_name}'}, {size}"
 
 
 def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", **options: Any) -> DrawingPlan:

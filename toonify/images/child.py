@@ -154,6 +154,8 @@ def serve() -> None:
             decoded = decode_request(BytesIO(data), **head["options"])
         except ImageError as error:
             _send(answers, {"error": str(error)}, b"")
+        except MemoryError:
+            _send(answers, {"error": "not enough memory to decode it"}, b"")
         except Exception as error:
             _send(answers, {"error": f"damaged: {one_line(error)}"}, b"")
         else:
