@@ -94,6 +94,22 @@ def test_without_a_network_the_line_says_what_to_do(server: type[HubHandler], mo
     assert "\n" not in str(caught.value)
 
 
+def test_a_server_that_wants_an_hour_of_waiting_is_named(
+    server: type[HubHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
+    server.wait = "3600"
+    with pytest.raises(DownloadError, match=r"is busy and wants tests/tiny/tiny\.pth to be asked for in 3600 s"):
+        hub.fetch(WEIGHTS)
+    server.wait = "50"
+    with pytest.raises(DownloadError, match="is busy"):
+        hub.fetch(WEIGHTS)
+    assert sum(waits) <= 120
+    server.wait = None
+    assert hub.fetch(WEIGHTS).is_file()
+
+
 def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set"):
         hub.fetch(WEIGHTS)

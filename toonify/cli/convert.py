@@ -26,6 +26,7 @@ from toonify.cli.options import (
 from toonify.engines.engine import Backend, Precision
 from toonify.images.formats import FORMATS, FormatOption
 from toonify.styles.look import FacesMode
+from toonify.styles.options import OPTIONS
 
 if TYPE_CHECKING:
     from toonify.cli.progress import Progress
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 
 _QUALITIES = ", ".join(f"{each.quality} for {name}" for name, each in FORMATS.items() if each.quality is not None)
 _FILES, _DRAWING = "Pictures", "How they are drawn"
+
+
+def _drawn(name: str) -> Any:
+    """An option of drawing as Typer has it."""
+    return typer.Option(metavar=OPTIONS[name].metavar, help=OPTIONS[name].help, rich_help_panel=_DRAWING)
 
 
 def convert(
@@ -98,75 +104,16 @@ def convert(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures that are there already.", rich_help_panel=_FILES)
     ] = False,
-    look: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="soft|drawn|bold",
-            help="How far from a photo. Several: a picture in each. Default: drawn, where a style has its own look.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = None,
-    lines: Annotated[
-        float | None,
-        typer.Option(metavar="0..1", help="Strength of the contours. Default: the look's.", rich_help_panel=_DRAWING),
-    ] = None,
-    flat: Annotated[
-        float | None,
-        typer.Option(metavar="0..1", help="How flat surfaces are. Default: the look's.", rich_help_panel=_DRAWING),
-    ] = None,
-    faces: Annotated[
-        FacesMode,
-        typer.Option(
-            help="auto: find faces, keep their skin clean, and draw far ones larger.", rich_help_panel=_DRAWING
-        ),
-    ] = "auto",
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|full",
-            help="Long side in pixels at which the style is drawn; a smaller photo is drawn as it is. "
-            "Default: the style's.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = None,
-    output_size: Annotated[
-        str,
-        typer.Option(
-            metavar="same|drawn|N",
-            help="Size of the result: the photo's, as drawn, or a long side.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = "same",
-    keep_color: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="How far the photo's colors are kept. Default: the style's.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = None,
-    saturation: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..4", help="Factor on the colors' strength. Default: the style's.", rich_help_panel=_DRAWING
-        ),
-    ] = None,
-    strength: Annotated[
-        float,
-        typer.Option(
-            metavar="0..2",
-            help="0 is the photo, 1 the drawing, 2 twice as far from the photo.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = 1.0,
-    detail: Annotated[
-        float,
-        typer.Option(
-            metavar="0..1",
-            help="How much of the photo's fine texture comes back where drawn smaller.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = 0.0,
+    look: Annotated[list[str] | None, _drawn("look")] = None,
+    lines: Annotated[float | None, _drawn("lines")] = None,
+    flat: Annotated[float | None, _drawn("flat")] = None,
+    faces: Annotated[FacesMode, typer.Option(help=OPTIONS["faces"].help, rich_help_panel=_DRAWING)] = "auto",
+    size: Annotated[str | None, _drawn("size")] = None,
+    output_size: Annotated[str, _drawn("output_size")] = "same",
+    keep_color: Annotated[float | None, _drawn("keep_color")] = None,
+    saturation: Annotated[float | None, _drawn("saturation")] = None,
+    strength: Annotated[float, _drawn("strength")] = 1.0,
+    detail: Annotated[float, _drawn("detail")] = 0.0,
     raw: Annotated[
         bool,
         typer.Option(
@@ -408,7 +355,7 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
     from toonify.errors import display
     from toonify.jobs.outcome import guard
 
-    would_draw = False
+    has_failures = would_draw = False
     for batch in batches:
         if batch.problem is not None:
             print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
@@ -422,6 +369,7 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
             else:
                 result, what = outcome.result, f"{outcome.result} ({outcome.reason})"
             counts[result] += 1
+            has_failures = has_failures or result == "failed"
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
         told = ", ".join(f"{result} {count}" for result, count in counts.items()) or "nothing to do"
         tell(f"{batch.plan}: {told}")
@@ -430,7 +378,7 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
         print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
     if would_draw:
         _warn(batches)
-    return 3 if any(batch.problem is not None for batch in batches) else 0
+    return 3 if any(batch.problem is not None for batch in batches) else int(has_failures)
 
 
 def _convert_files(

@@ -73,11 +73,12 @@ def sheet(
     Exit codes: 0 all good; 1 some photos failed; 2 the command line cannot be right; 3 a style cannot be had, or
     nothing can be written; 130 interrupted.
     """
+    from toonify.cli.progress import beside
     from toonify.convert.sheet import MAX_PHOTOS, Watch, draw_sheet, encode_sheet
     from toonify.drawing import Loader, choose_combinations
     from toonify.engines.engine import ran_on
     from toonify.errors import display
-    from toonify.jobs.find import find_photos
+    from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.outcome import make_writable
     from toonify.jobs.plan import check_output_file
     from toonify.styles.find import shipped_styles
@@ -111,6 +112,8 @@ def sheet(
     names = list(shipped_styles()) if styles is None else _listed("--styles", styles)
     combinations = choose_combinations(names, _listed("--looks", looks), variant=variant, faces=faces)
     found = find_photos(photos)
+    if others := in_words(found.others):
+        tell(f"{len(found)} photos{beside(others)}")
     target = _default_target(found[0]) if output is None else output
     format_ = check_output_file(target, [photo.path for photo in found], overwrite=overwrite)
     make_writable(target.parent)

@@ -250,9 +250,9 @@ def serve(
     with start_server(collector, host, port) as server:
         if not quiet:
             print(f"{server.address} shows the survey; answers go to {display(folder)}; Ctrl-C ends it")
-            if server.is_loopback:
+            if server.listening.is_loopback:
                 print("only this machine can reach it; --host opens it to others")
-        if not server.is_loopback:
+        if not server.listening.is_loopback:
             print(
                 f"warning: --host {host} lets everybody on the network see the page and send answers, unencrypted",
                 file=sys.stderr,

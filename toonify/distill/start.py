@@ -25,6 +25,7 @@ from toonify.distill.targets import (
 from toonify.distill.teacher import Teacher, choose_teacher, open_teacher
 from toonify.drawing import DrawingPlan
 from toonify.errors import UsageError, display
+from toonify.graphs.format import CARD_KEY, read_onnx_metadata
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.trained import Precision
@@ -35,7 +36,7 @@ from toonify.networks.load import load_module
 from toonify.networks.quantize import MIN_PHOTOS, export_int8
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.styles.card import Card, Training
-from toonify.styles.find import find_style
+from toonify.styles.find import find_style, parse_card
 from toonify.styles.frame import framed
 from toonify.train.begin import find_start, start_names
 from toonify.train.check import duration
@@ -236,6 +237,20 @@ def network_file(folder: RunFolder) -> Path:
     """The ONNX file that a finished run leaves."""
     is_told = folder.name == VARIANT or folder.name.endswith(f"-{VARIANT}")
     return folder.path / (f"{folder.name}.onnx" if is_told else f"{folder.name}-{VARIANT}.onnx")
+
+
+def lacks_only_network(prepared: Preparation) -> bool:
+    """Whether a run that goes on has taken all of its steps, but was killed before its ONNX files were whole."""
+    if prepared.resumed is None or prepared.resumed.checkpoint["step"] < outline(prepared).plan.steps:
+        return False
+    path = network_file(prepared.folder)
+    if not path.is_file():
+        return True
+    written = parse_card(read_onnx_metadata(path).get(CARD_KEY, ""), display(path))
+    student = find_style(os.fspath(prepared.folder.path.absolute())).variant(VARIANT)
+    if prepared.options.quantize and (student.variant.int8 is None or not int8_file(prepared.folder).is_file()):
+        return True
+    return written.variants[VARIANT].training != student.variant.training
 
 
 def write_network(folder: RunFolder) -> str:

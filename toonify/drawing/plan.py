@@ -16,6 +16,7 @@ from toonify.networks.cache import variants_to_try
 from toonify.styles.card import StyleVariant, Variant
 from toonify.styles.find import find_style
 from toonify.styles.look import FacesMode, Lines, Look, LookName, Tones, named_look
+from toonify.styles.options import OPTIONS
 
 OutputSize = Literal["same", "drawn"] | int
 
@@ -72,16 +73,11 @@ def draw_options(
         raise UsageError(f"--look {look}: choose {', '.join(get_args(LookName))}")
     if faces not in get_args(FacesMode):
         raise UsageError(f"--faces {faces}: choose {' or '.join(get_args(FacesMode))}")
-    for flag, value, limit in (
-        ("--lines", lines, 1),
-        ("--flat", flat, 1),
-        ("--keep-color", keep_color, 1),
-        ("--saturation", saturation, 4),
-        ("--strength", strength, 2),
-        ("--detail", detail, 1),
-    ):
-        if value is not None and not 0 <= value <= limit:
-            raise UsageError(f"{flag} {value:g}: give a number from 0 to {limit}")
+    numbers = {"lines": lines, "flat": flat, "keep_color": keep_color, "saturation": saturation}
+    for name, value in {**numbers, "strength": strength, "detail": detail}.items():
+        low, high = OPTIONS[name].limits or (0, 1)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number from {low:g} to {high:g}")
     if size is None:
         size = "full" if raw or variant.size is None else variant.size
     if size != "full" and size < 16:

@@ -6,6 +6,7 @@ import numpy as np
 
 from toonify.engines.cuda_generator import CudaGenerator
 from toonify.engines.engine import Generator
+from toonify.errors import StyleError
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.pixels.boxes import Box
 from toonify.styles.card import Variant
@@ -19,7 +20,8 @@ def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant,
     """Draw H x W x 3 uint8 RGB pixels of any size from 1 x 1 on, at once: H x W x 3 RGB in 0..1, float16 from CUDA.
 
     The picture is reflected outwards by `padding` pixels, and right and below to the size that the network takes, and
-    cropped after: what the network does at its border falls outside. Raises MemoryError.
+    cropped after: what the network does at its border falls outside. Raises MemoryError, StyleError if what the
+    network makes is not of the size that it takes.
     """
     height, width = pixels.shape[:2]
     padded = framed(pixels, multiple=variant.multiple, minimum=variant.minimum, padding=padding)
@@ -27,7 +29,12 @@ def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant,
     if isinstance(generator, CudaGenerator):
         drawing = generator.draw(padded)
     else:
-        drawing = from_batch(generator(to_batch(padded, variant)), variant)
+        batch = to_batch(padded, variant)
+        drawn = generator(batch)
+        if drawn.shape != batch.shape:
+            sizes = (" x ".join(map(str, shape)) for shape in (batch.shape, drawn.shape))
+            raise StyleError("the network is no generator: from {} it makes {}".format(*sizes))
+        drawing = from_batch(drawn, variant)
     return drawing[padding : padding + height, padding : padding + width]
 
 

@@ -1,5 +1,6 @@
 """A style that is ready to draw: photo in, picture out."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,15 @@ class Style:
 
         drawer = Drawer(TorchGenerator(network, device), style.variant, padding=options.padding)
         return cls(DrawingPlan(style, options), drawer)
+
+    def with_options(self, options: DrawOptions) -> "Style":
+        """The same network with other options: of those of `draw_options` all but `raw`, which changes the border.
+
+        Faces are looked for only if they are by this style, too.
+        """
+        finder = self._find_faces if options.faces else None
+        chosen = dataclasses.replace(options, faces=finder is not None)
+        return Style(DrawingPlan(self.plan.style, chosen), self._drawer, finder)
 
     @property
     def engine(self) -> Engine:

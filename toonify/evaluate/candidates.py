@@ -14,11 +14,13 @@ from toonify.drawing import DrawingPlan, Style, choose_plan, load_plan
 from toonify.engines.engine import Device, ran_on
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
-from toonify.jobs.find import Found, find_photos
+from toonify.jobs.find import Found, find_photos, in_words
 from toonify.jobs.plan import Job, plan_jobs
 from toonify.pixels.arrays import Pixels
 from toonify.styles.find import cards_in, find_style, shipped_styles
 from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +156,10 @@ def _match(folder: Path, photos: Sequence[Found], among: Sequence[Found]) -> Dra
     the one that is left; two that are left cannot be told apart.
     """
     pictures_of: dict[Path, list[Path]] = defaultdict(list)
-    for found in find_photos([folder], drawings=True):
+    walked = find_photos([folder], drawings=True)
+    if walked.others:
+        _log.info("%s: %s pictures; not read: %s", display(folder), len(walked), in_words(walked.others))
+    for found in walked:
         pictures_of[_name_below(found.path, folder)].append(found.path)
     sharing: dict[Path, list[Found]] = defaultdict(list)
     for photo in among:

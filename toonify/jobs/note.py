@@ -65,7 +65,7 @@ def parse_note(text: str | None) -> Note | None:
         return None
     try:
         flags = None if match[5] is None else json.loads(match[5])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return Note(match[2], match[3], match[4], flags)
 

@@ -14,11 +14,12 @@ import msgspec
 
 from toonify.errors import StyleError, UsageError, WeightsError
 from toonify.styles.look import Look
-from toonify.system.files import file_digest
+from toonify.system.files import below, file_digest
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-
+Side = Annotated[int, msgspec.Meta(ge=1, le=65_536)]  # pixels
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_-]*\Z", max_length=100)]  # becomes part of file names
+_Few = Annotated[int, msgspec.Meta(ge=-4096, le=4096)]  # what networks are counted by
 
 UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word
 
@@ -74,16 +75,16 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     weights: HubWeights | FileWeights
     architecture: str  # a name in `models.ARCHITECTURES`
-    config: dict[str, int | float | str | bool] = {}  # what the architecture's config differs in from its defaults
+    config: dict[str, _Few | float | str | bool] = {}  # what the architecture's config differs in from its defaults
     channels: Literal["rgb", "bgr"] = "rgb"
     value_range: tuple[float, float] = (-1.0, 1.0)  # of the network's input and output
-    multiple: Positive = 1  # of which height and width must be
-    minimum: Positive = 1  # that height and width must reach
-    padding: Annotated[int, msgspec.Meta(ge=0)] = 0  # pixels of reflected border that the network needs, cropped after
-    size: Positive | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
-    bytes_per_pixel: Positive | None = None  # of memory on a CPU while drawing, measured
+    multiple: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1  # of which height and width must be
+    minimum: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1  # that height and width must reach
+    padding: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # pixels of reflected border, cropped after
+    size: Side | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
+    bytes_per_pixel: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None  # of memory on a CPU
     keep_color: Unit = 0.0
-    saturation: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    saturation: Annotated[float, msgspec.Meta(ge=0, le=4)] = 1.0
     training: Training | None = None  # of weights that toonify has trained
     int8: Int8 | None = None  # its file may be that of the weights themselves: then there is no other
 
@@ -91,12 +92,12 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A style: its name, its makers, its license and its variants (the preferred one first)."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    id: Name
     title: str
     license: str  # SPDX identifier
     attribution: str
     source: str
-    variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
+    variants: Annotated[dict[Name, Variant], msgspec.Meta(min_length=1)]
     license_note: str = ""
     look: Look | None = None  # how its drawings are finished by default; None: softly
 
@@ -143,7 +144,7 @@ class StyleVariant:
         return self._beside(self.variant.weights.file)
 
     def _beside(self, name: str) -> Path:
-        path = self.folder / name
+        path = below(self.folder, name)
         if not path.is_file():
             raise StyleError(f"{path} is missing, which the style {self.card.id} needs")
         return path
