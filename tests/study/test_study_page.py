@@ -320,7 +320,7 @@ def test_somebody_else_can_start_anew(browser: Any, survey: Path, key: Key) -> N
 @pytest.fixture
 def collector(survey: Path, tmp_path: Path) -> Iterator[SimpleNamespace]:
     with start_server(Collector(survey, tmp_path / "answers", lambda line: None), "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield SimpleNamespace(address=server.address, folder=tmp_path / "answers", server=server)
         server.shutdown()

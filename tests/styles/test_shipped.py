@@ -106,7 +106,7 @@ def test_a_first_run_needs_no_network_no_cache_and_no_torch(tmp_path: Path) -> N
     command = [sys.executable, "-c", code, "convert", str(PHOTOS), "--style", "shinkai", "--variant", "lite"]
     run = subprocess.run([*command, "--output", str(tmp_path / "out")], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert "\nshinkai (lite) drawn at up to 768 px on " in run.stderr
+    assert "\nshinkai (lite), look drawn, at up to 768 px on " in run.stderr
     assert run.stderr.startswith("faces are not looked for: ")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in PHOTOS.glob("*.jpg")}
     assert not (tmp_path / "hf").exists()

@@ -35,7 +35,9 @@ def cached(weights: HubWeights) -> Path | None:
     try:
         found = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
     except ValueError as error:  # the client's HFValidationError is one, too
-        raise StyleError(f"no hub has {weights.repository}/{weights.file}: {one_line(error)}; mend the card") from error
+        raise StyleError(
+            f"no hub has {weights.repository}/{weights.file}: {one_line(error)}; correct it in the style's .json"
+        ) from error
     return Path(found) if isinstance(found, str) else None
 
 

@@ -17,6 +17,7 @@ from toonify.cli import (
     export,
     fid,
     prepare,
+    serve,
     sheet,
     smooth_edges,
     study,
@@ -44,6 +45,7 @@ app = App(
 )
 app.command("convert")(convert.convert)
 app.command("sheet")(sheet.sheet)
+app.command("serve")(serve.serve)
 app.add_typer(styles.app, name="styles")
 app.add_typer(fid.app, name="fid")
 app.command("evaluate")(evaluate.evaluate)

@@ -26,8 +26,10 @@ from toonify.cli.options import (
 from toonify.engines.engine import Backend, Precision
 from toonify.images.formats import FORMATS, FormatOption
 from toonify.styles.look import FacesMode
+from toonify.styles.options import OPTIONS
 
 if TYPE_CHECKING:
+    from toonify.cli.progress import Progress
     from toonify.convert.batches import Batch
     from toonify.convert.local import SaveOptions
     from toonify.drawing import Combination
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
 
 _QUALITIES = ", ".join(f"{each.quality} for {name}" for name, each in FORMATS.items() if each.quality is not None)
 _FILES, _DRAWING = "Pictures", "How they are drawn"
+
+
+def _drawn(name: str) -> Any:
+    """An option of drawing as Typer has it."""
+    return typer.Option(metavar=OPTIONS[name].metavar, help=OPTIONS[name].help, rich_help_panel=_DRAWING)
 
 
 def convert(
@@ -52,7 +59,8 @@ def convert(
             "--style",
             "-s",
             metavar="STYLE",
-            help="A name from `toonify styles`; or a card, an ONNX file, a run. Needed. Several: a picture in each.",
+            help="A name from `toonify styles`; or the path of a style's .json, an ONNX file, a run. Needed. "
+            "Several: a picture in each.",
             autocompletion=complete_style,
             rich_help_panel="Style",
         ),
@@ -96,75 +104,16 @@ def convert(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures that are there already.", rich_help_panel=_FILES)
     ] = False,
-    look: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="soft|drawn|bold",
-            help="How far from a photo. Several: a picture in each. Default: drawn, where a style has its own look.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = None,
-    lines: Annotated[
-        float | None,
-        typer.Option(metavar="0..1", help="Strength of the contours. Default: the look's.", rich_help_panel=_DRAWING),
-    ] = None,
-    flat: Annotated[
-        float | None,
-        typer.Option(metavar="0..1", help="How flat surfaces are. Default: the look's.", rich_help_panel=_DRAWING),
-    ] = None,
-    faces: Annotated[
-        FacesMode,
-        typer.Option(
-            help="auto: find faces, keep their skin clean, and draw far ones larger.", rich_help_panel=_DRAWING
-        ),
-    ] = "auto",
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|full",
-            help="Long side in pixels at which the style is drawn; a smaller photo is drawn as it is. "
-            "Default: the style's.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = None,
-    output_size: Annotated[
-        str,
-        typer.Option(
-            metavar="same|drawn|N",
-            help="Size of the result: the photo's, as drawn, or a long side.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = "same",
-    keep_color: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="How far the photo's colors are kept. Default: the style's.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = None,
-    saturation: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..4", help="Factor on the colors' strength. Default: the style's.", rich_help_panel=_DRAWING
-        ),
-    ] = None,
-    strength: Annotated[
-        float,
-        typer.Option(
-            metavar="0..2",
-            help="0 is the photo, 1 the drawing, 2 twice as far from the photo.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = 1.0,
-    detail: Annotated[
-        float,
-        typer.Option(
-            metavar="0..1",
-            help="How much of the photo's fine texture comes back where drawn smaller.",
-            rich_help_panel=_DRAWING,
-        ),
-    ] = 0.0,
+    look: Annotated[list[str] | None, _drawn("look")] = None,
+    lines: Annotated[float | None, _drawn("lines")] = None,
+    flat: Annotated[float | None, _drawn("flat")] = None,
+    faces: Annotated[FacesMode, typer.Option(help=OPTIONS["faces"].help, rich_help_panel=_DRAWING)] = "auto",
+    size: Annotated[str | None, _drawn("size")] = None,
+    output_size: Annotated[str, _drawn("output_size")] = "same",
+    keep_color: Annotated[float | None, _drawn("keep_color")] = None,
+    saturation: Annotated[float | None, _drawn("saturation")] = None,
+    strength: Annotated[float, _drawn("strength")] = 1.0,
+    detail: Annotated[float, _drawn("detail")] = 0.0,
     raw: Annotated[
         bool,
         typer.Option(
@@ -238,7 +187,7 @@ def convert(
     # Read when NumPy is loaded. Pictures are finished beside a network that uses all cores: threads of OpenBLAS would
     # wait for each other there, and a folder of 12-megapixel photos would take 1.6 times as long.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from toonify.cli.progress import count_bar
+    from toonify.cli.progress import Progress, count_bar
     from toonify.cli.stream import STREAM, Streamed, check_stream
     from toonify.convert.batches import Batch, plan_batches
     from toonify.convert.local import SaveOptions, settled
@@ -314,7 +263,6 @@ def convert(
             batch.jobs = take_shard(batch.jobs, part)
         tell(f"shard {part}: {len(batches[0].jobs)} of {len(found)} photos")
     if dry_run:
-        _warn(batches)
         return _print_plan(batches, save, not_read, tell)
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, batches, not_read=not_read, report=report, quiet=quiet, debug=debug)
@@ -336,7 +284,7 @@ def convert(
 
         _warn(batches)
 
-        def open_on_cluster(batch: Batch) -> "Generator[Outcome]":
+        def open_on_cluster(batch: Batch, progress: Progress) -> "Generator[Outcome]":
             known, left = look_first(batch)
             if not left:
                 return _chained(known)
@@ -348,14 +296,14 @@ def convert(
         with connected(ray, hush=not debug):
             return finish(open_on_cluster)
 
-    def open_here(batch: Batch) -> "Generator[Outcome]":
+    def open_here(batch: Batch, progress: Progress) -> "Generator[Outcome]":
         known, left = look_first(batch)
         if not left:
             return _chained(known)
         loaded = load(batch.plan)
         batch.plan, batch.ran_on = loaded.plan, [ran_on(loaded.engine)]
         say(batch, str(loaded))
-        return _chained(known, draw_jobs(left, loaded, save, workers=workers))
+        return _chained(known, draw_jobs(left, loaded, save, workers=workers, on_share=progress.on_share))
 
     return finish(open_here)
 
@@ -386,7 +334,7 @@ def _chained(known: "list[Outcome]", others: "Generator[Outcome] | None" = None)
             yield from others
 
 
-def _open_nothing(batch: "Batch") -> "Generator[Outcome]":
+def _open_nothing(batch: "Batch", progress: "Progress") -> "Generator[Outcome]":
     yield from ()
 
 
@@ -407,6 +355,7 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
     from toonify.errors import display
     from toonify.jobs.outcome import guard
 
+    has_failures = would_draw = False
     for batch in batches:
         if batch.problem is not None:
             print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
@@ -420,17 +369,21 @@ def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell
             else:
                 result, what = outcome.result, f"{outcome.result} ({outcome.reason})"
             counts[result] += 1
+            has_failures = has_failures or result == "failed"
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
         told = ", ".join(f"{result} {count}" for result, count in counts.items()) or "nothing to do"
-        tell(f"{batch.combination.label}, {batch.plan}: {told}")
+        tell(f"{batch.plan}: {told}")
+        would_draw = would_draw or any(result.startswith("would") for result in counts)
     if not_read:
         print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
-    return 3 if any(batch.problem is not None for batch in batches) else 0
+    if would_draw:
+        _warn(batches)
+    return 3 if any(batch.problem is not None for batch in batches) else int(has_failures)
 
 
 def _convert_files(
     batches: "list[Batch]",
-    open_batch: "Callable[[Batch], Generator[Outcome]]",
+    open_batch: "Callable[[Batch, Progress], Generator[Outcome]]",
     *,
     not_read: str,
     report: Path | None,
@@ -442,16 +395,17 @@ def _convert_files(
     from toonify.convert.report import write_report
 
     total, several = sum(len(batch.jobs) for batch in batches), len(batches) > 1
+    progress = Progress(total, quiet=quiet, debug=debug, with_target=several)
     # What is wrong with the only style ends the command, before anything is shown.
-    opened = None if several else open_batch(batches[0])
-    with Progress(total, quiet=quiet, debug=debug, with_target=several) as progress:
+    opened = None if several else open_batch(batches[0], progress)
+    with progress:
 
         def give_up(batch: "Batch") -> None:
             left = len(batch.jobs) - len(batch.outcomes)
             progress.give_up(batch.combination.label, str(batch.problem), left)
 
         if opened is None:
-            progress.follow(draw_batches(batches, open_batch, give_up))
+            progress.follow(draw_batches(batches, lambda batch: open_batch(batch, progress), give_up))
         else:
             batches[0].outcomes = progress.follow(opened)
     progress.summarize([outcome for batch in batches for outcome in batch.outcomes], not_read)

@@ -6,31 +6,50 @@ from typing import Annotated
 
 import typer
 
+from toonify.cli.options import OUTPUT
+
 
 def export(
     style: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A style, as for convert --style.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
     variant: Annotated[
-        str, typer.Option("--variant", help="Variant of the style: auto takes the one that its card puts first.")
+        str,
+        typer.Option(
+            "--variant",
+            help="Variant of the style; auto: its first.",
+            rich_help_panel="Network",
+        ),
     ] = "auto",
     fp16: Annotated[
-        bool, typer.Option("--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.")
+        bool,
+        typer.Option(
+            "--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.", rich_help_panel="Network"
+        ),
     ] = False,
     int8: Annotated[
         bool,
-        typer.Option("--int8", help="Deep layers in 8-bit integers: twice as fast on CPUs with dot products of bytes."),
+        typer.Option(
+            "--int8",
+            help="Deep layers in 8-bit integers: twice as fast on CPUs with dot products of bytes.",
+            rich_help_panel="Network",
+        ),
     ] = False,
     photos: Annotated[
         Path | None,
         typer.Option(
-            "--photos", metavar="DIR", help="Photos like those to be drawn, which --int8 needs to measure ranges."
+            "--photos",
+            metavar="DIR",
+            help="Photos like those to be drawn, which --int8 needs to measure ranges.",
+            rich_help_panel="Network",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Write a generator as ONNX, with its card inside, checked on a photo first: against PyTorch, or float32.
+    """Write a generator as ONNX, with its style described inside, checked on a photo against PyTorch (int8: float32).
 
-    Batch, height and width are free (height and width in steps of the card's multiple).
+    Batch, height and width are free (height and width in steps of the style's multiple).
     """
     from toonify.errors import ExportError, UsageError, describe, display
     from toonify.networks.check_photo import check_photo

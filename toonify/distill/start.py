@@ -144,7 +144,8 @@ def _targets(
 
 def describe(prepared: Preparation) -> list[str]:
     """The plan of a run in lines. Raises UsageError if none of the photos can be read."""
-    lines = [f"teacher: {prepared.plan}"]
+    sizes = sorted({task.pair.size for targets in prepared.all_targets for task in targets.tasks if task.pair.size})
+    lines = [f"teacher: {prepared.plan.style.label}, which draws at up to {' and '.join(map(str, sizes))} px"]
     for targets in prepared.all_targets:
         if targets.manifest is not None:
             lines.append(f"{targets.flag[2:]}: {len(targets.manifest.pairs)} are drawn")

@@ -15,14 +15,13 @@ change when code is renamed, and must change whenever the picture does. These ar
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from toonify.drawing.plan import DrawingPlan, DrawOptions, finish_of
+from toonify.drawing.plan import DrawingPlan, DrawOptions, without_flags
 from toonify.styles.card import Training, Variant
-from toonify.styles.look import Look, LookName
+from toonify.styles.look import Look
 
 ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
 
@@ -96,7 +95,7 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
     return {
         "--style": plan.style.card.id,
         "--variant": plan.style.name,
-        "--look": _look_name(plan, lines, flat),
+        "--look": plan.look_name,
         "--lines": lines,
         "--flat": flat,
         "--faces": "auto" if options.faces else "off",
@@ -109,27 +108,8 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
         "--raw": options.padding == 0 < plan.style.variant.padding,
         "--precision": plan.drawn_in,
         "weights": _short(plan.style.digest),
-        "details": _short(json.dumps(_plain(_without_flags(look), "look"), sort_keys=True)),
+        "details": _short(json.dumps(_plain(without_flags(look), "look"), sort_keys=True)),
     }
-
-
-def _look_name(plan: DrawingPlan, lines: float, flat: float) -> str:
-    """The preset that a plan's look comes from; "custom" if it is none of the style's own."""
-    wanted = _without_flags(plan.options.look or Look(None, None, None))
-    for name in get_args(LookName):
-        made = finish_of(plan.style.card.look, name, lines, flat) or Look(None, None, None)
-        if _without_flags(made) == wanted:
-            return str(name)
-    return "custom"
-
-
-def _without_flags(look: Look) -> Look:
-    """A look without what has a flag of its own."""
-    return Look(
-        None if look.lines is None else replace(look.lines, strength=0.0),
-        None if look.tones is None else replace(look.tones, flat=0.0),
-        None if look.grade is None else replace(look.grade, saturation=1.0),
-    )
 
 
 def _short(text: str) -> str:

@@ -61,7 +61,7 @@ def load_plan(
     except DownloadError as error:
         if plan.instead is None:
             raise
-        _log.warning("%s left aside: %s", plan.style.label, error)
+        _log.warning("%s is not used: %s", plan.style.label, error)
         return load_plan(plan.instead, **runs_on)
     either = precision == "auto" and plan.style.variant.int8 is not None
     plan = dataclasses.replace(plan, drawn_in=drawer.drawn_in, either=either)

@@ -104,7 +104,7 @@ def open_exact(style: StyleVariant, *, device: Device = "auto") -> Generator:
     why = f"it draws the check photo of {style.label} {agreement:.0f} dB from the CPU's drawing"
     if device != "auto":
         raise DeviceError(f"CUDA: {why}; type --device cpu")
-    _log.warning("CUDA left aside: %s", why)
+    _log.warning("CUDA is not used: %s", why)
     return open_generator(style, device="cpu")
 
 

@@ -16,6 +16,7 @@ from toonify.networks.cache import variants_to_try
 from toonify.styles.card import StyleVariant, Variant
 from toonify.styles.find import find_style
 from toonify.styles.look import FacesMode, Lines, Look, LookName, Tones, named_look
+from toonify.styles.options import OPTIONS
 
 OutputSize = Literal["same", "drawn"] | int
 
@@ -72,16 +73,11 @@ def draw_options(
         raise UsageError(f"--look {look}: choose {', '.join(get_args(LookName))}")
     if faces not in get_args(FacesMode):
         raise UsageError(f"--faces {faces}: choose {' or '.join(get_args(FacesMode))}")
-    for flag, value, limit in (
-        ("--lines", lines, 1),
-        ("--flat", flat, 1),
-        ("--keep-color", keep_color, 1),
-        ("--saturation", saturation, 4),
-        ("--strength", strength, 2),
-        ("--detail", detail, 1),
-    ):
-        if value is not None and not 0 <= value <= limit:
-            raise UsageError(f"{flag} {value:g}: give a number from 0 to {limit}")
+    numbers = {"lines": lines, "flat": flat, "keep_color": keep_color, "saturation": saturation}
+    for name, value in {**numbers, "strength": strength, "detail": detail}.items():
+        low, high = OPTIONS[name].limits or (0, 1)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number from {low:g} to {high:g}")
     if size is None:
         size = "full" if raw or variant.size is None else variant.size
     if size != "full" and size < 16:
@@ -124,6 +120,15 @@ def finish_of(own: Look | None, name: LookName | None, lines: float | None, flat
         surfaces = chosen.tones or (own or Look()).tones or Tones()
         chosen = replace(chosen, tones=replace(surfaces, flat=flat) if flat else None)
     return None if chosen == Look(None, None, None) else chosen
+
+
+def without_flags(look: Look) -> Look:
+    """A look without what has a flag of its own."""
+    return Look(
+        None if look.lines is None else replace(look.lines, strength=0.0),
+        None if look.tones is None else replace(look.tones, flat=0.0),
+        None if look.grade is None else replace(look.grade, saturation=1.0),
+    )
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,17 @@ class DrawingPlan:
         own = [self.without_faces()] if self.options.faces else []
         return own if self.instead is None else [*own, self.instead, *self.instead.alternatives()]
 
+    @property
+    def look_name(self) -> str:
+        """The preset that the look comes from, whatever --lines and --flat say; "custom" if it is none."""
+        look = self.options.look or Look(None, None, None)
+        lines, flat = look.lines.strength if look.lines else 0.0, look.tones.flat if look.tones else 0.0
+        for name in get_args(LookName):
+            made = finish_of(self.style.card.look, name, lines, flat) or Look(None, None, None)
+            if without_flags(made) == without_flags(look):
+                return str(name)
+        return "custom"
+
     def check_weights(self) -> None:
         """Raise StyleError if a file of weights beside the card is missing, WeightsError if it is another one."""
         self.style.digest  # noqa: B018 - it is the files' own
@@ -198,7 +214,8 @@ class DrawingPlan:
 
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at up to {self.options.size} px"
-        return f"{self.style.label} drawn {size}"
+        is_raw = self.options.padding == 0 < self.style.variant.padding
+        return f"{self.style.label}, {'raw' if is_raw else f'look {self.look_name}'}, {size}"
 
 
 def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", **options: Any) -> DrawingPlan:

@@ -13,7 +13,7 @@ from toonify.styles.card import Variant
 from toonify.styles.frame import framed, from_batch, part, taken_size, to_batch
 
 if TYPE_CHECKING:
-    from toonify.drawing.tiles import TiledNetwork
+    from toonify.drawing.tiles import OnShare, TiledNetwork
 
 
 def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant, *, padding: int) -> Floats | Halves:
@@ -38,8 +38,18 @@ def draw(pixels: Pixels, generator: Generator | CudaGenerator, variant: Variant,
     return drawing[padding : padding + height, padding : padding + width]
 
 
-def draw_in_tiles(pixels: Pixels, network: "TiledNetwork", variant: Variant, *, padding: int, tile: int) -> Halves:
+def draw_in_tiles(
+    pixels: Pixels,
+    network: "TiledNetwork",
+    variant: Variant,
+    *,
+    padding: int,
+    tile: int,
+    on_share: "OnShare | None" = None,
+) -> Halves:
     """The same tile by tile, as `draw` would draw it: H x W x 3 float16, whose steps are an eighth of a gray level.
+
+    `on_share` is told how much is done, 0..1.
 
     Raises MemoryError if there is not even enough for a tile, ImageError if the disk is too small for what is kept.
     """
@@ -55,5 +65,6 @@ def draw_in_tiles(pixels: Pixels, network: "TiledNetwork", variant: Variant, *, 
         part = from_batch(batch, variant)[seen.relative_to(box).slices]
         drawing[seen.relative_to(inside).slices] = part
 
-    network.draw(*taken_size(height, width, variant=variant, padding=padding), tile, read, write)
+    size = taken_size(height, width, variant=variant, padding=padding)
+    network.draw(*size, tile, read, write, on_share=on_share)
     return drawing

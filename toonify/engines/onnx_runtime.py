@@ -18,6 +18,7 @@ from toonify.system.memory import give_back_freed_memory
 Array = NDArray[Any]
 
 _FEW_CORES = 4
+_LARGE = 8_000_000  # bytes of a network's file
 
 
 class OnnxNetwork:
@@ -33,7 +34,8 @@ class OnnxNetwork:
         import onnxruntime as ort
 
         self._session = _open_session(source, device, channels_last=channels_last, arena=arena)
-        give_back_freed_memory()
+        if (len(source) if isinstance(source, bytes) else source.stat().st_size) > _LARGE:
+            give_back_freed_memory()  # to read one takes several times its size
         self._options = ort.RunOptions()
         self._last_options = ort.RunOptions()
         if device == "cpu" and arena:  # it is quicker than the system's pages; between drawings it need not be kept

@@ -26,8 +26,9 @@ from toonify.images.color import (
 from toonify.images.formats import FORMAT_OF_DECODER
 from toonify.images.frame_header import SOS, FrameHeader, frame_header
 from toonify.images.isobmff import Still, read_still
+from toonify.images.other_kinds import unread_kind
 from toonify.images.png import SIGNATURE, PngFile, png_size
-from toonify.images.tiff_pages import is_tiff, named_kind, photo_directory, refuse_raw, starting_at
+from toonify.images.tiff_pages import is_tiff, is_unreadable_bigtiff, photo_directory, refuse_raw, starting_at
 
 _LONG_HEAD = 1 << 20  # bytes of a JPEG in which its frame header mostly is
 _WHITE_POINT, _PRIMARIES, _TRANSFER, _COLOR_MAP = 318, 319, 301, 320  # tags of TIFF
@@ -171,8 +172,7 @@ def opening(file: BinaryIO) -> Iterator[Opened]:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        named = named_kind(file)
-        raise ImageError(f"{named} is not read" if named else "not a picture, or of a kind that is not read") from error
+        raise ImageError(unread_kind(file) or "not a picture, or of a kind that is not read") from error
     except MemoryError as error:
         raise ImageError("not enough memory to decode it") from error
     except Exception as error:  # decoders raise almost anything on damaged files: SyntaxError, struct.error, ...
@@ -211,6 +211,8 @@ def _frame(file: BinaryIO) -> FrameHeader | None:
 def _open_tiff(file: BinaryIO) -> Image.Image:
     """A TIFF's photo. Raises ImageError for what Pillow would decode to something else."""
     directory = photo_directory(file)
+    if is_unreadable_bigtiff(file):  # of which Pillow takes the offsets for others
+        raise ImageError(unread_kind(file))
     if directory is None:
         image = open_image(file)
     else:

@@ -79,6 +79,8 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: 
         else:
             pixels, alpha, size = _decode(opened, enough, notes)
             metadata = metadata_of(opened, notes)
+        if opened.still is None and _orientation(opened.image) != 1 and not metadata.has_orientation:
+            notes.append("it was turned as its XMP says, of which its EXIF says nothing")
         own_format = FORMAT_OF_DECODER.get(opened.image.format or "", FALLBACK)
     return Photo(pixels, alpha, metadata, own_format, size, tuple(notes))
 

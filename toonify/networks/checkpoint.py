@@ -27,11 +27,15 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
     if pinned is not None and not (isinstance(variant.weights, FileWeights) and variant.weights.is_onnx):
         precision = pinned.partition(":")[0]
         if precision not in PRECISIONS:
-            raise StyleError(f"the card pins {pinned[:20]}...; a checkpoint is pinned by {' or '.join(PRECISIONS)}:...")
+            raise StyleError(
+                f"the style's .json has the fingerprint {pinned[:20]}...; that of a checkpoint begins with "
+                f"{' or '.join(PRECISIONS)}:"
+            )
         found = fingerprint(state, precision)
         if found != pinned:
             raise WeightsError(
-                f"{path} holds other weights than the card says (found {found[:20]}..., expected {pinned[:20]}...)"
+                f"{path} holds other weights than the style's .json says "
+                f"(found {found[:20]}..., expected {pinned[:20]}...)"
             )
     architecture = ARCHITECTURES.get(variant.architecture)
     if architecture is None:

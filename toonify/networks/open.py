@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from toonify.engines.choose import choose_device, leave_cuda_aside
 from toonify.engines.engine import Backend, Device, Generator
+from toonify.engines.large_frames import LargeFrames
 from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import DeviceError, StyleError, display
@@ -41,12 +43,14 @@ def open_on(device: str, style: StyleVariant, *, backend: Backend = "onnx") -> G
     if backend == "openvino":
         from toonify.engines.openvino import OpenVinoGenerator
 
-        return from_onnx_file(style, "cuda", OpenVinoGenerator)
-    made_for = "cpu" if device == "cpu" else "cuda"  # other engines take the plain network
-    return from_onnx_file(style, made_for, partial(OnnxGenerator, device=device))
+        return from_onnx_file(style, "cuda", partial(LargeFrames, open_source=OpenVinoGenerator))
+    if device == "cpu":
+        on_cpu = partial(OnnxGenerator, device="cpu")
+        return from_onnx_file(style, "cpu", partial(LargeFrames, open_source=on_cpu))
+    return from_onnx_file(style, "cuda", partial(OnnxGenerator, device=device))  # other engines take the plain network
 
 
-def open_int8(style: StyleVariant) -> OnnxGenerator:
+def open_int8(style: StyleVariant) -> LargeFrames:
     """The generator of a variant in 8-bit integers on the CPU, which draws the check photo as float32 does, to 45 dB.
 
     Raises StyleError if the card names no such network or its file is not right, DeviceError if it draws otherwise.
@@ -55,8 +59,15 @@ def open_int8(style: StyleVariant) -> OnnxGenerator:
     if path is None:
         raise StyleError(f"{style.label} has no network in 8-bit integers")
     refuse_absurd_of(style, path)
-    opened = OnnxGenerator(path, "cpu")
-    check_int8(style, from_batch(opened(check_photo(style.variant)), style.variant), opened.metadata)
+    metadata: dict[str, str] = {}
+
+    def open_source(source: Path | bytes) -> OnnxGenerator:
+        generator = OnnxGenerator(source, "cpu")
+        metadata.update(generator.metadata)
+        return generator
+
+    opened = LargeFrames(path, open_source)
+    check_int8(style, from_batch(opened(check_photo(style.variant)), style.variant), metadata)
     opened.provider += ", int8"
     return opened
 

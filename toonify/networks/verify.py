@@ -38,6 +38,6 @@ def verify_weights(style: StyleVariant) -> str:
         agreement = psnr(drawing, expected, peak=high - low)
         if agreement < MIN_PSNR[False]:
             raise StyleError(f"{path} agrees with its checkpoint to {agreement:.0f} dB only; delete it")
-    return "the checkpoint is the one that the card pins" + (
+    return "the checkpoint is the one that the style names" + (
         ", the converted network agrees with it" if networks else ""
     )

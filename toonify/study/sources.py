@@ -20,8 +20,10 @@ def find_answers(inputs: Iterable[Path]) -> list[Path]:
     inputs = list(inputs)
     found: dict[Path, Path] = {}
     for path in inputs:
-        if not path.exists():
-            raise UsageError(f"{display(path)}: no such file or folder")
+        try:
+            path.stat()
+        except OSError as error:
+            raise UsageError(f"{display(path)}: {error.strerror}") from error
         for file in _answers_in(path) if path.is_dir() else [path]:
             found.setdefault(file.absolute(), file)
     if not found:

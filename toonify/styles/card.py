@@ -146,7 +146,7 @@ class StyleVariant:
     def _beside(self, name: str) -> Path:
         path = below(self.folder, name)
         if not path.is_file():
-            raise StyleError(f"{path} is missing, which the card of {self.card.id} names")
+            raise StyleError(f"{path} is missing, which the style {self.card.id} needs")
         return path
 
     @cached_property
@@ -168,7 +168,7 @@ class StyleVariant:
     def _pinned(self, named: "FileWeights | Int8") -> Path:
         path = self._beside(named.file)
         if named.fingerprint is not None and named.fingerprint != f"sha256:{file_digest(path)}":
-            raise WeightsError(f"{path} is not the file that the card of {self.card.id} pins")
+            raise WeightsError(f"{path} is another file than the style {self.card.id} names (its SHA-256)")
         return path
 
     @cached_property

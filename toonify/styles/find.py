@@ -24,7 +24,9 @@ def parse_card(text: str | bytes, where: str) -> Card:
             fields = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
         return msgspec.convert(fields, Card)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StyleError(f"{where} is no style card: {error}; compare `toonify styles show shinkai --json`") from error
+        raise StyleError(
+            f"{where} does not describe a style: {error}; compare `toonify styles show shinkai --json`"
+        ) from error
 
 
 def read_card(path: Path) -> Card:
@@ -108,7 +110,7 @@ def _may_be_card(path: Path) -> bool:
 def _card_in_folder(folder: Path) -> LocatedStyle:
     cards = cards_in(folder)
     if len(cards) != 1:
-        raise UsageError(f"style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
+        raise UsageError(f"style {folder}: expected one .json of a style in there, found {len(cards)}; name it")
     return LocatedStyle(read_card(cards[0]), folder)
 
 
@@ -121,8 +123,8 @@ def _card_of_onnx(path: Path) -> LocatedStyle:
     text = read_onnx_metadata(path).get(CARD_KEY)
     if text is None:
         raise StyleError(
-            f"{path} carries no style card, so its channel order and value range are unknown; "
-            f"write one as {beside} (`toonify styles show shinkai --json` is an example)"
+            f"{path} does not say what it draws, so its channel order and value range are unknown; "
+            f"describe it in {beside} (`toonify styles show shinkai --json` is an example)"
         )
     style = LocatedStyle(parse_card(text, str(path)), path.parent).variant()
     int8 = style.variant.int8

@@ -4,6 +4,6 @@
 sweeps over the picture of that, `segment.py` a network of each sweep, and `tiled.py` runs them.
 """
 
-from toonify.drawing.tiles.tiled import TiledNetwork
+from toonify.drawing.tiles.tiled import OnShare, TiledNetwork
 
-__all__ = ["TiledNetwork"]
+__all__ = ["OnShare", "TiledNetwork"]

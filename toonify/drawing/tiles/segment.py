@@ -97,12 +97,14 @@ class _Segment:
 
     def _measure(self, name: str, inside: str) -> None:
         channels = self._anatomy.value(name).channels
-        axes = self._graph.ints([0, 1, 2])
-        mean = self._graph.op("ReduceMean", inside, axes, keepdims=1)
+        # Rows first, then the sums of rows: one long sum in float32 would be off by the thousandth part in large tiles.
+        rows, rest = self._graph.ints([2]), self._graph.ints([0, 1, 2])
+        mean = self._graph.op("ReduceMean", self._graph.op("ReduceMean", inside, rows, keepdims=1), rest, keepdims=1)
         centered = self._graph.op("Sub", inside, mean)
         self._graph.write(f"{MEAN}{name}", "Reshape", mean, self._graph.ints([-1]))
         squares = self._graph.op("Mul", centered, centered)  # ReduceSumSquare takes ten times as long
-        self._graph.write(f"{SPREAD}{name}", "ReduceSum", squares, axes, keepdims=0)
+        sums = self._graph.op("ReduceSum", squares, rows, keepdims=1)
+        self._graph.write(f"{SPREAD}{name}", "ReduceSum", sums, rest, keepdims=0)
         for what in (MEAN, SPREAD):
             self._output(f"{what}{name}", TensorProto.FLOAT, [channels])
 

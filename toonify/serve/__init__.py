@@ -1,0 +1,6 @@
+"""The page to choose by: `toonify serve`.
+
+`studio.py` draws previews and keeps what may be wanted again (`cache.py`), in the order in which people wait for it
+(`queue.py`). `visitors.py` knows whose photos are whose, `takes.py` draws pictures at their full size with the code
+of `convert`, `choice.py` says what somebody chose. `app.py` is all of it over HTTP, `page/` what the browser shows.
+"""
