@@ -19,8 +19,8 @@ class Finding:
 
     subject: str
     state: str
-    mend: str | None = None  # what to do; None: all is well
-    serious: bool = True  # whether toonify cannot do its main job until it is mended
+    fix: str | None = None  # what to do; None: all is well
+    serious: bool = True  # whether toonify cannot do its main job until it is fixed
 
 
 def examine_installation() -> Iterator[Finding]:
@@ -39,11 +39,11 @@ def _toonify() -> Iterator[Finding]:
         return
     if has_command("toonify", "toonify"):
         state = f"the package toonify {other} is an older toonify, from before it was called {DISTRIBUTION}"
-        mend = f"pip uninstall -y toonify, then install {DISTRIBUTION} again in the way that you did"
+        fix = f"pip uninstall -y toonify, then install {DISTRIBUTION} again in the way that you did"
     else:
         state = f"the package toonify {other} is another project's, and nothing here needs it"
-        mend = f"pip uninstall -y toonify, unless you use it for itself; this project's package is {DISTRIBUTION}"
-    yield Finding("toonify", state, mend, serious=False)
+        fix = f"pip uninstall -y toonify, unless you use it for itself; this project's package is {DISTRIBUTION}"
+    yield Finding("toonify", state, fix, serious=False)
 
 
 def _python() -> Iterator[Finding]:
@@ -173,8 +173,8 @@ def _hub() -> Iterator[Finding]:
     if problem is None:
         yield Finding("hub", f"{constants.ENDPOINT} answers")
     else:
-        mend = "styles that are fetched already still work; check the connection, HF_ENDPOINT and HTTPS_PROXY"
-        yield Finding("hub", f"{constants.ENDPOINT} does not answer ({problem})", mend, serious=False)
+        fix = "styles that are fetched already still work; check the connection, HF_ENDPOINT and HTTPS_PROXY"
+        yield Finding("hub", f"{constants.ENDPOINT} does not answer ({problem})", fix, serious=False)
 
 
 def _size(folder: Path) -> str:

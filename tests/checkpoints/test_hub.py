@@ -94,6 +94,22 @@ def test_without_a_network_the_line_says_what_to_do(server: type[HubHandler], mo
     assert "\n" not in str(caught.value)
 
 
+def test_a_server_that_wants_an_hour_of_waiting_is_named(
+    server: type[HubHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
+    server.wait = "3600"
+    with pytest.raises(DownloadError, match=r"is busy and wants tests/tiny/tiny\.pth to be asked for in 3600 s"):
+        hub.fetch(WEIGHTS)
+    server.wait = "50"
+    with pytest.raises(DownloadError, match="is busy"):
+        hub.fetch(WEIGHTS)
+    assert sum(waits) <= 120
+    server.wait = None
+    assert hub.fetch(WEIGHTS).is_file()
+
+
 def test_offline_mode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set"):
         hub.fetch(WEIGHTS)
@@ -114,7 +130,7 @@ def test_a_swapped_file_leaves_the_cache_clean(server: type[HubHandler], style: 
     state = torch.load(tiny_run / "tiny.pth", weights_only=True)
     good = (server.folder / "tests" / "tiny" / "tiny.pth").read_bytes()
     torch.save({key: value + 1 for key, value in state.items()}, server.folder / "tests" / "tiny" / "tiny.pth")
-    with pytest.raises(WeightsError, match="other weights than the card says"):
+    with pytest.raises(WeightsError, match="other weights than the style"):
         load_module(style.variant("original"))
     (server.folder / "tests" / "tiny" / "tiny.pth").write_bytes(good)
     load_module(style.variant("original"))
@@ -214,7 +230,7 @@ def test_a_download_that_fails_leaves_the_variant_that_is_here_and_says_so(
     (tmp_path / "tests" / "tiny" / "tiny.pth").unlink()
     variant, said = drawn_with(both, caplog)
     assert variant == "lite"
-    assert said.startswith("tiny (original) left aside: tests/tiny/tiny.pth is not on")
+    assert said.startswith("tiny (original) is not used: tests/tiny/tiny.pth is not on")
     with pytest.raises(DownloadError):
         drawn_with(both, caplog, variant="original")
 
@@ -258,7 +274,7 @@ def test_convert_tells_which_variant_drew(
     photo, report = tmp_path / "photo.png", tmp_path / "report.json"
     Image.new("RGB", (32, 24), "teal").save(photo)
     assert main(["convert", str(photo), "--style", both, "--report", str(report), "--device", "cpu"]) == 0
-    assert "\ntiny (lite) drawn " in capsys.readouterr().err
+    assert "\ntiny (lite), look soft, " in capsys.readouterr().err
     assert json.loads(report.read_text())["variant"] == "lite"
 
 
@@ -281,5 +297,5 @@ def test_convert_says_that_there_was_no_hub(
 def test_what_can_be_on_no_hub_is_the_cards_fault(repository: str, file: str) -> None:
     weights = HubWeights(repository, file, "float32:", 1.0)
     for ask in (hub.cached, hub.fetch):
-        with pytest.raises(StyleError, match="mend the card"):
+        with pytest.raises(StyleError, match="correct it in"):
             ask(weights)

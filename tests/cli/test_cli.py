@@ -145,7 +145,7 @@ def test_a_picture_is_alone_on_stdout_where_stderr_is_closed(photo: Path, tiny_o
 def test_the_first_line_says_what_really_runs(photo: Path, tiny_onnx: Path) -> None:
     done = run("convert", photo, "--style", tiny_onnx, "--device", "cpu")
     first = done.stderr.decode().splitlines()[0]
-    assert first.startswith("tiny (original) drawn at up to 64 px on cpu, ONNX Runtime")
+    assert first.startswith("tiny (original), look soft, at up to 64 px on cpu, ONNX Runtime")
     assert first.endswith("CPUExecutionProvider")
 
 

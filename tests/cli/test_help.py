@@ -43,6 +43,20 @@ def test_names_are_whole_and_types_are_left_out(words: tuple[str, ...], monkeypa
     assert "<bool>" not in text and "range" not in text.lower().replace("ranges", "") and "…" not in text
 
 
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_many_options_stand_in_sections_and_no_line_ends_in_spaces(words: tuple[str, ...], monkeypatch, capsys) -> None:
+    lines = help_of(words, monkeypatch, capsys).splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    sections: dict[str, int] = {}
+    title = ""
+    for line in lines:
+        if re.fullmatch(r"[A-Z][\w ,']*", line):
+            title = line
+        elif line.startswith("  -"):
+            sections[title] = sections.get(title, 0) + 1
+    assert sections["Options"] <= 6
+
+
 def test_convert_has_sections(monkeypatch, capsys) -> None:
     lines = help_of(("convert",), monkeypatch, capsys).splitlines()
     assert [line.strip() for line in lines if re.fullmatch(r"[A-Z][a-z ]+\s*", line)][:6] == [

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from samples import DATA
 
 from toonify.cli import main
 from toonify.errors import UsageError
+from toonify.evaluate.candidates import Candidate, draw_candidate
 from toonify.jobs.find import find_photos, in_words
 from toonify.metrics.sets import find_set
-from toonify.train.pictures import find_folder
+from toonify.study.sources import find_answers
+from toonify.train.pictures import find_folder, find_pictures
 from toonify.train.start import describe_folder
 
 OTHERS = "1 video, 1 raw file, 1 hidden picture or folder, 2 other files"
@@ -102,3 +105,57 @@ def test_sets_to_measure_and_to_train_on_count_them(mixed: Path) -> None:
     assert find_set(str(mixed)).others == OTHERS
     first, *_ = describe_folder("photos", find_folder(str(mixed), "--photos"), 16)
     assert first == f"photos: 3 in {mixed}; not read: {OTHERS}"
+
+
+def test_photos_to_evaluate_and_to_show_are_counted_in_the_log(mixed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "toonify"):
+        assert len(find_pictures(str(mixed), "--sample-photos")) == 3
+        assert len(find_pictures(str(mixed), "--eval-photos")) == 3
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{name}-photos: 3 in {mixed}; not read: {OTHERS}" for name in ("sample", "eval")]
+
+
+def test_a_sheet_counts_them(mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--styles", "shinkai", "--looks", "soft", "--size", "64", "-o", str(tmp_path / "sheet.png")]
+    assert main(["sheet", str(mixed), *words]) == 0
+    assert f"3 photos; not read: {OTHERS}" in capsys.readouterr().err.splitlines()
+
+
+def test_folders_of_candidates_are_counted_in_the_log(mixed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "toonify"):
+        drawn = draw_candidate(Candidate("ours", folder=mixed), list(find_photos([mixed])), mixed / "none")
+    assert len(drawn.pictures) == 3
+    assert [record.getMessage() for record in caplog.records] == [f"{mixed}: 3 pictures; not read: {OTHERS}"]
+
+
+def closed(path: Path) -> OSError:
+    return PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+
+
+def test_what_lies_in_a_folder_that_may_not_be_entered_is_said_to_be_hidden_and_not_absent(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, who may enter all folders."""
+    real = Path.stat
+    hidden = mixed / "closed"
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if hidden in path.parents:
+            raise closed(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    (found,) = find_photos([hidden / "a.jpg"])
+    assert found.problem == "cannot be opened: Permission denied"
+    with pytest.raises(UsageError, match=r"--photos .*x: Permission denied"):
+        find_folder(str(hidden / "x"), "--photos")
+    with pytest.raises(UsageError, match=r"answers\.json: Permission denied"):
+        find_answers([hidden / "answers.json"])
+
+
+def test_a_video_that_is_named_itself_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("hflip.mp4", "hlg.mov", "two_streams.mkv", "held_frames.ogv"):
+        clip = tmp_path / f"{name}.jpg"  # by what is in it, whatever it is called
+        clip.write_bytes((DATA / "cases" / name).read_bytes())
+        assert main(["convert", str(clip), "--style", "shinkai"]) == 1
+        assert f"failed: {clip}: a video; videos are not drawn yet" in capsys.readouterr().err

@@ -117,6 +117,22 @@ def test_measuring_calls_nobody(inception: Path, calls: list[object], tmp_path: 
     assert calls == []
 
 
+def test_evaluate_asks_for_the_weights_and_tells_nothing(
+    card_on_the_hub: Path, inception: Path, tmp_path: Path
+) -> None:
+    for name in ("photos", "anime"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            pixels = np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    words = ["--photos", tmp_path / "photos", "--cartoons", tmp_path / "anime", "--weights", inception]
+    with serve(tmp_path / "hub") as (address, handler):
+        port = address.rpartition(":")[2]
+        calls = run_recorded(tmp_path, address, "evaluate", card_on_the_hub, *words, "--output", tmp_path / "out")
+        assert handler.requests and calls and all(call == f"('127.0.0.1', {port})" for call in calls)
+        only_downloads(handler)
+
+
 def test_training_calls_nobody(training_data: Path, calls: list[object], tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["train", *flags(training_data, epochs=1)]) == 0

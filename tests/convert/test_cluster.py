@@ -105,7 +105,7 @@ def test_a_cluster_gives_what_a_local_run_gives(
 
     assert told("here.json") == told("there.json")
     lines = err.splitlines()
-    assert said == "" and lines[0] == "tiny (original) drawn at up to 64 px on Ray, 2 workers"
+    assert said == "" and lines[0] == "tiny (original), look soft, at up to 64 px on Ray, 2 workers"
     assert "CPUExecutionProvider, 1 thread a worker" in lines[1]
     assert [line.split()[1] for line in lines if line.startswith("drawn: ")] == [
         record["input"] for record in json.loads((tmp_path / "here.json").read_text())["files"] if not record["reason"]

@@ -171,6 +171,13 @@ def test_a_dry_run_touches_nothing(photos: Path, convert, capsys, tmp_path: Path
     assert snapshot(tmp_path) == before and not photos.with_name("photos_tiny").exists()
 
 
+def test_a_dry_run_fails_with_what_it_names(photos: Path, convert, capsys) -> None:
+    (photos / "gone.jpg").symlink_to(photos / "nowhere.jpg")
+    assert convert(photos, "--dry-run") == 1
+    said = capsys.readouterr().out
+    assert said.count("would draw") == 3 and said.count("failed (cannot be opened: No such file or directory)") == 1
+
+
 def test_a_link_to_the_photos_does_not_make_them_outputs(photos: Path, convert, tmp_path: Path) -> None:
     before = snapshot(photos)
     (tmp_path / "link").symlink_to(photos)

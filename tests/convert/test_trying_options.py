@@ -125,11 +125,32 @@ def test_both_sizes_are_told(photos: Path, tiny_onnx: Path, tmp_path: Path, caps
     assert (first["width"], first["height"], first["output_width"], first["output_height"]) == (64, 48, 32, 24)
 
 
+def test_a_picture_larger_than_photos_may_be_is_refused_before_it_is_drawn(
+    photos: Path, tiny_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert draw(photos, tiny_onnx, "--output-size", "50000") == 1
+    said = capsys.readouterr().err
+    assert "its picture would have 50000 x 37500 pixels, more than 250 megapixels; give a smaller --output-size" in said
+    assert draw(photos, tiny_onnx, "--output-size", "100", "--max-megapixels", "0.005") == 1  # the photos have 0.003
+    assert "more than 0.005 megapixels" in capsys.readouterr().err
+    assert draw(photos, tiny_onnx, "--output-size", "100") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [((), "look soft"), (("--look", "bold"), "look bold"), (("--raw",), "raw")]
+)
+def test_the_first_line_names_the_look(
+    options: tuple[str, ...], told: str, photos: Path, tiny_onnx: Path, capsys
+) -> None:
+    assert draw(photos, tiny_onnx, "--dry-run", *options) == 0
+    assert capsys.readouterr().err.startswith(f"tiny (original), {told}, at ")
+
+
 def test_a_dry_run_tells_the_style_and_the_totals(photos: Path, tiny_onnx: Path, capsys) -> None:
     assert draw(photos, tiny_onnx, "--dry-run") == 0
     said = capsys.readouterr()
     assert said.out.count("would draw") == 3
-    assert said.err == "tiny-soft, tiny (original) drawn at up to 64 px: would draw 3\n"
+    assert said.err == "tiny (original), look soft, at up to 64 px: would draw 3\n"
 
 
 @pytest.mark.parametrize("workers", [1, 5])

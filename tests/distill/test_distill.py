@@ -46,13 +46,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 RUN = Path("runs/small")
 
 
-EXPORT = start.write_network
+EXPORT, LACKS = start.write_network, start.lacks_only_network
 
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(start, "write_network", lambda folder: "")  # seconds for each run: one test is about it
+    # Seconds for each run: one test is about it.
+    monkeypatch.setattr(start, "write_network", lambda folder: "")
+    monkeypatch.setattr(start, "lacks_only_network", lambda prepared: False)
 
 
 @pytest.fixture
@@ -126,6 +128,25 @@ def test_sizes_come_in_turn_and_never_enlarge(teacher: Path, photos: Path) -> No
     for pair in made.pairs:
         longest = max(read_rgb(photos / pair.source).shape[:2])
         assert max(read_rgb(RUN / "pairs" / "drawing" / pair.name).shape[:2]) == min(longest, pair.size)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again_by_the_same_command(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments: object) -> None:
+        raise Killed
+
+    assert distill(*options(teacher, photos, output="runs/whole"), "--quiet") == 0
+    for part in ("make", "save"):
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, part, killed)
+            with pytest.raises(Killed):
+                distill(*options(teacher, photos), "--quiet")
+    assert distill(*options(teacher, photos), "--quiet") == 0
+    assert same(checkpoint(Path("runs/whole"))["method"], checkpoint(RUN)["method"])
 
 
 def test_a_photo_that_cannot_be_read_is_named_and_left_out(
@@ -412,6 +433,15 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
         out = Path(f"{style.name}.png")
         assert main(["convert", str(photos / "0.png"), "--style", str(style), "--output", str(out), "--quiet"]) == 0
     assert np.abs(read_rgb(Path("small.png")).astype(int) - read_rgb(Path("small-lite.onnx.png"))).max() <= 1
+    # One that was killed before its network was whole gets it, and is finished then.
+    monkeypatch.setattr(start, "lacks_only_network", LACKS)
+    network = (RUN / "small-lite.onnx").read_bytes()
+    (RUN / "small-lite.onnx").unlink()
+    assert distill("--resume", "last", "--output", RUN) == 0
+    assert "small-lite.onnx: 0.0 MB, agrees with PyTorch" in capsys.readouterr().err
+    assert len((RUN / "small-lite.onnx").read_bytes()) == len(network)
+    assert distill("--resume", "last", "--output", RUN) == 2
+    assert "is finished (1 steps)" in capsys.readouterr().err
     # Also where its network is all that is left of it.
     # A run that is called as a shipped style is itself.
     next_run = options(tiny_onnx, photos, output="shinkai", start_from=RUN / "small-lite.onnx", steps=1)
@@ -424,6 +454,26 @@ def test_an_onnx_network_can_teach_and_the_student_becomes_one(
         "deep_blocks": 0,
         "contrast": True,
     }
+
+
+def test_a_student_may_be_left_in_integers_too(
+    teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "write_network", EXPORT)
+    assert distill(*options(teacher, photos, steps=1), "--quantize") == 2
+    assert "--quantize measures ranges on 16 photos or more; --photos has 6" in capsys.readouterr().err
+    for number in range(10, 20):
+        (photos / f"{number}.png").write_bytes(encode_picture(scene(number, 64, 64), format="png"))
+    assert distill(*options(teacher, photos, steps=1), "--quantize") == 0
+    said = capsys.readouterr().err
+    assert "runs/small/small-lite-int8.onnx: " in said and "agrees with float32 to " in said
+    int8 = find_style(str(RUN)).card.variants["lite"].int8
+    assert int8 is not None and (int8.file, int8.photos) == ("small-lite-int8.onnx", 16) and int8.psnr >= 45
+    style = load_style(str(RUN), device="cpu", precision="int8")
+    assert style.engine.provider.endswith("int8")
+    photo = read_rgb(photos / "0.png")
+    alone = load_style(str(RUN / int8.file), device="cpu")
+    assert np.array_equal(alone(photo), style(photo))
 
 
 def test_a_network_that_cannot_be_written_leaves_the_run_as_it_is(
@@ -469,7 +519,7 @@ def test_a_dry_run_tells_all_and_writes_nothing(
     said = capsys.readouterr().err
     assert snapshot(Path()) == before and not RUN.exists()
     for part in (
-        "teacher: tiny (original) drawn at up to 64 px",
+        "teacher: tiny (original), which draws at up to 64 px",
         "photos: 6 in photos",
         "eval-photos: 2 in photos/more",
         "epochs of 3 steps: distillation 2; 6 steps of 2",

@@ -80,7 +80,7 @@ def test_a_folder_is_drawn_in_every_style_and_look(photos: Path, convert, capsys
     assert all(list(each) == ["a.jpg", "sub/b.png"] for each in drawn.values())
     assert drawn["tiny-soft"]["sub/b.png"] != drawn["tiny-bold"]["sub/b.png"]
     said = capsys.readouterr().err.splitlines()
-    heads = [line for line in said if " drawn at up to 64 px on " in line]
+    heads = [line for line in said if " at up to 64 px on " in line]
     assert [line.partition(":")[0] for line in heads] == labels
     assert said[-1].startswith("8 drawn in ") and sum(" drawn in " in line for line in said) == 1
 
@@ -316,4 +316,6 @@ def test_that_faces_are_not_looked_for_is_said_once(
     assert convert(photos, looks=("soft", "drawn", "bold")) == 0
     assert capsys.readouterr().err.count("faces are not looked for") == 1
     assert convert(photos, "--dry-run", looks=("soft", "drawn", "bold")) == 0
+    assert "faces" not in capsys.readouterr().err  # nothing would be drawn
+    assert convert(photos, "--dry-run", "--overwrite", looks=("soft", "drawn", "bold")) == 0
     assert capsys.readouterr().err.count("faces are not looked for") == known

@@ -1,8 +1,10 @@
+import itertools
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -50,7 +52,7 @@ class NegativeInTiles(TiledNetwork):
         self.pixels = pixels
         self.sides: list[int] = []
 
-    def draw(self, height: int, width: int, tile: int, read: Callable, write: Callable, **_: int) -> None:
+    def draw(self, height: int, width: int, tile: int, read: Callable, write: Callable, **_: Any) -> None:
         self.sides.append(tile)
         for box in Box(0, 0, height, width).tiles(tile):
             batch = read(box)
@@ -99,6 +101,27 @@ def test_where_memory_runs_out_tiles_are_tried_and_then_smaller_ones(free: Calla
     assert draw("auto", at_once=0) == [448]
     assert draw("auto", at_once=0, in_tiles=120 * 120) == [448, 224, 112]
     assert draw(300, in_tiles=80 * 80) == [300, 152, 76]
+
+
+def test_who_watches_is_shown_tiles_where_a_call_would_take_long(
+    free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1 ms a pixel the photo would take half a minute, and 30 pixels of it show that."""
+    free(1e9)
+    monkeypatch.setattr(drawer, "_WORTH_A_PROBE", 1)
+    monkeypatch.setattr(drawer, "_PROBE", 6)
+    clock = itertools.count(step=0.036)  # seconds between two looks at it, whatever is drawn meanwhile
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    tiled, shares = NegativeInTiles(10**9), list[float]()
+    network = Drawer(Negative(10**9), VARIANT, padding=7, tile="auto", open_tiled=lambda: tiled)
+    network.draw(PHOTO)
+    assert tiled.sides == [] and network._pace is not None
+    network._pace = None
+    network.draw(PHOTO, on_share=shares.append)
+    assert len(tiled.sides) == 1 and shares == [1]
+    network._pace = 1e-9
+    network.draw(PHOTO, on_share=shares.append)
+    assert len(tiled.sides) == 1  # it would be quick at once
 
 
 def test_a_gpu_says_itself_when_its_memory_is_full(free: Callable[[float], None]) -> None:

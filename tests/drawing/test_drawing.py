@@ -170,5 +170,5 @@ def test_cuda_where_there_is_none_says_why(backend: str, tiny_run: Path) -> None
 
 
 def test_a_style_says_what_really_runs(tiny) -> None:
-    assert str(tiny).startswith("tiny (original) drawn at up to 64 px on cpu, ONNX Runtime ")
+    assert str(tiny).startswith("tiny (original), look soft, at up to 64 px on cpu, ONNX Runtime ")
     assert str(tiny).endswith("CPUExecutionProvider")

@@ -12,10 +12,10 @@ from onnx import numpy_helper
 from tiling import draw_at_once, draw_in_tiles, photo
 
 from toonify.drawing.tiles import TiledNetwork, store
-from toonify.drawing.tiles.anatomy import dissect
 from toonify.drawing.tiles.plan import plan_sweeps
 from toonify.drawing.tiles.statistics import Statistics
 from toonify.errors import ImageError, StyleError, TilingError
+from toonify.graphs.anatomy import dissect
 from toonify.pixels.arrays import Floats, psnr
 from toonify.pixels.boxes import Box
 
@@ -297,3 +297,12 @@ def test_cancel_ends_a_drawing_between_tiles(tmp_path: Path) -> None:
     nowhere: Callable[[Box, Floats], None] = lambda box, part: None  # noqa: E731
     with pytest.raises(InterruptedError):
         tiled.draw(64, 64, 16, read, nowhere)
+
+
+def test_the_share_grows_with_each_tile_of_each_sweep(tmp_path: Path) -> None:
+    path = network(LOCAL["reflection"], tmp_path / "network.onnx")
+    shares: list[float] = []
+    batch = photo(64, 96)
+    draw_in_tiles(path, batch, 32, on_share=shares.append)
+    sweeps = len(TiledNetwork(path, "cpu").sweeps)
+    assert shares == pytest.approx([(n + 1) / (6 * sweeps) for n in range(6 * sweeps)])

@@ -288,7 +288,7 @@ def test_a_device_that_draws_otherwise_is_left_aside(
     style = load_style(str(tiny_onnx))
     assert style.engine.device == "cpu" and np.array_equal(style(photo()), expected)
     said = "\n".join(caplog.messages)
-    assert "CUDA left aside" in said and "dB from the CPU's drawing" in said and "\n" not in said
+    assert "CUDA is not used" in said and "dB from the CPU's drawing" in said and "\n" not in said
     for precision in ("auto", "fp32", "fp16"):
         with pytest.raises(DeviceError, match=r"does not suit .*; drop it, or type --device cpu"):
             load_style(str(tiny_onnx), device="cuda", precision=precision)
@@ -380,7 +380,7 @@ def test_a_teacher_on_cuda_draws_as_the_cpu_does_or_is_left_aside(
     if factor == 1:
         assert said == ""
         return
-    assert said.startswith("CUDA left aside: it draws the check photo") and "\n" not in said
+    assert said.startswith("CUDA is not used: it draws the check photo") and "\n" not in said
     with pytest.raises(DeviceError, match=r"CUDA: it draws .* dB from the CPU's drawing; type --device cpu"):
         open_exact(style, device="cuda")
 
@@ -411,7 +411,7 @@ def test_a_device_that_draws_tiles_otherwise_is_left_aside(
     style = load_style(str(tiny_onnx), size="full", tile=64)
     assert style.engine.device == "cpu" and np.array_equal(style(photo(150, 210)), expected)
     said = "\n".join(caplog.messages)
-    assert said.startswith("CUDA left aside for tiles: CUDA does not suit") and "\n" not in said
+    assert said.startswith("CUDA is not used for tiles: CUDA does not suit") and "\n" not in said
     with pytest.raises(DeviceError, match=r"does not suit .* in tiles.*; type --device cpu"):
         load_style(str(tiny_onnx), device="cuda", tile=64)
 
@@ -440,7 +440,7 @@ def test_a_photo_too_large_for_the_gpu_goes_to_the_cpu_where_the_gpu_has_no_tile
     large = np.ascontiguousarray(np.tile(photo(150, 210), (2, 2, 1)))
     whole = load_style(str(tiny_onnx), device="cpu", size="full", tile="off")(large)
     assert np.abs(style(large).astype(int) - whole).max() <= 1
-    assert "CUDA left aside for tiles" in "\n".join(caplog.messages)
+    assert "CUDA is not used for tiles" in "\n".join(caplog.messages)
     assert psnr(style(photo(150, 210)), expected, peak=255) > 50
 
 

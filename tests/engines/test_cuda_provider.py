@@ -85,7 +85,7 @@ from toonify.engines.onnx_runtime import _providers
 from toonify.networks.ready import onnx_file
 from toonify.graphs.format import read_model
 from toonify.styles.find import find_style
-from toonify.drawing.tiles.anatomy import dissect
+from toonify.graphs.anatomy import dissect
 from toonify.drawing.tiles.plan import plan_sweeps
 from toonify.drawing.tiles.segment import segment
 placed = {}
@@ -188,8 +188,8 @@ sys.exit(main(["convert", *sys.argv[2:], "--size", "128"]))
     done = run(stub, code, *options, "--output", tmp_path / "drawn.jpg")
     assert done.returncode == 0 and (tmp_path / "drawn.jpg").is_file(), done.stderr
     left, runs_on, *_ = done.stderr.splitlines()
-    assert left.startswith("CUDA left aside") and f"CUDA does not suit soft (original): {said} the check photo" in left
-    assert "drawn at up to 128 px on cpu, ONNX Runtime" in runs_on
+    assert left.startswith("CUDA is not used") and f"CUDA does not suit soft (original): {said} the check photo" in left
+    assert "at up to 128 px on cpu, ONNX Runtime" in runs_on
     done = run(stub, code, *options, "--output", tmp_path / "again.jpg", "--device", "cuda")
     assert done.returncode == 3 and not (tmp_path / "again.jpg").exists()
     assert done.stderr.startswith("error: CUDA does not suit soft (original): ") and done.stderr.count("\n") == 1

@@ -1,15 +1,20 @@
 """What a photo says of itself goes along whole, and is true of the drawing."""
 
 import struct
+import zlib
+from fractions import Fraction
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from toonify.images import FORMATS as TABLE
 from toonify.images import Metadata, Photo, encode_picture, read_photo
 from toonify.images.exif import read_block
+from toonify.images.resolution import Resolution
+from toonify.images.segments import as_resource
 
 FORMATS = sorted(TABLE)
 PIXELS = np.full((30, 20, 3), 90, np.uint8)
@@ -203,3 +208,168 @@ def test_avif_has_the_same_bytes_whatever_the_number_of_cores(monkeypatch: pytes
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         files.append(encode_picture(pixels, format="avif"))
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_only_xmp_turns_is_turned_and_that_is_noted(kind: str) -> None:
+    file, text = BytesIO(), PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    Image.fromarray(PIXELS).save(file, kind, xmp=XMP, pnginfo=text)
+    photo = read_photo(file)
+    assert photo.pixels.shape == (20, 30, 3)
+    assert photo.notes == ("it was turned as its XMP says, of which its EXIF says nothing",)
+
+
+# --- resolution ---
+
+
+def with_phys(data: bytes, x: int, y: int, unit: int) -> bytes:
+    """A PNG with a pHYs chunk behind its head."""
+    body = b"pHYs" + struct.pack(">IIB", x, y, unit)
+    return data[:33] + struct.pack(">I", 9) + body + struct.pack(">I", zlib.crc32(body)) + data[33:]
+
+
+def picture_at(kind: str, x: int, y: int, unit: int) -> Photo:
+    """A picture at so many pixels an inch (1), a centimeter (2), or of pixels that are not square (0)."""
+    file = BytesIO()
+    Image.fromarray(PIXELS).save(file, kind)
+    data = file.getvalue()
+    if kind == "JPEG":
+        data = data[:13] + struct.pack(">BHH", unit, x, y) + data[18:]
+    elif kind == "PNG":
+        scale = {0: 1, 1: 1 / 0.0254, 2: 100}[unit]
+        data = with_phys(data, round(x * scale), round(y * scale), int(unit > 0))
+    return read_photo(BytesIO(data))
+
+
+def resolution_in(data: bytes) -> dict[str, object]:
+    """What a written file says of its resolution, by Pillow and in Exif."""
+    with Image.open(BytesIO(data)) as image:
+        exif = image.getexif()
+        said = {name: image.info[name] for name in ("jfif_unit", "jfif_density", "dpi", "aspect") if name in image.info}
+    return said | {"exif": tuple(exif.get(tag) for tag in (0x0128, 0x011A, 0x011B))}
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("x", "y", "unit"), [(300, 300, 1), (144, 72, 1), (118, 118, 2), (72, 72, 1)])
+def test_a_resolution_that_was_said_outside_of_exif_is_kept(source: str, x: int, y: int, unit: int) -> None:
+    photo = picture_at(source, x, y, unit)
+    for kind in FORMATS:
+        said = resolution_in(encode_picture(PIXELS, format=kind, metadata=photo.metadata, note=NOTE))
+        assert said["exif"] == (unit + 1, x, y)
+        if kind == "jpg":
+            assert (said["jfif_unit"], said["jfif_density"]) == (unit, (x, y))
+        if kind == "png":
+            scale = 1 if unit == 1 else 2.54
+            assert said["dpi"] == pytest.approx((x * scale, y * scale), rel=1e-3)
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG"])
+def test_pixels_that_are_not_square_stay_so_where_a_format_can_say_it(source: str) -> None:
+    metadata = picture_at(source, 4, 3, 0).metadata
+    assert resolution_in(encode_picture(PIXELS, format="jpg", metadata=metadata, note=NOTE))["jfif_density"] == (4, 3)
+    assert resolution_in(encode_picture(PIXELS, format="png", metadata=metadata, note=NOTE))["aspect"] == (4, 3)
+
+
+def test_a_bmp_says_its_resolution_and_exif_comes_before_what_else_is_said() -> None:
+    file = BytesIO()
+    Image.fromarray(PIXELS).save(file, "BMP", dpi=(300, 300))
+    assert read_photo(file).metadata.resolution == Resolution(Fraction(300), Fraction(300))
+    exif = Image.Exif()
+    exif[0x0128], exif[0x011A], exif[0x011B] = 2, 240.0, 240.0
+    file = BytesIO()
+    Image.fromarray(PIXELS).save(file, "JPEG", exif=exif, dpi=(300, 300))
+    said = resolution_in(encode_picture(PIXELS, format="jpg", metadata=read_photo(file).metadata, note=NOTE))
+    assert said["exif"] == (2, 240, 240) and said["jfif_density"] == (300, 300)
+
+
+def test_no_resolution_is_made_up_in_jfif_and_phys() -> None:
+    for kind in ("jpg", "png"):
+        assert not {"dpi", "jfif_unit"} & {
+            key for key, value in resolution_in(encode_picture(PIXELS, format=kind)).items() if value
+        }
+
+
+# --- text, comments, Photoshop ---
+
+TEXTS = (
+    (b"tEXt", b"Title\0Am Meer"),
+    (b"iTXt", b"Author" + bytes(5) + "Zoë".encode()),
+    (b"zTXt", b"Description\0\0" + zlib.compress(b"long " * 900)),
+)
+RIGHTS = as_resource(0x040A, b"\1") + as_resource(0x040B, b"http://example.org/")
+
+
+def test_text_of_a_png_goes_along_byte_for_byte_and_is_named_where_it_cannot() -> None:
+    photo = photo_with(Metadata(texts=TEXTS, xmp=XMP), "png")
+    assert photo.metadata.texts == TEXTS
+    for kind in ("jpg", "webp", "avif", "tiff"):
+        assert photo.metadata.left_out(kind) == ["left out of its metadata: PNG text (Title, Author, Description)"]
+        assert photo_with(photo.metadata, kind).metadata.texts == ()
+
+
+@pytest.mark.parametrize("comment", [b"a comment", "Zoë".encode(), b"Zo\xeb"])
+def test_a_comment_goes_along(comment: bytes) -> None:
+    jpeg = photo_with(Metadata(comments=(comment,)))
+    assert jpeg.metadata.comments == (comment,)
+    ((_, body),) = photo_with(jpeg.metadata, "png").metadata.texts
+    keyword, _, rest = body.partition(b"\0")
+    assert keyword == b"Comment" and rest.strip(b"\0").decode() in ("a comment", "Zoë")
+    assert jpeg.metadata.left_out("webp") == ["left out of its metadata: its comment"]
+
+
+def test_the_comment_of_a_gif_goes_into_a_png() -> None:
+    file = BytesIO()
+    Image.fromarray(PIXELS).save(file, "GIF", comment=b"a comment")
+    assert photo_with(read_photo(file).metadata, "png").metadata.texts == ((b"tEXt", b"Comment\0a comment"),)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tiff"])
+def test_photoshops_resources_that_stay_true_go_along(kind: str) -> None:
+    metadata = photo_with(Metadata(iptc=IPTC, resources=RIGHTS), kind).metadata
+    assert metadata.resources == RIGHTS and metadata.iptc.rstrip(b"\0") == IPTC
+    assert metadata.left_out("webp")[-1] == "left out of its metadata: Photoshop's resources"
+
+
+def with_segments(*segments: tuple[int, bytes]) -> bytes:
+    """A JPEG with segments behind its head."""
+    data = encode_picture(PIXELS, format="jpg")
+    added = b"".join(bytes([0xFF, marker]) + (2 + len(body)).to_bytes(2) + body for marker, body in segments)
+    return data[:20] + added + data[20:]
+
+
+def test_what_is_never_handed_on_is_named_in_one_note() -> None:
+    data = with_segments(
+        (0xED, b"Photoshop 3.0\0" + as_resource(0x0425, b"0123456789abcdef") + as_resource(0x03F3, bytes(9))),
+        (0xE1, b"FLIR\0\1\0\0"),
+        (0xE1, b"FLIR\0\1\1\0"),
+        (0xE6, b"GoPro\0"),
+        (0xE4, b"\1\2\3"),
+    )
+    metadata = read_photo(BytesIO(data)).metadata
+    assert metadata.left_out("jpg") == [
+        "left out of its metadata: APP1 FLIR, APP6 GoPro, APP4, 1 of Photoshop's resources"
+    ]
+    assert metadata.resources == as_resource(0x0425, b"0123456789abcdef")
+    assert read_photo(BytesIO(with_segments((0xE0, b"JFXX\0\x13"), (0xEF, bytes(40))))).metadata.others == ()
+
+
+def test_iptc_that_fills_several_segments_is_one() -> None:
+    whole = as_resource(0x0404, IPTC)
+    parts = [(0xED, b"Photoshop 3.0\0" + part) for part in (whole[:20], whole[20:])]
+    assert read_photo(BytesIO(with_segments(*parts))).metadata.iptc == IPTC
+
+
+@pytest.mark.parametrize("ending", [b"AXS!\0\0\0\0\0\0\0\0", b"\0\0\0\x20\xa1\xb2\xc3\xd4\0\0"])
+def test_iptc_behind_the_end_of_a_jpeg_goes_along(ending: bytes) -> None:
+    records = b"\x1c\x02\x00\x00\x02\0\2" + IPTC
+    data = encode_picture(PIXELS, format="jpg") + b"AXS!\1\0" + bytes(8) + records + bytes(4) + ending
+    assert read_photo(BytesIO(data)).metadata.iptc == records
+
+
+def test_stripping_takes_all_of_it() -> None:
+    whole = Metadata(block("<"), XMP, IPTC, RIGHTS, Resolution(Fraction(300), Fraction(300)), TEXTS, (b"a comment",))
+    for kind in FORMATS:
+        kept = read_photo(BytesIO(encode_picture(PIXELS, format=kind, metadata=None, note=NOTE))).metadata
+        assert (kept.xmp, kept.iptc, kept.resources, kept.texts, kept.comments) == (b"", b"", b"", (), ())
+        assert photo_with(whole, kind).metadata.exif

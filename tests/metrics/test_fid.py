@@ -197,7 +197,7 @@ def test_save_keeps_what_the_pictures_are(inception: Path, capsys: pytest.Captur
     assert run("ours", "anime.npz", "--weights", inception, "--metrics", "fid", "--mode", "clean") == 2
     assert "measured with mode legacy, not clean" in capsys.readouterr().err
     assert run("ours", "anime.npz", "--weights", inception, "--metrics", "fid,pr") == 2
-    assert "pr needs the pictures; give them, or drop pr from --metrics" in capsys.readouterr().err
+    assert "precision and recall needs the pictures; give them, or take pr out of --metrics" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("pictures")
@@ -225,7 +225,7 @@ def test_statistics_of_pytorch_fid_serve_as_reference(inception: Path, capsys: p
         (["ours", "nowhere"], "nowhere: no such file"),
         (["ours", "anime", "--metrics", "fid,fad"], "fad is no metric"),
         (["ours", "anime", "--metrics", ""], "an empty word is no metric"),
-        (["ours", "anime", "--metrics", "kid", "--kid-subset", "10"], "ours has 5 pictures, and kid needs 10"),
+        (["ours", "anime", "--metrics", "kid", "--kid-subset", "10"], "ours has 5 pictures, and KID needs 10"),
         (["ours", "anime", "--metrics", "fid", "--kid-subset", "10"], "add kid to --metrics"),
         (["ours", "anime", "--mode", "best"], "'best' is not one of"),
         (["ours", "statistics.npz"], "holds no statistics"),
@@ -324,7 +324,7 @@ def test_what_can_be_known_is_refused_before_anything_is_measured(
     for arguments, says in (
         (["ours", "damaged.npz"], "holds no statistics"),
         (["ours", "three", "--metrics", "pr"], "three has 3 pictures, and pr needs 4"),
-        (["ours", "anime", "--metrics", "is"], "ours has 5 pictures, and is needs 10"),
+        (["ours", "anime", "--metrics", "is"], "ours has 5 pictures, and Inception Score needs 10"),
         (["ours", "anime", "--kid-subset", "1"], "--kid-subset"),
     ):
         assert run(*arguments, "--weights", inception) == 2

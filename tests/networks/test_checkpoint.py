@@ -26,7 +26,7 @@ def state(tiny_run: Path) -> dict[str, torch.Tensor]:
 
 def test_swapped_weights_are_caught(tiny_run: Path, variant: Variant) -> None:
     pinned = msgspec.structs.replace(variant, weights=FileWeights("tiny.pth", fingerprint="float32:" + "0" * 64))
-    with pytest.raises(WeightsError, match="other weights than the card says"):
+    with pytest.raises(WeightsError, match="other weights than the style"):
         load_generator(tiny_run / "tiny.pth", pinned)
 
 
@@ -78,7 +78,7 @@ def test_truncated_weights_are_named(keep: float, weights: Path, tmp_path: Path,
 
 def test_an_onnx_network_from_the_hub_is_held_to_its_pin(tiny_onnx: Path, variant: Variant) -> None:
     pinned = HubWeights("owner/name", "tiny.onnx", fingerprint="float32:" + "0" * 64, megabytes=0.1)
-    with pytest.raises(WeightsError, match="other weights than the card says"):
+    with pytest.raises(WeightsError, match="other weights than the style"):
         load_generator(tiny_onnx, msgspec.structs.replace(variant, weights=pinned))
 
 

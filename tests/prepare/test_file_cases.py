@@ -1,7 +1,9 @@
 """Files that other programs of this kind read wrongly, each with what is right: tests/data/cases shows base.png."""
 
 import struct
+import sys
 import zlib
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,13 @@ def in_hlg(pixels: np.ndarray) -> np.ndarray:
     return np.clip(np.where(scene <= 1 / 12, np.sqrt(3 * scene), high), 0, 1)
 
 
+def test_a_heif_that_says_nothing_of_its_colors_is_read_as_srgb_and_that_is_noted() -> None:
+    """It is PQ, and nothing in it says so: no colr box, no Exif, and unspecified code points in its HEVC parameters."""
+    photo = read("pq.hif")
+    assert photo.notes == ("it does not say what its colors are, and is read as sRGB",)
+    assert 25 < off(photo.pixels) < 35
+
+
 def test_highlights_are_brought_down_and_what_is_dark_stays() -> None:
     ramp = np.geomspace(1, 4000, 256)[None, :, None].repeat(8, axis=0).repeat(3, axis=2)
     pixels = read(png_with(deep_png(pq(ramp)), (b"cICP", bytes([9, 16, 0, 1])))).pixels[0, :, 0].astype(int)
@@ -302,7 +311,7 @@ def test_a_compressed_tiff_that_is_damaged_says_nothing_by_itself(capfd: pytest.
 def test_a_tiff_over_pillows_own_limit_is_read() -> None:
     buffer = BytesIO()
     Image.new("1", (14_000, 13_000)).save(buffer, "TIFF", compression="group4")
-    photo = read_photo(buffer)
+    photo = read_photo(buffer, max_pixels=2_000_000_000)  # its 6 KB are trusted
     assert photo.pixels.shape == (13_000, 14_000, 3) and not photo.pixels[::1000].any()
 
 
@@ -464,6 +473,46 @@ def test_meaningless_bytes_are_told_from_left_over_data(seed: int) -> None:
     assert decode_jpeg(BytesIO(lost)) is not None, "what libjpeg remarked on was taken for harmless"
 
 
+def progressive(**options: object) -> bytes:
+    """clean.jpg as a progressive JPEG."""
+    file = BytesIO()
+    Image.open(CASES / "clean.jpg").save(file, "JPEG", quality=88, progressive=True, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("seed", range(8))
+def test_meaningless_bytes_before_the_end_of_a_progressive_jpeg_are_no_damage(seed: int, rows: int) -> None:
+    whole = progressive(restart_marker_rows=rows)
+    junk = np.random.default_rng(seed).integers(0, 255, 64, dtype=np.uint8).tobytes()
+    odd = read(whole[:-2] + junk + whole[-2:])
+    assert np.array_equal(odd.pixels, read(whole).pixels) and odd.notes == (TAIL,)
+
+
+def test_a_broken_animation_costs_no_picture() -> None:
+    data = (CASES / "base.png").read_bytes()
+    frame = png_with(bytes(33), (b"fdAT", struct.pack(">I", 0) + b"a frame without its head"))[33:]
+    animated = png_with(data[:-12] + frame + data[-12:], (b"acTL", struct.pack(">II", 2, 0)))
+    assert off(read(animated).pixels) == 0
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xc4"])
+def test_a_progressive_jpeg_whose_earlier_scan_ends_early_is_damaged(marker: bytes) -> None:
+    """libjpeg speaks of extraneous bytes before a marker that is not the last."""
+    whole = progressive()
+    place = whole.index(marker, whole.index(b"\xff\xda") + 2)
+    with pytest.raises(ImageError, match="damaged"):
+        read(whole[:place] + b"ab" * 30 + whole[place:])
+
+
+def test_meaningless_bytes_behind_the_last_of_several_scans_are_no_damage() -> None:
+    whole = (CASES / "three_scans.jpg").read_bytes()  # by cjpeg: Y, Cb and Cr each in a scan of its own
+    assert whole.count(b"\xff\xda") == 3
+    assert read(whole).notes == () and off(read(whole).pixels) < 7
+    junk = np.random.default_rng(0).integers(0, 255, 64, dtype=np.uint8).tobytes()
+    assert read(whole[:-2] + junk + whole[-2:]).notes == (TAIL,)
+
+
 def test_long_text_and_wrong_checksums_beside_the_picture_are_no_damage() -> None:
     data = (CASES / "base.png").read_bytes()
     text = b"zTXt", b"Comment\0\0" + zlib.compress(b"long " * 300_000)
@@ -584,6 +633,50 @@ def test_a_decoder_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         decode_apart(data, 1.0, kind="photo")
 
 
+# In the place of the child's program: what it does with a request is `decode`.
+CHILD = """
+import toonify.images.read as read
+def decode(file, *, kind):
+    {body}
+read.decode_request = decode
+from toonify.images.child import serve
+serve()
+"""
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts a decoder of our own into the child process."""
+    idle: list[Any] = []
+    monkeypatch.setattr("toonify.images.child._IDLE", idle)
+    yield lambda body: monkeypatch.setattr("toonify.images.child._PROGRAM", CHILD.format(body=body))
+    while idle:
+        idle.pop().close()
+
+
+def test_a_decoder_that_never_ends_is_stopped_and_named(stand_in, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toonify.images.child._SECONDS", 1.0)
+    stand_in("import time; time.sleep(600)")
+    with pytest.raises(ImageError, match=r"its decoder took more than \d s and was stopped; convert it to PNG first"):
+        read("ycc_none_22.tif")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process's memory has no such limit")
+def test_a_decoder_that_takes_too_much_memory_costs_one_file(stand_in) -> None:
+    """NumPy asks for 16 GB of address space, and would fill none of it."""
+    stand_in("import numpy; numpy.zeros(1 << 34, numpy.uint8)")
+    for _ in range(2):  # and the child serves on
+        with pytest.raises(ImageError, match="not enough memory to decode it"):
+            read("ycc_none_22.tif")
+
+
+def test_a_decoder_that_raises_anything_costs_one_file(stand_in) -> None:
+    stand_in("raise SystemError('odd')")
+    for _ in range(2):
+        with pytest.raises(ImageError, match="damaged: odd"):
+            read("ycc_none_22.tif")
+
+
 # --- videos ---
 
 
@@ -693,3 +786,41 @@ def test_signed_samples_are_refused_by_name() -> None:
     assert unsigned.count(entry) == 1
     with pytest.raises(ImageError, match="signed samples have no defined black"):
         read(unsigned.replace(entry, struct.pack("<HHIH", 339, 3, 1, 2)))
+
+
+# --- what is not read is named for what it is ---
+
+
+def float_tiff(order: str, *, big: bool) -> bytes:
+    """The head of a TIFF of 4 x 4 pixels with three floating-point samples of 16 bits."""
+    tags = [(256, 4), (257, 4), (258, 16), (259, 1), (262, 2), (277, 3), (339, 3)]
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        body = b"".join(struct.pack(f"{order}HHQH6x", tag, 3, 1, value) for tag, value in tags)
+        return mark + struct.pack(f"{order}HHHQQ", 43, 8, 0, 16, len(tags)) + body + bytes(8)
+    body = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    return mark + struct.pack(f"{order}HIH", 42, 8, len(tags)) + body + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (jpeg_head(0xF7), r"a JPEG of a kind that is not read \(JPEG-LS\); convert it"),
+        (jpeg_head(0xC1, bits=12), r"a JPEG of a kind that is not read \(extended sequential, 12 bits\); convert it"),
+        (jpeg_head(0xC5), r"a JPEG of a kind that is not read \(hierarchical\); convert it"),
+        (b"\xff\xd8\xff\xe0\x00\x04ab", "damaged: a JPEG without a frame header"),
+        (float_tiff("<", big=False), r"a TIFF of this kind \(uncompressed, 16 bits floating-point, .* convert it"),
+        (float_tiff(">", big=True), r"a TIFF of this kind \(big-endian BigTIFF, uncompressed, 16 bits floating-point"),
+        (b"\xff\x0a" + bytes(50), "a JPEG XL picture, which is not read; convert it"),
+        (b'<?xml version="1.0"?>\n<svg></svg>', "an SVG drawing, which is not read"),
+        (b"%PDF-1.7\n", "a PDF document, which is not read"),
+        (b"\0\0\0\x18ftypqt  " + bytes(50), "a video; videos are not drawn yet"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video; videos are not drawn yet"),
+        (b"\x47" + bytes(187) + b"\x47" + bytes(187) + b"\x47", "a video; videos are not drawn yet"),
+        (b"notes", "not a picture, or of a kind that is not read"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(data: bytes, named: str) -> None:
+    for reading in (read_photo, read_stored):
+        with pytest.raises(ImageError, match=named):
+            reading(BytesIO(data))

@@ -24,6 +24,7 @@ class HubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder: Path
     truncate = False  # send the first half of a file as if it were the whole
+    wait: str | None = None  # answer that it is busy, and for how many seconds
     break_off = False  # close the connection in the middle of a file
     requests: list[str]
     agents: set[str]  # what clients say that they are
@@ -37,6 +38,12 @@ class HubHandler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         self.requests.append(f"{self.command} {self.path}")
         self.agents.add(self.headers.get("User-Agent", ""))
+        if self.wait is not None and "/resolve/" in self.path:
+            self.send_response(429)
+            self.send_header("Retry-After", self.wait)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path.partition("?")[0])
         repository = match and self.folder / match[1]
         if not match or not repository.is_dir():

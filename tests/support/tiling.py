@@ -1,6 +1,7 @@
 """A network at once and in tiles, and something to draw that shows the difference."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from toonify.pixels.arrays import Floats
 from toonify.pixels.boxes import Box
 
 
-def draw_in_tiles(path: Path, batch: Floats, tile: int, **options: int) -> Floats:
+def draw_in_tiles(path: Path, batch: Floats, tile: int, **options: Any) -> Floats:
     drawing = np.full_like(batch, np.nan)
 
     def write(box: Box, part: Floats) -> None:

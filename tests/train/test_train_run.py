@@ -460,7 +460,7 @@ def test_pytorchs_own_error_of_a_full_disk_is_told_like_any_other(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: runs/x cannot be written at step 2: File too large")
-    assert said.endswith("start anew: there is no checkpoint")
+    assert said.endswith("type the same command again: there is no checkpoint")
 
 
 @pytest.mark.parametrize("what", ["write_sheet", "render_page"])
@@ -801,3 +801,43 @@ def test_an_evaluation_that_fails_does_not_end_the_run(
         "that is not read"
     ]
     assert list(find_style(str(RUN)).card.variants) == ["last"]
+
+
+class _Killed(BaseException):
+    """What stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize("name", ["write_style", "save_best", "save"])
+def test_a_run_killed_before_its_first_checkpoint_begins_again_by_the_same_command(
+    name: str, training_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(*flags(training_data, output="runs/whole", steps=2), "--quiet") == 0
+    written = getattr(RunFolder, name)
+
+    def killed(self: RunFolder, *arguments: object) -> None:
+        if name == "write_style":
+            written(self, *arguments)
+        raise _Killed
+
+    command = flags(training_data, output="runs/killed", steps=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save" if name == "save_best" else name, killed)
+        with pytest.raises(_Killed):
+            train(*command, "--quiet")
+    assert train("--resume", "last", "--output", "runs/killed") == 2
+    assert "the command that began the run begins it again" in capsys.readouterr().err
+    assert train(*command, "--quiet") == 0
+    assert same(checkpoint(Path("runs/whole"))["method"], checkpoint(Path("runs/killed"))["method"])
+    assert not (Path("runs/killed/checkpoints") / "nothing-saved-yet").exists()
+
+
+def test_a_finished_run_without_its_checkpoints_is_not_begun_again(
+    training_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = flags(training_data, output="runs/x", steps=2)
+    assert train(*command, "--quiet") == 0
+    for path in Path("runs/x/checkpoints").iterdir():
+        path.unlink()
+    before = snapshot(Path("runs/x"))
+    assert train(*command, "--quiet") == 2
+    assert "has a run or other files in it" in capsys.readouterr().err and snapshot(Path("runs/x")) == before

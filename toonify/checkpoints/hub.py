@@ -1,13 +1,21 @@
 """Weights from the Hugging Face hub, through its own client: its cache, tokens, resume, HF_HOME and HF_ENDPOINT."""
 
+import contextlib
 import errno
 import logging
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from toonify.errors import DownloadError, StyleError, no_space, one_line
+from toonify.errors import DownloadError, StyleError, display, no_space, one_line
 from toonify.styles.card import HubWeights
+from toonify.system.files import is_plain_name
 
 _log = logging.getLogger(__name__)
+_BUSY = {429, 500, 502, 503, 504}  # answers after which the client tries again
+_MOST_WAIT = 120  # seconds
+_SECONDS = re.compile(r"(?:^|t=)(\d+)$")  # of Retry-After and RateLimit
 
 
 def cache_folder() -> Path:
@@ -21,10 +29,15 @@ def cached(weights: HubWeights) -> Path | None:
     """The file in the hub's cache, without asking the network; None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
+    if not all(map(is_plain_name, (weights.repository, weights.file, weights.revision))):
+        named = display(f"{weights.repository}/{weights.file} at {weights.revision}")
+        raise StyleError(f"no hub has {named}; mend the card")
     try:
         found = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
     except ValueError as error:  # the client's HFValidationError is one, too
-        raise StyleError(f"no hub has {weights.repository}/{weights.file}: {one_line(error)}; mend the card") from error
+        raise StyleError(
+            f"no hub has {weights.repository}/{weights.file}: {one_line(error)}; correct it in the style's .json"
+        ) from error
     return Path(found) if isinstance(found, str) else None
 
 
@@ -46,7 +59,10 @@ def fetch(weights: HubWeights, *, way_out: str = "connect once") -> Path:
         raise DownloadError(f"{_no_network(what, way_out)} ({problem})")
     (enable_progress_bars if _log.isEnabledFor(logging.INFO) else disable_progress_bars)()
     try:
-        return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
+        with _patience(what):
+            return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
+    except DownloadError:
+        raise
     except errors.GatedRepoError as error:
         raise DownloadError(f"{what} asks for a login; type `hf auth login` and try again") from error
     except errors.RepositoryNotFoundError as error:
@@ -74,6 +90,35 @@ def fetch(weights: HubWeights, *, way_out: str = "connect once") -> Path:
         raise DownloadError(f"{what} did not arrive whole ({one_line(error)[:160]}); try again") from error
     except Exception as error:  # the HTTP client's own errors (connections, timeouts) are no OSErrors
         raise DownloadError(f"{_no_network(what, way_out)} ({one_line(error)[:160]})") from error
+
+
+@contextlib.contextmanager
+def _patience(what: str) -> Iterator[None]:
+    """Within, the client waits two minutes at most where a server says for how long; it would wait an hour.
+
+    Raises DownloadError from within.
+    """
+    from huggingface_hub.utils import get_session
+
+    asked = 0
+
+    def listen(response: Any) -> None:
+        nonlocal asked
+        if response.status_code not in _BUSY:
+            return
+        found = (_SECONDS.search(response.headers.get(name, "")) for name in ("retry-after", "ratelimit"))
+        seconds = next((int(match[1]) for match in found if match is not None), 0)
+        asked += seconds
+        if asked > _MOST_WAIT:
+            raise DownloadError(f"{_hub()} is busy and wants {what} to be asked for in {seconds} s; try again then")
+
+    client = get_session()
+    before = client.event_hooks
+    client.event_hooks = {**before, "response": [*before.get("response", []), listen]}
+    try:
+        yield
+    finally:
+        client.event_hooks = before
 
 
 def can_fetch() -> bool:

@@ -25,6 +25,7 @@ from toonify.cli import (
     train,
 )
 from toonify.cli.help import App
+from toonify.cli.interrupt import ended_by_ctrl_c
 from toonify.cli.log import log_to_stderr
 from toonify.train.options import FORMER_NAMES, flag
 
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not debug:  # libraries' remarks on odd files and full disks; what matters is said by errors
         warnings.simplefilter("ignore")
     try:
-        with log_to_stderr():
+        with log_to_stderr(), ended_by_ctrl_c():
             code = int(app(arguments, prog_name="toonify", standalone_mode=False) or 0)
         if sys.stdout is not None:
             sys.stdout.flush()  # or a full disk would be met where nobody can say so

@@ -4,13 +4,16 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from toonify.cli.progress import count_bar
 from toonify.cli.running import as_command, choose_options, end_of, read_asked, remarks_on, tell, train_shown
 from toonify.distill.options import DistillOptions
+
+if TYPE_CHECKING:
+    from toonify.distill.start import Preparation
 
 
 def _distill(
@@ -37,13 +40,11 @@ def _distill(
         describe,
         draw_targets,
         estimate,
-        network_file,
+        lacks_only_network,
         open_needed,
         outline,
         prepare,
-        write_network,
     )
-    from toonify.errors import ToonifyError, TrainingError, display
     from toonify.train.start import make_run, rehearse
 
     options, resumed = choose_options(resume, asked, DistillOptions)
@@ -67,6 +68,8 @@ def _distill(
     def bar(title: str, total: int) -> contextlib.AbstractContextManager[Callable[[float], None]]:
         return _bar(title, total, quiet=quiet)
 
+    if lacks_only_network(prepared):
+        return _export(prepared, quiet=quiet)
     prepared = draw_targets(prepared, bar=bar, tell=lambda line: tell([line]))
     lined = outline(prepared)
     run, remarks = make_run(lined)
@@ -76,13 +79,28 @@ def _distill(
     lined.folder.make()
     train_shown(run, quiet=quiet)
     tell([] if quiet else end_of(run))
+    return _export(prepared, quiet=quiet)
+
+
+def _export(prepared: "Preparation", *, quiet: bool) -> int:
+    """Write the networks of a run whose steps are all taken. Raises TrainingError."""
+    from toonify.distill.start import int8_file, network_file, write_int8, write_network
+    from toonify.errors import ToonifyError, TrainingError, display
+
+    folder = prepared.folder
     try:
-        written = write_network(lined.folder)
+        written = write_network(folder)
     except (ToonifyError, OSError) as error:
-        name = display(network_file(lined.folder))
-        way_out = f"`toonify export {display(lined.folder.path)} {name}` makes it"
+        name = display(network_file(folder))
+        way_out = f"`toonify export {display(folder.path)} {name}` makes it"
         raise TrainingError(f"{name} could not be written: {error}; {way_out}") from error
     tell([] if quiet else [written])
+    if prepared.options.quantize:
+        try:
+            written = write_int8(prepared)
+        except (ToonifyError, OSError) as error:
+            raise TrainingError(f"{display(int8_file(folder))} could not be written: {error}") from error
+        tell([] if quiet else [written])
     return 0
 
 

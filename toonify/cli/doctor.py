@@ -9,8 +9,8 @@ def doctor() -> int:
 
     findings = list(examine_installation())
     for finding in findings:
-        mark = typer.style("ok  ", fg="green") if finding.mend is None else typer.style("mend", fg="yellow")
+        mark = typer.style("ok  ", fg="green") if finding.fix is None else typer.style("fix ", fg="yellow")
         typer.echo(f"{mark}  {finding.subject}: {finding.state}")
-        if finding.mend is not None:
-            typer.echo(f"      {finding.mend}")
-    return 1 if any(finding.mend for finding in findings if finding.serious) else 0
+        if finding.fix is not None:
+            typer.echo(f"      {finding.fix}")
+    return 1 if any(finding.fix for finding in findings if finding.serious) else 0

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toonify.cli.options import (
+    MEASURING,
+    OUTPUT,
+    PICTURES,
     CacheOption,
     DeviceOption,
     ModeOption,
@@ -27,9 +30,17 @@ def evaluate(
         list[str],
         typer.Argument(metavar="STYLE...", help="Styles and runs as for convert, or folders of finished pictures."),
     ],
-    photos: Annotated[Path, typer.Option("--photos", help="Photos to draw and measure: a folder.")],
+    photos: Annotated[
+        Path, typer.Option("--photos", help="Photos to draw and measure: a folder.", rich_help_panel=PICTURES)
+    ],
     cartoons: Annotated[
-        str, typer.Option("--cartoons", help="What they should look like: a folder, a glob or a list (.txt).")
+        str,
+        typer.Option(
+            "--cartoons",
+            metavar="PATH",
+            help="What they should look like: a folder, a glob or a list (.txt).",
+            rich_help_panel=PICTURES,
+        ),
     ],
     output: Annotated[
         Path,
@@ -38,23 +49,38 @@ def evaluate(
             "-o",
             help="Folder for the table, the page and the pictures.",
             callback=no_stream,
+            rich_help_panel=OUTPUT,
         ),
     ] = Path("evaluation"),
-    show: Annotated[int, typer.Option(min=1, max=1000, help="Photos on the page, spread over the set.")] = 12,
+    show: Annotated[
+        int, typer.Option(min=1, max=1000, help="Photos on the page, spread over the set.", rich_help_panel=OUTPUT)
+    ] = 12,
     lpips: Annotated[
-        bool, typer.Option("--lpips", help="Measure LPIPS too, which fetches VGG-16 (553 MB) once.")
+        bool,
+        typer.Option(
+            "--lpips", help="Measure LPIPS too, which fetches VGG-16 (553 MB) once.", rich_help_panel=MEASURING
+        ),
     ] = False,
     lpips_weights: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="VGG-16, and LPIPS' heads: give it for each. Default: the published files."),
+        typer.Option(
+            metavar="FILE",
+            help="VGG-16, and LPIPS' heads: give it for each. Default: the published files.",
+            rich_help_panel=MEASURING,
+        ),
     ] = None,
     mode: ModeOption = "legacy",
     weights: WeightsOption = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the cartoons' halves.")] = 2020,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=2**32 - 1, help="For KID's subsets and the cartoons' halves.", rich_help_panel=MEASURING
+        ),
+    ] = 2020,
     cache: CacheOption = True,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another evaluation that is in OUTPUT.")
+        bool, typer.Option("--overwrite", help="Replace another evaluation that is in OUTPUT.", rich_help_panel=OUTPUT)
     ] = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -110,7 +136,7 @@ def evaluate(
             device=device,
             bar=bar,
         )
-    with bar("page", len(shown(evaluation.samples, show))) as advance:
+    with bar("putting the page together", len(shown(evaluation.samples, show))) as advance:
         page = render_page(evaluation, show=show, on_photo=advance)
     path = write_evaluation(output, evaluation, request, page)
     _print_table(evaluation)
@@ -130,16 +156,16 @@ def _bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], Non
     from toonify.errors import display
 
     if not quiet and not sys.stderr.isatty():
-        print(f"{display(title)}: {total}", file=sys.stderr)
+        print(f"{display(title)}: {total} pictures", file=sys.stderr)
     with count_bar(title, total, quiet=quiet) as advance:
         yield advance
 
 
 def _print_table(evaluation: "Evaluation") -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from toonify.cli.console import Console
     from toonify.evaluate.report import columns, counts, failures, notes, summary
 
     figures = columns(evaluation)

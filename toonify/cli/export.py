@@ -6,21 +6,50 @@ from typing import Annotated
 
 import typer
 
+from toonify.cli.options import OUTPUT
+
 
 def export(
     style: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A style, as for convert --style.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
     variant: Annotated[
-        str, typer.Option("--variant", help="Variant of the style: auto takes the one that its card puts first.")
+        str,
+        typer.Option(
+            "--variant",
+            help="Variant of the style; auto: its first.",
+            rich_help_panel="Network",
+        ),
     ] = "auto",
     fp16: Annotated[
-        bool, typer.Option("--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.")
+        bool,
+        typer.Option(
+            "--fp16", help="Weights and arithmetic in float16: half the size, fast on GPUs.", rich_help_panel="Network"
+        ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.")] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="Deep layers in 8-bit integers: twice as fast on CPUs with dot products of bytes.",
+            rich_help_panel="Network",
+        ),
+    ] = False,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos",
+            metavar="DIR",
+            help="Photos like those to be drawn, which --int8 needs to measure ranges.",
+            rich_help_panel="Network",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT.onnx if it is there.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Write a generator as ONNX, with its card inside, checked against PyTorch on a photo first.
+    """Write a generator as ONNX, with its style described inside, checked on a photo against PyTorch (int8: float32).
 
-    Batch, height and width are free (height and width in steps of the card's multiple).
+    Batch, height and width are free (height and width in steps of the style's multiple).
     """
     from toonify.errors import ExportError, UsageError, describe, display
     from toonify.networks.check_photo import check_photo
@@ -33,14 +62,27 @@ def export(
         raise UsageError(f"{display(target)} is there already; give another name, or --overwrite")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {display(target.parent)}; make it first")
+    if int8 and fp16:
+        raise UsageError("--int8 and --fp16 are two files; drop one of them")
+    if int8 and photos is None:
+        raise UsageError("--int8 needs --photos DIR: some dozens of photos, on which ranges are measured")
+    if photos is not None and not int8:
+        raise UsageError("--photos is for --int8; drop it")
     chosen = find_style(style).variant(variant)
-    module = load_module(chosen)
-    from toonify.networks.export import export_onnx
-
     try:
-        agreement = export_onnx(
-            module, chosen, target, photo=check_photo(chosen.variant), fp16=fp16, overwrite=overwrite
-        )
+        if photos is not None:
+            from toonify.jobs.find import find_photos
+            from toonify.networks.quantize import export_int8
+
+            about = export_int8(chosen, target, find_photos([photos], drawings=True), overwrite=overwrite)
+            told = f"agrees with float32 to {about.psnr:.1f} dB, ranges of {about.photos} photos"
+        else:
+            module = load_module(chosen)
+            from toonify.networks.export import export_onnx
+
+            photo = check_photo(chosen.variant)
+            agreement = export_onnx(module, chosen, target, photo=photo, fp16=fp16, overwrite=overwrite)
+            told = f"agrees with PyTorch to {agreement:.0f} dB"
     except OSError as error:
         raise ExportError(f"{display(target)} cannot be written: {describe(error)}") from error
-    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB", file=sys.stderr)
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, {told}", file=sys.stderr)

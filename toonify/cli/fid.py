@@ -12,6 +12,8 @@ import typer
 
 from toonify.cli.help import App, Group, make_console, print_parameters
 from toonify.cli.options import (
+    MEASURING,
+    OUTPUT,
     CacheOption,
     DeviceOption,
     ModeOption,
@@ -66,6 +68,7 @@ def compare(
             metavar="LIST",
             help=f"Of {', '.join(SET_METRICS)}, with commas. Default: {','.join(standard_metrics())}; "
             f"{','.join(standard_metrics(saved=True))} with saved statistics.",
+            rich_help_panel=MEASURING,
         ),
     ] = None,
     mode: ModeOption = "legacy",
@@ -73,13 +76,21 @@ def compare(
     kid_subset: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=2, help="Pictures in each of KID's 100 subsets. Default: 1000, or half of a small set."
+            metavar="N",
+            min=2,
+            help="Pictures in each of KID's 100 subsets. Default: 1000, or half of a small set.",
+            rich_help_panel=MEASURING,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the score's parts.")] = 2020,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="For KID's subsets and the score's parts.", rich_help_panel=MEASURING),
+    ] = 2020,
     cache: CacheOption = True,
     device: DeviceOption = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures and the protocol as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all figures and the protocol as JSON.", rich_help_panel=OUTPUT)
+    ] = False,
     quiet: QuietOption = False,
 ) -> int:
     """Compare each SET with the REFERENCE, which comes last. Lower is nearer, but for precision and recall.
@@ -138,7 +149,9 @@ def save(
     weights: WeightsOption = None,
     cache: CacheOption = True,
     device: DeviceOption = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT.npz if it is there.", rich_help_panel=OUTPUT)
+    ] = False,
     quiet: QuietOption = False,
 ) -> int:
     """Keep mean and covariance of a set as pytorch-fid does, for a reference that is needed often.

@@ -12,6 +12,7 @@ from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from toonify.cli.console import Console
+from toonify.cli.options import RUNNING
 
 _NAMES = 30  # columns that names and values may take, before they go on in the next line
 _WIDTH = 100  # of the page: longer lines are hard to read
@@ -68,15 +69,15 @@ def make_console() -> Console:
 
 
 def print_parameters(console: Console, command: Any, ctx: Any) -> None:
-    """Print a command's arguments and options, section by section; what is in no section comes last."""
+    """Print a command's arguments and options, section by section; what is in none comes last."""
     sections: dict[str, list[tuple[RenderableType, RenderableType]]] = {}
     for parameter in command.get_params(ctx):
         if getattr(parameter, "hidden", False):
             continue
         title = "Arguments" if isinstance(parameter, TyperArgument) else parameter.rich_help_panel or "Options"
         sections.setdefault(title, []).append((_names(parameter), _text(parameter)))
-    others = sections.pop("Options", None)
-    for title, rows in [*sections.items(), *([("Options", others)] if others else [])]:
+    last = [(title, sections.pop(title)) for title in (RUNNING, "Options") if title in sections]
+    for title, rows in [*sections.items(), *last]:
         _section(console, title, rows)
 
 

@@ -11,7 +11,8 @@ from toonify.engines.engine import Device
 from toonify.images.formats import FORMATS, FormatOption
 from toonify.metrics.mode import Mode
 
-RUNNING = "Running"  # a panel of the help
+# The panels of the help, by what is asked for.
+PICTURES, DRAWING, MEASURING, OUTPUT, RUNNING = "Pictures", "How they are drawn", "Measuring", "Output", "Running"
 FORMAT_NAMES = get_args(FormatOption)
 
 
@@ -97,14 +98,27 @@ VariantOption = Annotated[
 DeviceOption = Annotated[Device, typer.Option(help="auto takes CUDA where it can run.", rich_help_panel=RUNNING)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", callback=hush)]
 WorkersOption = Annotated[
-    int | None, typer.Option(min=1, max=256, help="Files worked on at once. Default: one for each core.")
+    int | None,
+    typer.Option(min=1, max=256, help="Files worked on at once. Default: one for each core.", rich_help_panel=RUNNING),
 ]
-MaxMegapixelsOption = Annotated[float, typer.Option(min=0.001, max=1_000_000, help="Refuse larger photos, unread.")]
+MaxMegapixelsOption = Annotated[
+    float, typer.Option(min=0.001, max=1_000_000, help="Refuse larger photos, unread.", rich_help_panel=PICTURES)
+]
 ModeOption = Annotated[
-    Mode, typer.Option(help="Protocol: as torch-fidelity (legacy), pytorch-fid (pytorch) or clean-fid (clean).")
+    Mode,
+    typer.Option(
+        help="Protocol: as torch-fidelity (legacy), pytorch-fid (pytorch) or clean-fid (clean).",
+        rich_help_panel=MEASURING,
+    ),
 ]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="FID's Inception network. Default: the published file, fetched once."),
+    typer.Option(
+        metavar="FILE",
+        help="FID's Inception network. Default: the published file, fetched once.",
+        rich_help_panel=MEASURING,
+    ),
 ]
-CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", help="Remember what was measured, by content.")]
+CacheOption = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Remember what was measured, by content.", rich_help_panel=MEASURING)
+]

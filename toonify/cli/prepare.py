@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption, no_stream
+from toonify.cli.options import OUTPUT, PICTURES, MaxMegapixelsOption, QuietOption, WorkersOption, no_stream
 from toonify.cli.progress import beside, count_bar
 
 if TYPE_CHECKING:
@@ -28,25 +28,52 @@ def prepare(
             callback=no_stream,
         ),
     ],
-    size: Annotated[int, typer.Option(min=16, max=4096, metavar="N", help="Side of the crops, in pixels.")] = 256,
+    size: Annotated[
+        int, typer.Option(min=16, max=4096, metavar="N", help="Side of the crops, in pixels.", rich_help_panel="Crops")
+    ] = 256,
     crop: Annotated[
-        str, typer.Option(metavar="center|random:N", help="The square in the middle, or N of each picture anywhere.")
+        str,
+        typer.Option(
+            metavar="center|random:N",
+            help="The square in the middle, or N of each picture anywhere.",
+            rich_help_panel="Crops",
+        ),
     ] = "center",
     min_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Leave out pictures with a shorter side of less. Default: --size."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Leave out pictures with a shorter side of less. Default: --size.",
+            rich_help_panel=PICTURES,
+        ),
     ] = None,
     every: Annotated[
         float | None,
-        typer.Option(min=0.01, metavar="SECONDS", help="Frames of a video: one every so often, not one of each shot."),
+        typer.Option(
+            min=0.01,
+            metavar="SECONDS",
+            help="Frames of a video: one every so often, not one of each shot.",
+            rich_help_panel=PICTURES,
+        ),
     ] = None,
     hash_distance: Annotated[
-        int, typer.Option(min=0, max=16, metavar="BITS", help="How far near-duplicates differ, of 64 bits; 0: hardly.")
+        int,
+        typer.Option(
+            min=0,
+            max=16,
+            metavar="BITS",
+            help="How far near-duplicates differ, of 64 bits; 0: hardly.",
+            rich_help_panel=PICTURES,
+        ),
     ] = 6,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random crops.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random crops.", rich_help_panel="Crops")] = 0,
     workers: WorkersOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what prepare has made in OUT with other options.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace what prepare has made in OUT with other options.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,

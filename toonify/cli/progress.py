@@ -6,10 +6,11 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from toonify.cli.console import Console
@@ -17,13 +18,20 @@ from toonify.errors import ToonifyError, display
 
 if TYPE_CHECKING:
     from toonify.jobs.outcome import Outcome, Result
+    from toonify.jobs.plan import Job
 
 
 @contextlib.contextmanager
 def count_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[float], None]]:
     """A bar on stderr that is advanced by files or parts of them; on a terminal only, and gone at the end."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(display(title), total=total)
         yield lambda count: bar.advance(task, count)
@@ -52,20 +60,25 @@ class Progress:
         self._failed = 0
         self._given_up: list[str] = []
         self._ended: BaseException | None = None
+        self._shares: dict[Path, float] = {}  # of the pictures that are being drawn
+        self._shown = 0
         self._bar: Bar | None = None
         if self._console.is_terminal and not quiet:
             self._bar = Bar(
-                BarColumn(),
+                BarColumn(bar_width=20),
                 MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[now]}", markup=False),
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[failures]}", style="red"),
                 console=self._console,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=total, rate="", failures="")
+            self._task = self._bar.add_task("", total=total, rate="", failures="", now="")
 
     def __enter__(self) -> Self:
+        self._started = time.perf_counter()
         if self._bar is not None:
             self._bar.start()
         return self
@@ -83,7 +96,10 @@ class Progress:
         self._failed += outcome.result == "failed"
         if self._bar is not None:
             failures = f"{self._failed} failed" if self._failed else ""
-            self._bar.update(self._task, advance=1, rate=self._rate(), failures=failures)
+            self._shown += 1
+            self._shares.pop(outcome.source, None)
+            self._bar.update(self._task, rate=self._rate(), failures=failures)
+            self._show_shares()
         if outcome.result == "failed":
             self._say(self._failure(outcome), style="red", even_if_quiet=True)
             if self._debug and outcome.error is not None:
@@ -95,6 +111,25 @@ class Progress:
             self._say(f"{_arrow(outcome)} ({remarks})", style="yellow")
         elif self._bar is None:
             self._say(f"{_arrow(outcome)} ({_sizes(outcome) or outcome.reason})")
+
+    @property
+    def on_share(self) -> "Callable[[Job, float], None] | None":
+        """What is told how much of a photo is drawn, in any thread; None where nobody sees it."""
+        return None if self._bar is None else self._note_share
+
+    def _note_share(self, job: "Job", share: float) -> None:
+        self._shares[job.source] = share
+        self._show_shares()
+
+    def _show_shares(self) -> None:
+        """Count the pictures that are being drawn by what is done of them, and name the last that is not yet drawn."""
+        assert self._bar is not None  # noqa: S101 - whoever calls has seen to it
+        shares = dict(self._shares)
+        drawing = [f"{100 * share:.0f} % of {display(path.name)[:24]}" for path, share in shares.items() if share < 1]
+        finishing = [f"finishing {display(path.name)[:24]}" for path, share in shares.items() if share >= 1]
+        # Drawing is not all that there is to a picture, and a bar at its end would say that it is.
+        completed = min(self._total, self._shown + 0.9 * sum(shares.values()))
+        self._bar.update(self._task, completed=completed, now=(drawing + finishing + [""])[0])
 
     def follow(self, outcomes: "Generator[Outcome]") -> "list[Outcome]":
         """Show outcomes as they come, and return them; also where Ctrl-C, or an error that is no file's, ends them."""

@@ -95,7 +95,7 @@ def way_on(run: "Run") -> str:
 
     saved = run.folder.checkpoints()
     if not saved:
-        return f"nothing is saved yet; begin anew with another --output than {display(run.folder.path)}"
+        return "nothing is saved yet; the same command begins anew"
     step = int(saved[-1].stem.removeprefix("step-"))
     command = f"toonify {run.options.command} --resume last --output {shlex.quote(display(run.folder.path))}"
     return f"saved: step {step} of {run.plan.steps}; to go on: {command}"

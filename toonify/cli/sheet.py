@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from toonify.cli.options import DeviceOption, MaxMegapixelsOption, QuietOption, VariantOption
+from toonify.cli.options import DRAWING, OUTPUT, DeviceOption, MaxMegapixelsOption, QuietOption, VariantOption
 from toonify.styles.look import FacesMode, LookName
 
 if TYPE_CHECKING:
@@ -22,24 +22,46 @@ def sheet(
     ],
     styles: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="Names from `toonify styles`, or paths. Default: all that come with it."),
+        typer.Option(
+            metavar="A,B,...",
+            help="Names from `toonify styles`, or paths. Default: all that come with it.",
+            rich_help_panel=DRAWING,
+        ),
     ] = None,
     looks: Annotated[
-        str, typer.Option(metavar="A,B,...", help=f"Some of {', '.join(get_args(LookName))}.")
+        str, typer.Option(metavar="A,B,...", help=f"Some of {', '.join(get_args(LookName))}.", rich_help_panel=DRAWING)
     ] = "drawn,bold",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: PHOTO_sheet.png, beside the first photo."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Default: PHOTO_sheet.png, beside the first photo.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     size: Annotated[
-        int, typer.Option(min=64, max=2048, metavar="N", help="Long side of each drawing on the sheet, in pixels.")
+        int,
+        typer.Option(
+            min=64,
+            max=2048,
+            metavar="N",
+            help="Long side of each drawing on the sheet, in pixels.",
+            rich_help_panel=DRAWING,
+        ),
     ] = 512,
     variant: VariantOption = "auto",
     faces: Annotated[
-        FacesMode, typer.Option(help="auto: find faces, keep their skin clean, and draw far ones larger.")
+        FacesMode,
+        typer.Option(
+            help="auto: find faces, keep their skin clean, and draw far ones larger.", rich_help_panel=DRAWING
+        ),
     ] = "auto",
     device: DeviceOption = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there already.", rich_help_panel=OUTPUT)
+    ] = False,
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:
@@ -51,10 +73,12 @@ def sheet(
     Exit codes: 0 all good; 1 some photos failed; 2 the command line cannot be right; 3 a style cannot be had, or
     nothing can be written; 130 interrupted.
     """
+    from toonify.cli.progress import beside
     from toonify.convert.sheet import MAX_PHOTOS, Watch, draw_sheet, encode_sheet
     from toonify.drawing import Loader, choose_combinations
+    from toonify.engines.engine import ran_on
     from toonify.errors import display
-    from toonify.jobs.find import find_photos
+    from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.outcome import make_writable
     from toonify.jobs.plan import check_output_file
     from toonify.styles.find import shipped_styles
@@ -80,7 +104,7 @@ def sheet(
         print(f"not drawn: {label}: {problem}", file=sys.stderr)
 
     watch = Watch(
-        on_load=lambda style: tell(str(style)),
+        on_load=lambda style: tell(f"{style.plan.style.label} on {ran_on(style.engine)}"),
         on_drawn=lambda photo, label, seconds: tell(f"drawn: {display(photo)} in {label} ({seconds:.1f} s)"),
         on_failed=on_failed,
         on_missing=on_missing,
@@ -88,6 +112,8 @@ def sheet(
     names = list(shipped_styles()) if styles is None else _listed("--styles", styles)
     combinations = choose_combinations(names, _listed("--looks", looks), variant=variant, faces=faces)
     found = find_photos(photos)
+    if others := in_words(found.others):
+        tell(f"{len(found)} photos{beside(others)}")
     target = _default_target(found[0]) if output is None else output
     format_ = check_output_file(target, [photo.path for photo in found], overwrite=overwrite)
     make_writable(target.parent)

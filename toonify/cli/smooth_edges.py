@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.options import MaxMegapixelsOption, QuietOption, WorkersOption, no_stream
+from toonify.cli.options import OUTPUT, PICTURES, MaxMegapixelsOption, QuietOption, WorkersOption, no_stream
 
 
 def smooth_edges(
@@ -19,14 +19,25 @@ def smooth_edges(
             callback=no_stream,
         ),
     ],
-    kernel: Annotated[int, typer.Option(metavar="N", help="Pixels by which edges are widened and blurred; odd.")] = 5,
-    canny: Annotated[str, typer.Option(metavar="LOW,HIGH", help="Canny's thresholds.")] = "100,200",
+    kernel: Annotated[
+        int,
+        typer.Option(metavar="N", help="Pixels by which edges are widened and blurred; odd.", rich_help_panel="Edges"),
+    ] = 5,
+    canny: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="Canny's thresholds.", rich_help_panel="Edges")
+    ] = "100,200",
     size: Annotated[
         str,
-        typer.Option(metavar="N|full", help="Side of the square in the middle; full: the whole cartoon as it is."),
+        typer.Option(
+            metavar="N|full",
+            help="Side of the square in the middle; full: the whole cartoon as it is.",
+            rich_help_panel=PICTURES,
+        ),
     ] = "256",
     workers: WorkersOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there already.", rich_help_panel=OUTPUT)
+    ] = False,
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:

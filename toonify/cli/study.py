@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toonify.cli.help import App
-from toonify.cli.options import DeviceOption, QuietOption, no_stream
+from toonify.cli.options import OUTPUT, PICTURES, DeviceOption, QuietOption, no_stream
 from toonify.engines.engine import Device
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ def build(
         list[str],
         typer.Argument(metavar="STYLE...", help="Styles as for convert, or folders of finished pictures; 2 to 9."),
     ],
-    photos: Annotated[list[Path], typer.Option("--photos", help="Photos, or a folder of them, to be drawn.")],
-    reference: Annotated[list[Path], typer.Option("--reference", help="Frames of the style that is aimed at.")],
+    photos: Annotated[
+        list[Path], typer.Option("--photos", help="Photos, or a folder of them, to be drawn.", rich_help_panel=PICTURES)
+    ],
+    reference: Annotated[
+        list[Path], typer.Option("--reference", help="Frames of the style that is aimed at.", rich_help_panel=PICTURES)
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -33,21 +37,33 @@ def build(
             "-o",
             help="Folder for the page; all of it may be published.",
             callback=no_stream,
+            rich_help_panel=OUTPUT,
         ),
     ],
     questions: Annotated[
-        int | None, typer.Option(min=1, help="Photos to ask about. Default: 24, or all if there are fewer.")
+        int | None,
+        typer.Option(
+            min=1, help="Photos to ask about. Default: 24, or all if there are fewer.", rich_help_panel="Survey"
+        ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=0, help="Questions asked twice, to check attention. Default: 3, or what fits.")
+        int | None,
+        typer.Option(
+            min=0, help="Questions asked twice, to check attention. Default: 3, or what fits.", rich_help_panel="Survey"
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Which drawing comes nearest?",
+    title: Annotated[
+        str, typer.Option(help="Heading of the page.", rich_help_panel="Survey")
+    ] = "Which drawing comes nearest?",
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**53, help="Of the orders. Default: a new one, kept in the key.")
+        int | None,
+        typer.Option(
+            min=0, max=2**53, help="Of the orders. Default: a new one, kept in the key.", rich_help_panel="Survey"
+        ),
     ] = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a survey that is there, and its key.")
+        bool, typer.Option("--overwrite", help="Replace a survey that is there, and its key.", rich_help_panel=OUTPUT)
     ] = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -153,7 +169,11 @@ def tally(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the tally as Markdown, JSON, CSV and a plot.", callback=no_stream
+            "--output",
+            "-o",
+            help="Folder for the tally as Markdown, JSON, CSV and a plot.",
+            callback=no_stream,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     min_attention: Annotated[
@@ -162,7 +182,9 @@ def tally(
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=100, max=1_000_000, help="Resamplings behind the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamplings.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a tally that is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a tally that is there.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> int:
     """Count answers: wins per question, votes, strengths with 95 % intervals, agreement, attention, positions.
 

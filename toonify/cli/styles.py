@@ -111,7 +111,7 @@ def pull(
 
 @app.command("verify")
 def verify(names: NamesArgument = None) -> int:
-    """Check the weights that are on this machine against their cards. Exit code 1 if any is wrong."""
+    """Check the weights that are on this machine against what their styles say. Exit code 1 if any is wrong."""
     from toonify.errors import StyleError
     from toonify.networks.cache import is_cached
     from toonify.networks.verify import verify_weights

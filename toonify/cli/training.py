@@ -28,9 +28,12 @@ class Live:
         self._before: Losses | None = None
         self._scores = ""
         self._saved = ""
+        self._started = time.perf_counter()
+        self._entry: Losses | None = None  # the last, and the time that it left
+        self._left = ""
         self._screen: Screen | None = None
         if self._console.is_terminal and not quiet:
-            self._screen = Screen(console=self._console, auto_refresh=False)
+            self._screen = Screen(console=self._console, get_renderable=self._table, refresh_per_second=2)
 
     def __enter__(self) -> Self:
         if self._screen is not None:
@@ -46,8 +49,9 @@ class Live:
     def on_losses(self, entry: "Losses", plan: "Plan") -> None:
         """Show a line of the log."""
         left = duration((plan.steps - entry.step) * self._seconds_per_step(entry))
+        self._entry, self._left = entry, left
         if self._screen is not None:
-            self._screen.update(self._table(entry, left), refresh=True)
+            self._screen.refresh()
         elif not self._quiet:
             losses = ", ".join(f"{name} {value:.4g}" for name, value in entry.losses.items() if value is not None)
             self._say(
@@ -70,12 +74,17 @@ class Live:
         """Remember when a checkpoint was written."""
         self._saved = f"step {step}, {time.strftime('%H:%M:%S')}"
 
-    def _table(self, entry: "Losses", left: str) -> Table:
+    def _table(self) -> Table:
+        """What is known now; the screen asks for it twice a second, so that the time moves."""
         table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_row("time", duration(time.perf_counter() - self._started))
+        if (entry := self._entry) is None:
+            table.add_row("step", f"the first of {self._plan.steps} are under way")
+            return table
         table.add_row("epoch", f"{entry.epoch} of {self._plan.epochs} ({entry.phase})")
         table.add_row("step", f"{entry.step} of {self._plan.steps}")
         table.add_row("images/s", f"{entry.images_per_second:.2f}")
-        table.add_row("time left", left)
+        table.add_row("time left", self._left)
         table.add_row("learning rate", f"{entry.learning_rate:.3g}")
         for name, value in entry.losses.items():
             table.add_row(name.replace("_", " "), "" if value is None else f"{value:.4g}")

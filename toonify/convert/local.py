@@ -1,14 +1,16 @@
 """Many photos to many pictures: decode, draw and encode at the same time, lose nothing, say what happened."""
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
-from toonify.drawing.identity import FOLLOWS, former_identity, identity, told_flags
+from toonify.drawing.identity import FOLLOWS, FORMERLY, former_identity, identity, told_flags
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
 from toonify.images import DEFAULT_MAX_PIXELS, FORMATS, Photo, encode_picture, picture_size, read_photo
@@ -23,6 +25,9 @@ from toonify.pixels.resize import resize
 from toonify.system.cores import network_threads
 from toonify.system.memory import Allowance, available_memory, give_back_freed_memory, ran_out
 from toonify.system.pipeline import Stage, run_stages
+from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
 
 _RECIPE = 3  # of the steps from photo to picture
 _FORMER_RECIPE = 2  # the same steps, as toonify 0.1.0 told what they were taken with
@@ -58,10 +63,18 @@ class _Work:
     network_seconds: float = 0.0
 
 
-def convert(jobs: Iterable[Job], style: Style, save: SaveOptions, *, workers: int | None = None) -> Generator[Outcome]:
+def convert(
+    jobs: Iterable[Job],
+    style: Style,
+    save: SaveOptions,
+    *,
+    workers: int | None = None,
+    on_share: Callable[[Job, float], None] | None = None,
+) -> Generator[Outcome]:
     """Draw every job and yield what became of it, in order.
 
-    `workers`: how many are finished at once, and decoded at most; None: as suits the cores.
+    `workers`: how many are finished at once, and decoded at most; None: as suits the cores. `on_share` is told, in the
+    threads that draw, how much of a photo the network has drawn, 0..1.
 
     Decoding, drawing and encoding run at the same time, on all cores. Photos wait to be decoded while those under way
     take too much memory. A photo that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest,
@@ -71,7 +84,7 @@ def convert(jobs: Iterable[Job], style: Style, save: SaveOptions, *, workers: in
     memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style, pictures=2 if save.before_after else 1)
     steps: list[Stage] = [
         lambda job: _read(job, style, save, memory),
-        lambda work: _draw(work, style),
+        lambda work: _draw(work, style, on_share),
         lambda work: _finish_and_write(work, style, save),
     ]
     stages = [memory.released_by(guard(step, memory_advice=_MEMORY_ADVICE)) for step in steps]
@@ -126,7 +139,11 @@ class _PhotoMemory:
 def examine(job: Job, plan: DrawingPlan, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
     return examine_job(
-        job, lambda file: processing_notes(file, job, plan, save), overwrite=save.overwrite, follows=FOLLOWS
+        job,
+        lambda file: processing_notes(file, job, plan, save),
+        overwrite=save.overwrite,
+        follows=FOLLOWS,
+        formerly=FORMERLY,
     )
 
 
@@ -154,10 +171,17 @@ def _is_made(job: Job, plan: DrawingPlan, save: SaveOptions) -> bool:
 
 
 def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: SaveOptions) -> list[str]:
-    """What a drawing says of its making (photo, plan and format), and what it says if an earlier version made it.
+    """What a drawing says of its making (photo, plan and format), and what others say that need not be drawn anew.
 
-    Device and backend are left out: they give the same picture up to rounding.
+    Those are of earlier versions, and where no precision was named, of the other one. Device and backend are left out:
+    they give the same picture up to rounding.
     """
+    recipes = [recipe for each in plan.as_good() for recipe in _recipes(job, each, save)]
+    return making_notes(file, *recipes)
+
+
+def _recipes(job: Job, plan: DrawingPlan, save: SaveOptions) -> list[Recipe]:
+    """How the picture is made, as this version tells it and as earlier ones did."""
     maker = f"{plan.style.card.id}/{plan.style.name}"
     quality = None if FORMATS[job.format].quality is None else save.quality
     saved = [job.format, quality, save.strip_metadata]
@@ -168,11 +192,11 @@ def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: Sa
         "--before-after": save.before_after,
     }
     if save.before_after:
-        return making_notes(file, Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"], flags))
+        return [Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"], flags)]
     recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved], flags)]
     if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
-    return making_notes(file, *recipes)
+    return recipes
 
 
 def draw_stream(
@@ -186,11 +210,15 @@ def draw_stream(
     `format` "same" takes the photo's. Raises ImageError.
     """
     try:
+        _check_result(style, picture_size(data), save)
+        data.seek(0)
         photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
         job = Job(Path("-"), Path("-"), photo.format if format == "same" else format)
         note = processing_notes(data, job, style.plan, save)[0]
         sketch = style.prepare(photo.pixels)
-        work = _Work(job, photo, sketch, note, seconds=0.0, drawing=style.draw(sketch))
+        with waiting(_log, f"drawing in {style.plan.style.label}"):
+            drawing = style.draw(sketch)
+        work = _Work(job, photo, sketch, note, seconds=0.0, drawing=drawing)
         return _encode(work, style, save)[0], _notes(work, save)
     except Exception as error:
         if not ran_out(error):
@@ -204,6 +232,8 @@ def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _W
         return outcome
     make_writable(job.target.parent)
     with open_source(job.source) as file:
+        _check_result(style, picture_size(file), save)
+        file.seek(0)
         memory.take(job, file)
         photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
         note = processing_notes(file, job, style.plan, save)[0]
@@ -212,9 +242,20 @@ def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _W
     return _Work(job, photo, sketch, note, time.perf_counter() - started)
 
 
-def _draw(work: _Work, style: Style) -> _Work:
+def _check_result(style: Style, photo: tuple[int, int], save: SaveOptions) -> None:
+    """Raise ImageError if the picture of a photo of that width and height would be larger than photos may be."""
+    width, height = photo
+    _, (result_height, result_width) = style.sizes(height, width)
+    if result_width * result_height > save.max_pixels >= width * height:
+        raise ImageError(
+            f"its picture would have {result_width} x {result_height} pixels, more than {save.max_pixels / 1e6:g} "
+            "megapixels; give a smaller --output-size, or raise --max-megapixels"
+        )
+
+
+def _draw(work: _Work, style: Style, on_share: Callable[[Job, float], None] | None) -> _Work:
     started = time.perf_counter()
-    work.drawing = style.draw(work.sketch)
+    work.drawing = style.draw(work.sketch, on_share=None if on_share is None else partial(on_share, work.job))
     work.network_seconds = time.perf_counter() - started
     work.seconds += work.network_seconds
     return work

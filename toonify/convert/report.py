@@ -69,7 +69,7 @@ def check_report(path: Path) -> None:
         return
     try:
         earlier = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         earlier = None
     if not (isinstance(earlier, dict) and {"toonify", "files"} <= earlier.keys()):
         raise UsageError(f"--report {display(path)}: something else is in that place; give another name")

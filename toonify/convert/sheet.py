@@ -1,6 +1,7 @@
 """Photos in every style and look, on one sheet."""
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from toonify.jobs.plan import Job
 from toonify.pixels.arrays import Pixels
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.pixels.sheet import Cell, photo_sheet, photo_span, rows_sheet
+from toonify.system.waiting import waiting
 from toonify.version import __version__
+
+_log = logging.getLogger(__name__)
 
 MAX_PHOTOS = 12
 _MEMORY_ADVICE = "make it smaller, or draw it alone with convert"
@@ -112,7 +116,8 @@ def _draw_photo(
     size = style.plan.options.size
     photo = _read(row.job, max_pixels, None if size is None else max(size, cell))
     sketch = style.prepare(photo.pixels)
-    drawing = style.draw(sketch)
+    with waiting(_log, f"drawing {display(row.job.source)} in {style.plan.style.label}"):
+        drawing = style.draw(sketch)
     for each in looks:
         options = each.plan.for_variant(style.plan.style.name).options
         pixels = style.finish(sketch, drawing, options)

@@ -10,6 +10,7 @@ from toonify.train.options import (
     LOSSES,
     METHOD,
     NETWORKS,
+    RUN,
     SHOWN,
     CountOrZero,
     RunOptions,
@@ -34,6 +35,7 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         "eval_metric",
         "lpips_weights",
         "id",
+        "quantize",
     }
 
     teacher: Annotated[str, say("The style to learn from: a name, a card, an ONNX file, a run's folder.", METHOD)]
@@ -69,6 +71,9 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         list[str] | None,
         say("LPIPS' network, of one file or two (VGG-16, heads). Default: the published files, fetched once.", SHOWN),
     ] = None
+    quantize: Annotated[
+        bool, say("Leave the student in 8-bit integers, too, with ranges measured on the photos.", RUN)
+    ] = False
     license: Annotated[str, say("SPDX name of the license of the weights. Default: the teacher's.", CARD)] = ""
     attribution: Annotated[str, say("Who is named beside the teacher's makers.", CARD)] = ""
     id: Annotated[str | None, say("What --style names it by. Default: the output's name.", CARD)] = None

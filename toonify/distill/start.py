@@ -25,6 +25,7 @@ from toonify.distill.targets import (
 from toonify.distill.teacher import Teacher, choose_teacher, open_teacher
 from toonify.drawing import DrawingPlan
 from toonify.errors import UsageError, display
+from toonify.graphs.format import CARD_KEY, read_onnx_metadata
 from toonify.methods.distill import DistillSettings
 from toonify.methods.method import Method
 from toonify.methods.trained import Precision
@@ -32,9 +33,10 @@ from toonify.models.contrast import frame_contrast
 from toonify.networks.check_photo import check_photo
 from toonify.networks.export import export_onnx
 from toonify.networks.load import load_module
+from toonify.networks.quantize import MIN_PHOTOS, export_int8
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.styles.card import Card, Training
-from toonify.styles.find import find_style
+from toonify.styles.find import find_style, parse_card
 from toonify.styles.frame import framed
 from toonify.train.begin import find_start, start_names
 from toonify.train.check import duration
@@ -118,6 +120,9 @@ def prepare(options: DistillOptions, resumed: Resumed | None) -> Preparation:
     held_out = None
     if options.eval_photos is not None:  # at the style's own size, at which convert draws
         held_out = _targets("--eval-photos", options.eval_photos, folder.path / HELD_OUT, plan, (), resumed)
+    count = len(pairs.photos.pictures)
+    if options.quantize and count < MIN_PHOTOS:
+        raise UsageError(f"--quantize measures ranges on {MIN_PHOTOS} photos or more; --photos has {count}")
     if options.start_from is not None and resumed is None:
         for name in start_names(options.start_from):
             find_start(name, "lite", asdict(settings.config))
@@ -139,7 +144,8 @@ def _targets(
 
 def describe(prepared: Preparation) -> list[str]:
     """The plan of a run in lines. Raises UsageError if none of the photos can be read."""
-    lines = [f"teacher: {prepared.plan}"]
+    sizes = sorted({task.pair.size for targets in prepared.all_targets for task in targets.tasks if task.pair.size})
+    lines = [f"teacher: {prepared.plan.style.label}, which draws at up to {' and '.join(map(str, sizes))} px"]
     for targets in prepared.all_targets:
         if targets.manifest is not None:
             lines.append(f"{targets.flag[2:]}: {len(targets.manifest.pairs)} are drawn")
@@ -233,6 +239,20 @@ def network_file(folder: RunFolder) -> Path:
     return folder.path / (f"{folder.name}.onnx" if is_told else f"{folder.name}-{VARIANT}.onnx")
 
 
+def lacks_only_network(prepared: Preparation) -> bool:
+    """Whether a run that goes on has taken all of its steps, but was killed before its ONNX files were whole."""
+    if prepared.resumed is None or prepared.resumed.checkpoint["step"] < outline(prepared).plan.steps:
+        return False
+    path = network_file(prepared.folder)
+    if not path.is_file():
+        return True
+    written = parse_card(read_onnx_metadata(path).get(CARD_KEY, ""), display(path))
+    student = find_style(os.fspath(prepared.folder.path.absolute())).variant(VARIANT)
+    if prepared.options.quantize and (student.variant.int8 is None or not int8_file(prepared.folder).is_file()):
+        return True
+    return written.variants[VARIANT].training != student.variant.training
+
+
 def write_network(folder: RunFolder) -> str:
     """Write the student of a finished run as ONNX beside its card, checked against PyTorch, and say so in a line.
 
@@ -244,6 +264,27 @@ def write_network(folder: RunFolder) -> str:
     photo = check_photo(student.variant)
     agreement = export_onnx(load_module(student), student, path, photo=photo, overwrite=True)
     return f"{display(path)}: {path.stat().st_size / 1e6:.1f} MB, agrees with PyTorch to {agreement:.0f} dB"
+
+
+def int8_file(folder: RunFolder) -> Path:
+    """The same in 8-bit integers."""
+    network = network_file(folder)
+    return network.with_name(f"{network.stem}-int8.onnx")
+
+
+def write_int8(prepared: Preparation) -> str:
+    """Write the student of a finished run in 8-bit integers, name the file on its card, and say so in a line.
+
+    The ranges are of the photos that it has learned from, as they were drawn. `write_network` has written the student.
+    Raises ExportError, OSError, and UsageError if too few photos are left.
+    """
+    folder = prepared.folder
+    student = find_style(os.fspath(folder.path.absolute())).variant(VARIANT)
+    path = int8_file(folder)
+    photos = prepared.pairs.pairs.photos.pictures
+    about = export_int8(student, path, photos, plain=network_file(folder), overwrite=True)
+    folder.name_int8(VARIANT, about)
+    return f"{display(path)}: {path.stat().st_size / 1e6:.1f} MB, agrees with float32 to {about.psnr:.1f} dB"
 
 
 def student_card(prepared: Preparation, method: Method, training: Training) -> Card:

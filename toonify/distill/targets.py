@@ -22,7 +22,8 @@ from toonify.jobs.find import Found
 from toonify.jobs.note import Recipe, is_made_by, making_notes
 from toonify.jobs.outcome import Outcome, guard, make_writable, open_source
 from toonify.jobs.plan import Job, plan_jobs
-from toonify.system.files import write_atomically
+from toonify.system.files import below, write_atomically
+from toonify.system.json_data import decode_json
 from toonify.system.pipeline import run_stages
 from toonify.train.pictures import Folder, Folders
 from toonify.version import __version__
@@ -192,7 +193,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The list of pairs of a folder; None if they are not all made. Raises ToonifyError if it is damaged."""
     path = folder / MANIFEST
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return decode_json(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -204,6 +205,6 @@ def pairs_of(folder: Path, manifest: Manifest) -> Folders:
 
     def pictures(kind: str) -> Folder:
         root = folder / kind
-        return Folder(os.fspath(root), tuple(Found(root / pair.name, root) for pair in manifest.pairs))
+        return Folder(os.fspath(root), tuple(Found(below(root, pair.name), root) for pair in manifest.pairs))
 
     return Folders(pictures(PHOTO), pictures(DRAWING), None, "no", paired=True, own=True)

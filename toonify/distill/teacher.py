@@ -1,5 +1,6 @@
 """The style that is distilled, ready to draw as fast as this machine can without being told apart from float32."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.pixels.arrays import Floats, psnr
 from toonify.styles.find import find_style
+from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
 
 MIN_PSNR = 50.0  # dB, of a drawing in a shorter type against float32
 _ROUNDS = 2  # that each way is timed in, after one to warm up
@@ -58,13 +62,15 @@ def open_teacher(plan: DrawingPlan, precision: Precision | None, *, device: Devi
     exact = open_exact(plan.style, device=device)
     photo = check_photo(plan.style.variant)
     megapixels = photo.shape[2] * photo.shape[3] / 1e6
-    drawn, seconds = _time(exact, photo)
+    with waiting(_log, "timing the teacher"):
+        drawn, seconds = _time(exact, photo)
     said = f"{exact.engine}, float32"
     if precision is None or precision.dtype == torch.float32 or plan.style.onnx is not None:
         return Teacher(plan, exact, f"{said}, {seconds / megapixels:.1f} s a megapixel", seconds / megapixels)
     module = _Shortened(load_module(plan.style), precision)
     short = TorchGenerator(module, precision.device)
-    other, other_seconds = _time(short, photo)
+    with waiting(_log, "timing the teacher in PyTorch"):
+        other, other_seconds = _time(short, photo)
     low, high = plan.style.variant.value_range
     agreement = psnr(other, drawn, peak=high - low)
     compared = (

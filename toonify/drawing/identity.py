@@ -6,7 +6,8 @@ change when code is renamed, and must change whenever the picture does. These ar
 - It is JSON with sorted keys. Keys and values are written out here; no name of a class or a module is in it.
 - A field is left out if its value is neutral, which leaves the picture as it would be without the field. A new field
   of `DrawOptions` or `Variant` gets a line in one of the tables below, and all earlier pictures stay known.
-- What changes speed or memory alone (device, engine, tiles) is not in it: the picture is the same but for rounding.
+- What changes speed or memory alone (device, engine, tiles, float16) is not in it: the picture is the same but for
+  rounding. 8-bit integers are no rounding; the digest of their network is in it where they draw.
 
 `former_identity` is what toonify 0.1.0 wrote in its place. It is frozen, so that pictures that carry it stay known.
 """
@@ -14,14 +15,13 @@ change when code is renamed, and must change whenever the picture does. These ar
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from toonify.drawing.plan import DrawingPlan, DrawOptions, finish_of
+from toonify.drawing.plan import DrawingPlan, DrawOptions, without_flags
 from toonify.styles.card import Training, Variant
-from toonify.styles.look import Look, LookName
+from toonify.styles.look import Look
 
 ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
 
@@ -50,7 +50,9 @@ NEUTRAL_NETWORK: Mapping[str, Any] = {
 NEUTRAL_INSIDE: Mapping[str, Any] = {}
 # Fields of Variant that are told otherwise (the digest of the weights, the options that they are defaults of) or do not
 # show in a picture.
-NOT_ENCODED = frozenset({"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training"})
+NOT_ENCODED = frozenset(
+    {"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training", "int8"}
+)
 
 
 _OF_LOOK = frozenset({"--lines", "--flat", "--saturation", "details"})
@@ -62,6 +64,8 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "--raw": _OF_NETWORK,
     "--look": _OF_LOOK | {"--faces"},
 }
+# What a picture was drawn with that does not say it: flags that are younger than notes with flags.
+FORMERLY: Mapping[str, Any] = {"--precision": "fp32"}
 
 
 def identity(plan: DrawingPlan) -> str:
@@ -73,6 +77,8 @@ def identity(plan: DrawingPlan) -> str:
         "network": _without_neutral(plan.style.variant, NEUTRAL_NETWORK),
         "options": _without_neutral(plan.options, NEUTRAL_OPTIONS),
     }
+    if plan.drawn_in == "int8":
+        told["int8"] = plan.style.int8_digest
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
@@ -89,7 +95,7 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
     return {
         "--style": plan.style.card.id,
         "--variant": plan.style.name,
-        "--look": _look_name(plan, lines, flat),
+        "--look": plan.look_name,
         "--lines": lines,
         "--flat": flat,
         "--faces": "auto" if options.faces else "off",
@@ -100,28 +106,10 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
         "--strength": options.strength,
         "--detail": options.detail,
         "--raw": options.padding == 0 < plan.style.variant.padding,
+        "--precision": plan.drawn_in,
         "weights": _short(plan.style.digest),
-        "details": _short(json.dumps(_plain(_without_flags(look), "look"), sort_keys=True)),
+        "details": _short(json.dumps(_plain(without_flags(look), "look"), sort_keys=True)),
     }
-
-
-def _look_name(plan: DrawingPlan, lines: float, flat: float) -> str:
-    """The preset that a plan's look comes from; "custom" if it is none of the style's own."""
-    wanted = _without_flags(plan.options.look or Look(None, None, None))
-    for name in get_args(LookName):
-        made = finish_of(plan.style.card.look, name, lines, flat) or Look(None, None, None)
-        if _without_flags(made) == wanted:
-            return str(name)
-    return "custom"
-
-
-def _without_flags(look: Look) -> Look:
-    """A look without what has a flag of its own."""
-    return Look(
-        None if look.lines is None else replace(look.lines, strength=0.0),
-        None if look.tones is None else replace(look.tones, flat=0.0),
-        None if look.grade is None else replace(look.grade, saturation=1.0),
-    )
 
 
 def _short(text: str) -> str:
@@ -154,7 +142,7 @@ def former_identity(plan: DrawingPlan) -> list[Any] | None:
     """Weights, variant and options as toonify 0.1.0 told them; None for a picture that it could not have drawn."""
     former = ("size", "output_size", "keep_color", "saturation", "strength", "detail", "padding")
     later = {name: value for name, value in NEUTRAL_OPTIONS.items() if name not in former}
-    if any(getattr(plan.options, name) != value for name, value in later.items()):
+    if plan.drawn_in == "int8" or any(getattr(plan.options, name) != value for name, value in later.items()):
         return None
     options = {name: getattr(plan.options, name) for name in former}
     return [plan.style.digest, _former_variant(plan.style.variant), options]

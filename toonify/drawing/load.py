@@ -1,5 +1,6 @@
 """From a plan, or the name of a style, to a style that is ready to draw."""
 
+import dataclasses
 import difflib
 import logging
 import os
@@ -47,9 +48,10 @@ def load_plan(
     """Fetch what a plan needs, if it is not there, and make it ready to draw.
 
     `tile`: the side of the tiles in which pictures are drawn, in pixels; "off": at once; "auto": as the memory allows.
-    What comes out is the same. `precision`: of a network on CUDA; "auto" is float16 where that cannot be told from
-    float32. If the network cannot be fetched and the plan has another one `instead`, that
-    is loaded, and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
+    What comes out is the same. `precision`: of the network; "auto" is float16 on CUDA where that cannot be told from
+    float32, and on CPUs "int8" where the card has it, and it is quicker and right; the style's plan says which of
+    float32 and integers draws. If the network cannot be fetched and the plan has another one `instead`, that is loaded,
+    and a warning in the log says so. Raises UsageError, StyleError, DownloadError, DeviceError.
     """
     runs_on: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "tile": tile}
     if plan.options.look is not None:
@@ -59,8 +61,10 @@ def load_plan(
     except DownloadError as error:
         if plan.instead is None:
             raise
-        _log.warning("%s left aside: %s", plan.style.label, error)
+        _log.warning("%s is not used: %s", plan.style.label, error)
         return load_plan(plan.instead, **runs_on)
+    either = precision == "auto" and plan.style.variant.int8 is not None
+    plan = dataclasses.replace(plan, drawn_in=drawer.drawn_in, either=either)
     if plan.warning:
         plan.warn()
     if not plan.options.faces:

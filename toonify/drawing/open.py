@@ -42,7 +42,8 @@ def open_for_drawing(
     """The generator of a variant, as it draws photos quickest: `open_generator`, or on CUDA one that takes pixels.
 
     `precision` is of that one: "auto" takes float16 if that draws the check photo as the CPU does, to 50 dB, else
-    float32. Raises what `open_generator` does, and DeviceError if "fp16" cannot be had.
+    float32. CPUs draw in float32 here; `open_int8` is for integers. Raises what `open_generator` does, and DeviceError
+    if "fp16" cannot be had.
     """
     chosen = choose_device(device, backend)
     if backend == "onnx" and chosen == "cuda":
@@ -103,7 +104,7 @@ def open_exact(style: StyleVariant, *, device: Device = "auto") -> Generator:
     why = f"it draws the check photo of {style.label} {agreement:.0f} dB from the CPU's drawing"
     if device != "auto":
         raise DeviceError(f"CUDA: {why}; type --device cpu")
-    _log.warning("CUDA left aside: %s", why)
+    _log.warning("CUDA is not used: %s", why)
     return open_generator(style, device="cpu")
 
 

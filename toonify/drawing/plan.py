@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
+from toonify.drawing.precision import DrawnIn, check_has_int8
 from toonify.drawing.yunet import NO_FACES, can_find_faces
+from toonify.engines.engine import Precision
 from toonify.errors import UsageError
 from toonify.networks.cache import variants_to_try
 from toonify.styles.card import StyleVariant, Variant
@@ -120,6 +122,15 @@ def finish_of(own: Look | None, name: LookName | None, lines: float | None, flat
     return None if chosen == Look(None, None, None) else chosen
 
 
+def without_flags(look: Look) -> Look:
+    """A look without what has a flag of its own."""
+    return Look(
+        None if look.lines is None else replace(look.lines, strength=0.0),
+        None if look.tones is None else replace(look.tones, flat=0.0),
+        None if look.grade is None else replace(look.grade, saturation=1.0),
+    )
+
+
 @dataclass(frozen=True)
 class DrawingPlan:
     """All that decides what pictures will look like: a variant of a style, and the options of drawing."""
@@ -128,11 +139,38 @@ class DrawingPlan:
     options: DrawOptions
     instead: "DrawingPlan | None" = None  # what is drawn if the network of this one cannot be fetched
     warning: str = ""  # what is not as it was asked for; `warn` logs it, when it is sure that something will be drawn
+    drawn_in: DrawnIn = "fp32"  # what the network calculates in
+    either: bool = False  # whether a picture that was drawn in the other is as good: none was named
 
     def without_faces(self, warning: str = "") -> "DrawingPlan":
         """The same, but faces are not looked for."""
         instead = None if self.instead is None else self.instead.without_faces(warning)
-        return DrawingPlan(self.style, dataclasses.replace(self.options, faces=False), instead, warning)
+        options = dataclasses.replace(self.options, faces=False)
+        return dataclasses.replace(self, options=options, instead=instead, warning=warning)
+
+    def in_precision(self, precision: Precision) -> "DrawingPlan":
+        """The same as `--precision` asks for it; with "auto" it may be drawn in either, which loading it settles.
+
+        Raises StyleError for int8 if the card has no such network.
+        """
+        if precision == "int8":
+            check_has_int8(self.style)
+        instead = self.instead
+        if instead is not None:
+            lacks = precision == "int8" and instead.style.variant.int8 is None
+            instead = None if lacks else instead.in_precision(precision)
+        return dataclasses.replace(
+            self,
+            instead=instead,
+            drawn_in="int8" if precision == "int8" else "fp32",
+            either=precision == "auto" and self.style.variant.int8 is not None,
+        )
+
+    def as_good(self) -> "list[DrawingPlan]":
+        """The plans whose pictures need not be drawn anew by this one: itself, and first."""
+        if not self.either:
+            return [self]
+        return [self, dataclasses.replace(self, drawn_in="fp32" if self.drawn_in == "int8" else "int8")]
 
     def warn(self) -> None:
         """Log the warning, if there is one. `load_plan` does."""
@@ -142,7 +180,7 @@ class DrawingPlan:
     def without_warning(self) -> "DrawingPlan":
         """The same, once somebody has been warned."""
         instead = None if self.instead is None else self.instead.without_warning()
-        return DrawingPlan(self.style, self.options, instead)
+        return dataclasses.replace(self, instead=instead, warning="")
 
     def for_variant(self, name: str) -> "DrawingPlan":
         """The plan for one of the variants that this one may draw with. Raises KeyError if it is none of them."""
@@ -157,6 +195,17 @@ class DrawingPlan:
         own = [self.without_faces()] if self.options.faces else []
         return own if self.instead is None else [*own, self.instead, *self.instead.alternatives()]
 
+    @property
+    def look_name(self) -> str:
+        """The preset that the look comes from, whatever --lines and --flat say; "custom" if it is none."""
+        look = self.options.look or Look(None, None, None)
+        lines, flat = look.lines.strength if look.lines else 0.0, look.tones.flat if look.tones else 0.0
+        for name in get_args(LookName):
+            made = finish_of(self.style.card.look, name, lines, flat) or Look(None, None, None)
+            if without_flags(made) == without_flags(look):
+                return str(name)
+        return "custom"
+
     def check_weights(self) -> None:
         """Raise StyleError if a file of weights beside the card is missing, WeightsError if it is another one."""
         self.style.digest  # noqa: B018 - it is the files' own
@@ -165,7 +214,8 @@ class DrawingPlan:
 
     def __str__(self) -> str:
         size = "at full size" if self.options.size is None else f"at up to {self.options.size} px"
-        return f"{self.style.label} drawn {size}"
+        is_raw = self.options.padding == 0 < self.style.variant.padding
+        return f"{self.style.label}, {'raw' if is_raw else f'look {self.look_name}'}, {size}"
 
 
 def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", **options: Any) -> DrawingPlan:

@@ -24,6 +24,8 @@ from toonify.styles.card import StyleVariant
 if TYPE_CHECKING:
     from torch import nn
 
+    from toonify.drawing.tiles import OnShare
+
 _log = logging.getLogger(__name__)
 
 
@@ -125,12 +127,14 @@ class Style:
         faces = self._find_faces(small)
         return Sketch(full, small, faces, find_close_ups(faces, full, small))
 
-    def draw(self, sketch: Sketch) -> Drawing:
+    def draw(self, sketch: Sketch, *, on_share: "OnShare | None" = None) -> Drawing:
         """Run the network; what comes out is float16 if it ran in tiles or on CUDA.
+
+        `on_share` is told how much is done, as `Drawer.draw` does.
 
         Raises ImageError if there is not the memory for it, InterruptedError after `cancel`.
         """
-        picture = self._drawer.draw(sketch.small)
+        picture = self._drawer.draw(sketch.small, on_share=on_share)
         return Drawing(picture, [self._drawer.draw(close_up.photo) for close_up in sketch.close_ups])
 
     def finish(self, sketch: Sketch, drawing: Drawing, options: DrawOptions | None = None) -> Pixels:

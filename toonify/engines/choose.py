@@ -38,4 +38,4 @@ def leave_cuda_aside(error: DeviceError, device: Device, *, what: str = "") -> N
     """Say in a line that the CPU takes CUDA's place; raise the error unless `device` is "auto", which allows it."""
     if device != "auto":
         raise error
-    _log.warning("CUDA left aside%s: %s", what, error)
+    _log.warning("CUDA is not used%s: %s", what, error)

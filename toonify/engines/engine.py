@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["onnx", "torch", "openvino", "coreml", "directml", "tensorrt"]
-Precision = Literal["auto", "fp32", "fp16"]
+Precision = Literal["auto", "fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from toonify.system.memory import give_back_freed_memory
 Array = NDArray[Any]
 
 _FEW_CORES = 4
+_LARGE = 8_000_000  # bytes of a network's file
 
 
 class OnnxNetwork:
@@ -33,7 +34,8 @@ class OnnxNetwork:
         import onnxruntime as ort
 
         self._session = _open_session(source, device, channels_last=channels_last, arena=arena)
-        give_back_freed_memory()
+        if (len(source) if isinstance(source, bytes) else source.stat().st_size) > _LARGE:
+            give_back_freed_memory()  # to read one takes several times its size
         self._options = ort.RunOptions()
         self._last_options = ort.RunOptions()
         if device == "cpu" and arena:  # it is quicker than the system's pages; between drawings it need not be kept
@@ -64,6 +66,11 @@ class OnnxNetwork:
             raise DeviceError(f"{self.provider} could not run the network: {telling_part(error)}") from error
         return dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says beside the network."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def cancel(self) -> None:
         """End the run in another thread, and all later ones, as soon as the engine can."""
         self._options.terminate = True
@@ -79,14 +86,10 @@ class OnnxGenerator(OnnxNetwork):
         return drawing
 
 
-def read_onnx_metadata(path: Path) -> dict[str, str]:
-    """The metadata that an ONNX file carries. Raises StyleError if it cannot be read."""
-    return dict(_open_session(path, "cpu").get_modelmeta().custom_metadata_map)
-
-
 def _open_session(source: Path | bytes, device: str, *, channels_last: bool = False, arena: bool = True) -> Any:
     import onnxruntime as ort
 
+    ort.set_default_logger_severity(4)  # what it says before there is a session
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
     options.intra_op_num_threads = network_threads()

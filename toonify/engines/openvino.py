@@ -18,10 +18,11 @@ Precision = Literal["bf16", "f32"]
 class OpenVinoGenerator:
     """A generator in an ONNX file, on OpenVINO's CPU device; it is made ready for pictures of any size at once.
 
-    `precision` None: the quicker one that the CPU has. Raises StyleError if the network cannot be read.
+    `source` is the file or what is in one. `precision` None: the quicker one that the CPU has. Raises StyleError if the
+    network cannot be read.
     """
 
-    def __init__(self, path: Path, precision: Precision | None = None) -> None:
+    def __init__(self, source: Path | bytes, precision: Precision | None = None) -> None:
         openvino = _import_openvino()
         core = openvino.Core()
         settings = {
@@ -31,9 +32,10 @@ class OpenVinoGenerator:
             "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
         }
         try:
-            network = core.compile_model(path, "CPU", settings)
+            network = core.compile_model(core.read_model(source), "CPU", settings)
         except RuntimeError as error:  # openvino has no error of its own
-            raise StyleError(f"{path} is no network that OpenVINO reads: {one_line(error)[-200:]}") from error
+            where = source if isinstance(source, Path) else "the network"
+            raise StyleError(f"{where} is no network that OpenVINO reads: {one_line(error)[-200:]}") from error
         give_back_freed_memory()
         self._request = network.create_infer_request()
         self._one_at_a_time = threading.Lock()  # a request is for one picture

@@ -1,5 +1,6 @@
 """What takes part in a comparison: styles that draw the photos, and folders of pictures that are finished already."""
 
+import logging
 import os
 import time
 from collections import defaultdict
@@ -13,10 +14,15 @@ from toonify.drawing import DrawingPlan, Style, choose_plan, load_plan
 from toonify.engines.engine import Device, ran_on
 from toonify.errors import UsageError, display
 from toonify.images import read_photo, read_processing_note
-from toonify.jobs.find import Found, find_photos
+from toonify.jobs.find import Found, find_photos, in_words
 from toonify.jobs.plan import Job, plan_jobs
 from toonify.pixels.arrays import Pixels
 from toonify.styles.find import cards_in, find_style, shipped_styles
+from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
+
+_log = logging.getLogger(__name__)
 
 _TIMED_PHOTOS = 5
 _TURNS = 2
@@ -51,7 +57,7 @@ def find_candidates(names: Sequence[str]) -> list[Candidate]:
     called = [candidate.name for candidate in candidates]
     for name in called:
         if called.count(name) > 1:
-            raise UsageError(f"two candidates are called {name}; rename a folder, or the id on a card")
+            raise UsageError(f"two candidates are called {name}; rename a folder, or the id in a style's .json")
     return candidates
 
 
@@ -128,7 +134,8 @@ def measure_speeds(
         for candidate in candidates:
             if candidate.plan is not None:
                 style = load_plan(candidate.plan.without_warning(), device=device)
-                speeds[candidate.name] = max(speeds.get(candidate.name, 0.0), _speed(style, pixels))
+                with waiting(_log, f"timing {candidate.name}"):
+                    speeds[candidate.name] = max(speeds.get(candidate.name, 0.0), _speed(style, pixels))
     return speeds
 
 
@@ -149,7 +156,10 @@ def _match(folder: Path, photos: Sequence[Found], among: Sequence[Found]) -> Dra
     the one that is left; two that are left cannot be told apart.
     """
     pictures_of: dict[Path, list[Path]] = defaultdict(list)
-    for found in find_photos([folder], drawings=True):
+    walked = find_photos([folder], drawings=True)
+    if walked.others:
+        _log.info("%s: %s pictures; not read: %s", display(folder), len(walked), in_words(walked.others))
+    for found in walked:
         pictures_of[_name_below(found.path, folder)].append(found.path)
     sharing: dict[Path, list[Found]] = defaultdict(list)
     for photo in among:

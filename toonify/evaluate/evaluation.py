@@ -124,7 +124,7 @@ def evaluate(
     problems = {name: dict(one.failed) for name, one in drawn.items()}
     complete = [photo for photo in photos.pictures if all(photo.path in one.pictures for one in drawn.values())]
     samples = []
-    with bar("content", len(complete)) as advance:
+    with bar("comparing photos with their pictures", len(complete)) as advance:
         for sample in compare_contents(complete, {name: d.pictures for name, d in drawn.items()}, yardstick.lpips):
             advance(1)
             for name, problem in sample.problems.items():
@@ -181,7 +181,7 @@ def _readable(drawn: Mapping[str, Drawn]) -> list[Path]:
 
 
 def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, device: Device) -> Drawn:
-    with bar(candidate.name, len(photos.pictures)) as advance:
+    with bar(f"drawing in {candidate.name}", len(photos.pictures)) as advance:
         return draw_candidate(
             candidate,
             photos.pictures,
@@ -193,7 +193,7 @@ def _draw(candidate: Candidate, photos: PictureSet, folder: Path, bar: Bar, *, d
 
 def _measure(pictures: PictureSet, yardstick: Yardstick, bar: Bar, *, whole: bool = False) -> Measured:
     """Features of a set. With `whole`, a file that was readable a moment ago and is not any more ends it all."""
-    with bar(pictures.name, len(pictures.pictures)) as advance:
+    with bar(f"measuring {pictures.name}", len(pictures.pictures)) as advance:
         measured = measure(
             pictures,
             yardstick.network,

@@ -244,7 +244,7 @@ def _request_of(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_bytes())
         return dict(found["request"]) if {"toonify", "rows"} <= found.keys() else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

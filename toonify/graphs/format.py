@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toonify.errors import StyleError, one_line
+from toonify.graphs.bounds import refuse_absurd
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 OPSET = 20
 EXPORTER = 1  # the way networks are exported: raise it when the result changes, and cached files are made anew
 CARD_KEY = "toonify.card"  # of the style card among the file's metadata
+CHECK_KEY = "toonify.check-drawing"  # of an int8 network: what the float32 network draws of the check photo
 PIXELS, PICTURE = "pixels", "picture"  # input and output of a network that takes bytes (`pixel_graph`)
 
 
@@ -31,6 +33,8 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
     """
     import onnxruntime as ort
 
+    refuse_absurd(path)
+    ort.set_default_logger_severity(4)
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes back as an exception; the rest is noise
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # nothing is run

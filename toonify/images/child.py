@@ -1,7 +1,7 @@
 """Decoding in a process of its own: a decoder that dies there costs one file, and is stopped if it never ends.
 
-Usual files never come here. `serve` is what runs there: it takes one request after the other from stdin, and what
-libraries print by themselves goes nowhere.
+Small files of usual kinds never come here. `serve` is what runs there: it takes one request after the other from
+stdin, and what libraries print by themselves goes nowhere.
 """
 
 import atexit
@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import threading
+import weakref
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any
@@ -21,8 +22,9 @@ import numpy as np
 
 from toonify.errors import ImageError, one_line
 from toonify.pixels.arrays import Pixels
+from toonify.system.memory import available_memory
 
-_SECONDS, _SECONDS_PER_MEGAPIXEL = 20.0, 0.5
+_SECONDS, _SECONDS_PER_MEGAPIXEL = 10.0, 0.5
 _BYTES, _BYTES_PER_PIXEL = 4 << 30, 48  # of address space
 _PROGRAM = "from toonify.images.child import serve; serve()"
 _LENGTH = struct.Struct("<QQ")  # of the JSON head, and of what follows it
@@ -41,7 +43,12 @@ class _Worker:
     """A child process that waits for requests."""
 
     def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",  # glibc takes 64 MB of addresses for each
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM],
             stdin=subprocess.PIPE,
@@ -51,8 +58,11 @@ class _Worker:
         )
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        for pipe in (self._stdin, self._stdout):
+            _widen(pipe)
+        _ALL.add(self)
 
-    def ask(self, head: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def ask(self, head: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytearray]:
         """The answer to a request. Raises ImageError if the child dies of it or takes too long."""
         late = threading.Event()
 
@@ -76,6 +86,10 @@ class _Worker:
             raise ImageError(f"its decoder died ({_cause(self._process.returncode)}); convert it to PNG first")
         return answer
 
+    def kill(self) -> None:
+        """Stop what the child does, from another thread, too: whoever waits for it gets an ImageError."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the child."""
         self._process.kill()
@@ -86,6 +100,7 @@ class _Worker:
 
 
 _IDLE: list[_Worker] = []
+_ALL: "weakref.WeakSet[_Worker]" = weakref.WeakSet()
 
 
 def decode_apart(data: bytes, megapixels: float, **options: Any) -> Decoded:
@@ -97,16 +112,23 @@ def decode_apart(data: bytes, megapixels: float, **options: Any) -> Decoded:
         worker = _IDLE.pop()  # one step, also for several threads
     except IndexError:
         worker = _Worker()
-    head = {"bytes": _BYTES + int(_BYTES_PER_PIXEL * megapixels * 1e6), "options": options}
+    most = _BYTES + int(_BYTES_PER_PIXEL * megapixels * 1e6)
+    head = {"bytes": min(most, max(_BYTES, available_memory())), "options": options}
     values, arrays = worker.ask(head, data, _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels)
     _IDLE.append(worker)
     if "error" in values:
         raise ImageError(values["error"])
     height, width = values.pop("size")
     count = height * width * 3
-    pixels = np.frombuffer(arrays, np.uint8, count).reshape(height, width, 3).copy()
-    alpha = np.frombuffer(arrays, np.uint8, -1, count).reshape(height, width).copy() if values.pop("alpha") else None
+    pixels = np.frombuffer(arrays, np.uint8, count).reshape(height, width, 3)
+    alpha = np.frombuffer(arrays, np.uint8, -1, count).reshape(height, width) if values.pop("alpha") else None
     return Decoded(pixels, alpha, values)
+
+
+def kill_decoders() -> None:
+    """Stop all child processes, whatever they do."""
+    for worker in list(_ALL):
+        worker.kill()
 
 
 @atexit.register
@@ -122,22 +144,42 @@ def _cause(code: int | None) -> str:
         return f"exit code {code}"
 
 
-def _send(pipe: IO[bytes], head: dict[str, Any], data: bytes) -> None:
+def _widen(pipe: IO[bytes]) -> None:
+    """Let more than 64 KB wait in a pipe, where the system can (Linux): a picture of 12 megapixels is 36 MB."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+
+def _send(pipe: IO[bytes], head: dict[str, Any], *data: Any) -> None:
     text = json.dumps(head).encode()
-    pipe.write(_LENGTH.pack(len(text), len(data)))
+    views = [memoryview(part).cast("B") for part in data if len(part)]
+    pipe.write(_LENGTH.pack(len(text), sum(map(len, views))))
     pipe.write(text)
-    pipe.write(data)
+    for view in views:
+        pipe.write(view)
     pipe.flush()
 
 
-def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytearray] | None:
     """A message; None if the other side is gone."""
     lengths = pipe.read(_LENGTH.size)
     if len(lengths) < _LENGTH.size:
         return None
     text_length, length = _LENGTH.unpack(lengths)
-    text, data = pipe.read(text_length), pipe.read(length)
-    return (json.loads(text), data) if len(data) == length else None
+    text, data = pipe.read(text_length), bytearray(length)
+    return (json.loads(text), data) if _fill(pipe, data) else None
+
+
+def _fill(pipe: IO[bytes], data: bytearray) -> bool:
+    """Read as much as `data` takes; whether there was so much."""
+    view = memoryview(data)
+    while view:
+        if not (count := pipe.readinto(view)):  # type: ignore[attr-defined]  # buffered readers have it
+            return False
+        view = view[count:]
+    return True
 
 
 def serve() -> None:
@@ -154,12 +196,14 @@ def serve() -> None:
             decoded = decode_request(BytesIO(data), **head["options"])
         except ImageError as error:
             _send(answers, {"error": str(error)}, b"")
+        except MemoryError:
+            _send(answers, {"error": "not enough memory to decode it"}, b"")
         except Exception as error:
             _send(answers, {"error": f"damaged: {one_line(error)}"}, b"")
         else:
-            alpha = b"" if decoded.alpha is None else decoded.alpha.tobytes()
+            arrays = [array for array in (decoded.pixels, decoded.alpha) if array is not None]
             values = {**decoded.values, "size": decoded.pixels.shape[:2], "alpha": decoded.alpha is not None}
-            _send(answers, values, decoded.pixels.tobytes() + alpha)
+            _send(answers, values, *map(np.ascontiguousarray, arrays))
 
 
 def _limit_memory(size: int) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from toonify.images.resolution import Resolution
+
 Name = Literal["main", "details", "gps", "interop"]
 
 ORIENTATION, PROCESSING_SOFTWARE = 0x0112, 0x000B
@@ -38,15 +40,22 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _ASCII, _SHORT, _LONG = 2, 3, 4
 _MOST_ENTRIES = 1000
 _LONG_VALUE = 1000  # bytes, which go where there is no room
-# What every block must have (Exif 2.32, table 21): 72 pixels an inch, and where the samples of color lie.
-MINIMAL = (
-    b"II*\0\x08\0\0\0\x04\0"
-    + struct.pack("<HHII", 0x011A, 5, 1, 62)
-    + struct.pack("<HHII", 0x011B, 5, 1, 70)
-    + struct.pack("<HHII", 0x0128, _SHORT, 1, 2)
-    + struct.pack("<HHII", 0x0213, _SHORT, 1, 1)
-    + struct.pack("<5I", 0, 72, 1, 72, 1)
-)
+
+
+def minimal_block(resolution: Resolution | None = None) -> bytes:
+    """What every block must have (Exif 2.32, table 21): the resolution, and where the samples of color lie.
+
+    72 pixels an inch stand for a resolution that is not known.
+    """
+    unit, x, y = (None if resolution is None else resolution.as_exif()) or (2, (72, 1), (72, 1))
+    return (
+        b"II*\0\x08\0\0\0\x04\0"
+        + struct.pack("<HHII", 0x011A, 5, 1, 62)
+        + struct.pack("<HHII", 0x011B, 5, 1, 70)
+        + struct.pack("<HHII", 0x0128, _SHORT, 1, unit)
+        + struct.pack("<HHII", 0x0213, _SHORT, 1, 1)
+        + struct.pack("<5I", 0, *x, *y)
+    )
 
 
 @dataclass(frozen=True)

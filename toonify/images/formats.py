@@ -21,6 +21,8 @@ class Format:
     max_exif: int | None = None  # bytes; None: any number
     max_xmp: int | None = None
     max_iptc: int | None = None
+    texts: bool = False  # whether it has PNG's text chunks
+    comments: bool = False
     exif_turns: bool = True  # whether Exif's orientation counts in it
     transparency: bool = True  # whether it has any; else it is laid on white
     metadata: Literal["pillow", "jpeg", "png", "tiff"] = "pillow"  # who writes it: Pillow's `save`, or `write.py`
@@ -40,6 +42,7 @@ FORMATS: dict[FormatName, Format] = {
         max_exif=65_533 - 6,  # what one segment holds behind its head
         max_xmp=65_533 - 29,
         max_iptc=65_533 - 28,
+        comments=True,
         transparency=False,
         metadata="jpeg",
         options={"subsampling": 0},  # halving the color's resolution frays colored lines
@@ -50,6 +53,8 @@ FORMATS: dict[FormatName, Format] = {
         suffixes=(".png",),
         read_suffixes=(".apng", ".bmp", ".dib", ".gif"),
         decoders=("PNG", "BMP", "DIB", "GIF"),
+        texts=True,
+        comments=True,
         metadata="png",
         compression="compress_level",
     ),

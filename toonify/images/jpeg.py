@@ -21,20 +21,24 @@ _LOSSES = ("premature end", "bad huffman code", "instead of rst", "bad arithmeti
 # What it says where it goes no further.
 _ENDS = ("unsupported marker", "bogus", "invalid jpeg", "was not defined")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", re.IGNORECASE)
+_TABLES = b"\xff\xdb"  # of quantization
+_CALM = bytes([1] + [16] * 63)  # one of them
 _PADDING = {0x00, 0xFF}
+_OF_THE_NEXT_SCAN = {0xC4, SOS, 0xDB, 0xDD}  # markers behind a scan that is not the last
+_EOI = 0xD9
 
 
 def decode_jpeg(file: BinaryIO) -> Pixels | None:
-    """A JPEG's pixels as they lie: H x W x 3 RGB. None if there is something about it that only Pillow understands.
+    """A JPEG's pixels as they lie: H x W x 3 RGB. None if there is something odd about it.
 
-    Raises ImageError if part of it is lost.
+    `refuse_damaged_jpeg` tells then whether that is damage. Raises ImageError if libjpeg itself speaks of a loss.
     """
     data = _all_of(file)
     _refuse_unusual(data)
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
     except ValueError as error:
-        _refuse_lost(error, data)
+        _refuse_said_loss(error)
         return None
 
 
@@ -86,14 +90,18 @@ def _all_of(file: BinaryIO) -> bytes:
 
 def _refuse_lost(error: ValueError, data: bytes) -> list[str]:
     """Raise ImageError if libjpeg speaks of a loss; else what is odd, where that lies behind the picture's data."""
+    _refuse_said_loss(error)
     said = str(error).lower()
-    if any(words in said for words in (*_LOSSES, *_ENDS)):
-        raise ImageError(f"damaged: {one_line(error)}") from error
     if (found := _EXTRANEOUS.search(said)) is None or not _lies_in_the_data(found, data):
         return []
-    if _is_of_the_picture(data):
+    if int(found[2], 16) in _OF_THE_NEXT_SCAN or _is_of_the_picture(data):
         raise ImageError(f"damaged: {one_line(error)}") from error
     return ["it has bytes behind its picture that do not belong to it"]
+
+
+def _refuse_said_loss(error: ValueError) -> None:
+    if any(words in str(error).lower() for words in (*_LOSSES, *_ENDS)):
+        raise ImageError(f"damaged: {one_line(error)}") from error
 
 
 def _lies_in_the_data(found: re.Match[str], data: bytes) -> bool:
@@ -106,8 +114,9 @@ def _lies_in_the_data(found: re.Match[str], data: bytes) -> bool:
     if (count, marker) in between:
         return False
     behind = start
+    padding = _PADDING if marker == _EOI else {0xFF}  # T.81, B.1.1.2: before other markers, zeros are lost data
     while (behind := data.find(bytes([0xFF, marker]), behind + 1)) >= 0:
-        if behind - count >= start and _PADDING.issuperset(data[behind - count : behind]):
+        if behind - count >= start and padding.issuperset(data[behind - count : behind]):
             return False
     return True
 
@@ -119,9 +128,9 @@ def _is_of_the_picture(data: bytes) -> bool:
         until = data[:end] + b"\xff\xd9"
         if _remark(until):
             return True
-        whole = simplejpeg.decode_jpeg(until, "RGB")
-        return is_left_over(data, end, lambda other: _decodes_to(other, whole))
-    except (ValueError, KeyError, IndexError):  # no sequential JPEG, or one that is damaged in other ways, too
+        shown = _decoded_twice(until)
+        return is_left_over(data, end, lambda other: _decodes_to(other, shown))
+    except (ValueError, KeyError, IndexError):  # damaged in other ways, too
         return True
 
 
@@ -134,9 +143,23 @@ def _remark(data: bytes) -> str:
     return ""
 
 
-def _decodes_to(data: bytes, pixels: Pixels) -> bool:
+def _decoded_twice(data: bytes) -> tuple[Pixels, Pixels]:
+    """A JPEG as it is, and with its contrast changed so that no block is all white or black and each value shows."""
+    changed = bytearray(data)
+    place = 0
+    while (place := data.find(_TABLES, place)) >= 0:
+        length = int.from_bytes(data[place + 2 : place + 4])
+        for table in range(place + 4, place + 2 + length, 65):
+            if data[table] >> 4 == 0 and table + 65 <= place + 2 + length:  # of 8 bits
+                changed[table + 1 : table + 65] = _CALM
+        place += 2 + length
+    first, second = (np.asarray(simplejpeg.decode_jpeg(each, "RGB"), np.uint8) for each in (data, bytes(changed)))
+    return first, second
+
+
+def _decodes_to(data: bytes, shown: tuple[Pixels, Pixels]) -> bool:
     try:
-        return np.array_equal(simplejpeg.decode_jpeg(data, "RGB"), pixels)
+        return all(map(np.array_equal, _decoded_twice(data), shown))
     except ValueError:
         return False
 

@@ -2,11 +2,13 @@
 
 A decoder that met damage goes out of step, and may have read all units before the data ends. Other programs, and some
 cameras, put bytes there that mean nothing. Data goes on where a decoder has stopped: it can be read as whole units up
-to the end, and ends in ones. Meaningless bytes cannot.
+to the end, and ends in ones. Meaningless bytes cannot. The last scan of a progressive JPEG mostly refines what those
+before it have said and cannot be read without them: there only the ones tell, with which each scan ends.
 
 Source: ITU-T T.81 (1992), F.1.2 (Huffman coding of DC and AC), B.1.1.5 (padding with ones, stuffed zeros).
 """
 
+import re
 from collections.abc import Callable
 
 from toonify.images.frame_header import ALONE, SOS
@@ -14,12 +16,14 @@ from toonify.images.frame_header import ALONE, SOS
 Table = dict[tuple[int, int], int]  # number of bits and code -> symbol
 _EOI = b"\xff\xd9"
 _HUFFMAN = 0xC4
-_SEQUENTIAL = (0xC0, 0xC1)
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
+_SCAN = bytes([0xFF, SOS])
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")  # with a segment behind it
 
 
 def end_of_units(data: bytes, is_short: Callable[[bytes], bool]) -> int:
     """Where the data of the last unit ends: `is_short` tells whether the units of a JPEG go on behind its end."""
-    low, high = _tables(data)[1], data.rindex(_EOI)
+    low, high = _last_scan(data)[1], data.rindex(_EOI)
     while low < high:
         middle = (low + high) // 2
         if is_short(data[:middle] + _EOI):
@@ -30,16 +34,18 @@ def end_of_units(data: bytes, is_short: Callable[[bytes], bool]) -> int:
 
 
 def is_left_over(data: bytes, end: int, is_same: Callable[[bytes], bool]) -> bool:
-    """Whether what follows the last unit of a sequential JPEG, which ends at `end`, is data.
+    """Whether what follows the last unit of a JPEG, which ends at `end`, is data.
 
-    `is_same` tells whether a JPEG decodes to the same as this one up to `end`. Raises ValueError where it cannot be
-    told: for a progressive JPEG, or one of several scans.
+    `is_same` tells whether a JPEG decodes to the same as this one up to `end`. Of a progressive JPEG whose data ends
+    early by damage, one in five passes for whole. Raises ValueError where there is no scan.
     """
-    blocks, _ = _tables(data)
+    blocks, _ = _last_scan(data)
     unused = _unused_bits(data, end, is_same)
     padding = (1 << unused) - 1
     if data[end - 1] & padding != padding:
         return True  # the last unit's data does not end in ones, so that it was not the last
+    if blocks is None:
+        return False
     rest = data[end - 1 : data.rindex(_EOI)].replace(b"\xff\x00", b"\xff")
     return _goes_on("".join(f"{byte:08b}" for byte in rest), 8 - unused, blocks)
 
@@ -56,16 +62,17 @@ def _unused_bits(data: bytes, end: int, is_same: Callable[[bytes], bool]) -> int
     return 8
 
 
-def _tables(data: bytes) -> tuple[list[tuple[Table, Table]], int]:
-    """The Huffman tables of each block of a unit, and where the data begins. Raises ValueError."""
+def _last_scan(data: bytes) -> tuple[list[tuple[Table, Table]] | None, int]:
+    """The Huffman tables of each block of a unit in the last scan, None if that is progressive; and where it begins.
+
+    Raises ValueError.
+    """
     huffman: dict[int, Table] = {}
     sampling: dict[int, int] = {}
+    is_progressive = False
     place = 2
-    while place + 4 <= len(data):
-        marker = data[place + 1]
-        if data[place] != 0xFF or marker in (0x00, 0xFF):
-            place += 1
-            continue
+    while found := _MARKER.search(data, place):
+        place, marker = found.start(), data[found.start() + 1]
         if marker in ALONE:
             place += 2
             continue
@@ -75,9 +82,11 @@ def _tables(data: bytes) -> tuple[list[tuple[Table, Table]], int]:
             huffman |= _huffman_tables(body)
         elif marker in _SEQUENTIAL:
             sampling = {body[at]: (body[at + 1] >> 4) * (body[at + 1] & 15) for at in range(6, 6 + 3 * body[5], 3)}
-        elif marker == SOS:
-            if not sampling or body[0] != len(sampling):
-                raise ValueError("not sequential, or of several scans")
+        elif marker == _PROGRESSIVE:
+            is_progressive = True
+        elif marker == SOS and _SCAN not in data[following:]:
+            if is_progressive:
+                return None, following
             pairs = [(body[at], body[at + 1]) for at in range(1, 1 + 2 * body[0], 2)]
             counts = [sampling[name] if len(pairs) > 1 else 1 for name, _ in pairs]
             tables = [(huffman[chosen >> 4], huffman[16 | chosen & 15]) for _, chosen in pairs]

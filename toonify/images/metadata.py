@@ -1,58 +1,87 @@
-"""What a file says of its picture, kept whole: Exif, XMP and IPTC as bytes; and made true of a drawing."""
+"""What a file says of its picture, kept whole: Exif, XMP, IPTC and text as bytes; and made true of a drawing."""
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from PIL import Image, TiffImagePlugin
 
+from toonify.errors import display
 from toonify.images.exif import (
     IPTC_TAG,
-    MINIMAL,
     ORIENTATION,
     PHOTOSHOP_TAG,
     XMP_TAG,
+    minimal_block,
     read_block,
     standalone,
     true_of,
 )
 from toonify.images.formats import FORMATS, FormatName
 from toonify.images.opened import Opened
+from toonify.images.resolution import Resolution, of_bmp, of_jfif
+from toonify.images.segments import IPTC, as_resource, iptc_behind, others_of, photoshop_of, split_resources, trailer_of
 
 EXIF_HEAD = b"Exif\0\0"
 BROKEN = "its EXIF is broken and was left out"
-_IPTC_RESOURCE = 0x0404
+_LONGEST_COMMENT = 65_533  # bytes, in a JPEG
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Exif as a block that begins with TIFF's head, an XMP packet, IPTC-IIM records; empty where there is none."""
+    """What a file says of its picture, as bytes; empty where it says nothing."""
 
-    exif: bytes = b""
-    xmp: bytes = b""
-    iptc: bytes = b""
+    exif: bytes = b""  # a block that begins with TIFF's head
+    xmp: bytes = b""  # a packet
+    iptc: bytes = b""  # IPTC-IIM records
+    resources: bytes = b""  # others of Photoshop's image resources that are true of a drawing, too
+    resolution: Resolution | None = None  # where it is said outside of Exif
+    texts: tuple[tuple[bytes, bytes], ...] = ()  # PNG's text chunks: kind and content
+    comments: tuple[bytes, ...] = ()  # of JPEG and GIF
+    others: tuple[str, ...] = ()  # names of what is never handed on
+
+    @property
+    def photoshop(self) -> bytes:
+        """All of Photoshop's image resources, IPTC among them."""
+        return (as_resource(IPTC, self.iptc) if self.iptc else b"") + self.resources
+
+    @property
+    def has_orientation(self) -> bool:
+        """Whether Exif says how the picture lies."""
+        try:
+            return bool(self.exif) and read_block(self.exif).number("main", ORIENTATION) is not None
+        except ValueError:
+            return False
 
     def true_of(self, width: int, height: int, note: str | None, format: FormatName) -> "Metadata":  # noqa: A002
         """What is written with a drawing of this size; `note` is what we say of its making."""
         form, exif = FORMATS[format], self.exif
         # Where boxes alone say how a picture lies, Pillow would write a block anew that has the tag.
         drop = frozenset() if form.exif_turns else frozenset({ORIENTATION})
+        minimal = minimal_block(self.resolution)
         if exif or note is not None:
             try:
-                exif = true_of(exif or MINIMAL, width, height, note, limit=form.max_exif, drop=drop)
+                exif = true_of(exif or minimal, width, height, note, limit=form.max_exif, drop=drop)
             except ValueError:  # which has been said where it was read
-                exif = true_of(MINIMAL, width, height, note) if note is not None else b""
+                exif = true_of(minimal, width, height, note) if note is not None else b""
         xmp = _true_xmp(self.xmp, width, height)
         if not _fits(xmp, form.max_xmp):
             xmp = _without_padding(xmp)
-        return Metadata(
-            exif,
-            xmp if _fits(xmp, form.max_xmp) else b"",
-            self.iptc if _fits(self.iptc, form.max_iptc) else b"",
+        iptc, resources = (self.iptc, self.resources) if self._resources_fit(format) else (self.iptc, b"")
+        return replace(
+            self,
+            exif=exif,
+            xmp=xmp if _fits(xmp, form.max_xmp) else b"",
+            iptc=iptc if _fits(iptc, form.max_iptc) else b"",
+            resources=resources,
+            texts=self.texts if form.texts else (),
+            comments=tuple(each for each in self.comments if len(each) <= _LONGEST_COMMENT) if form.comments else (),
         )
 
+    def _resources_fit(self, format: FormatName) -> bool:  # noqa: A002
+        return _fits(self.iptc + self.resources, FORMATS[format].max_iptc)
+
     def left_out(self, format: FormatName) -> list[str]:  # noqa: A002
-        """What a format cannot hold of it."""
+        """What a format cannot hold of it, and what is never handed on."""
         form, notes = FORMATS[format], []
         if not _fits(_without_padding(self.xmp), form.max_xmp):
             notes.append(f"its XMP is too long for {format} and was left out")
@@ -60,6 +89,16 @@ class Metadata:
             notes.append(f"its IPTC was left out, which {format} does not hold")
         elif not _fits(self.iptc, form.max_iptc):
             notes.append(f"its IPTC is too long for {format} and was left out")
+        lost = [*self.others]
+        if self.resources and not self._resources_fit(format):
+            lost.append("Photoshop's resources")
+        if self.texts and not form.texts:
+            keywords = dict.fromkeys(body.partition(b"\0")[0].decode("latin-1") for _, body in self.texts)
+            lost.append(f"PNG text ({', '.join(display(keyword) for keyword in keywords)})")
+        if any(not form.comments or len(comment) > _LONGEST_COMMENT for comment in self.comments):
+            lost.append("its comment")
+        if lost:
+            notes.append(f"left out of its metadata: {', '.join(lost)}")
         return notes
 
 
@@ -73,17 +112,29 @@ NO_METADATA = Metadata()
 def metadata_of(opened: Opened, notes: list[str]) -> Metadata:
     """What a file says of its picture; what is broken of it is put in `notes`."""
     image = opened.image
-    if opened.png is not None:
-        exif, xmp, iptc = opened.png.metadata()
-        return Metadata(_checked(exif, notes), xmp, iptc)
+    if (png := opened.png) is not None:
+        exif, xmp, photoshop = png.metadata()
+        iptc, resources, left = split_resources(photoshop)
+        return Metadata(
+            _checked(exif, notes), xmp, iptc, resources, png.resolution, png.texts(), others=_photoshops(left)
+        )
     if opened.still is not None:
         exif, xmp = opened.still.metadata(opened.file)
         return Metadata(_checked(exif, notes), xmp)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _of_tiff(opened, notes)
     if image.format == "GIF":
-        return Metadata(xmp=_xmp_of_gif(opened))
-    return metadata_of_image(image, notes)
+        comment = image.info.get("comment", b"")
+        return Metadata(xmp=_xmp_of_gif(opened), comments=(comment,) if comment else ())
+    if image.format in ("BMP", "DIB"):
+        opened.file.seek(0)
+        return Metadata(resolution=of_bmp(opened.file.read(46)))
+    found = metadata_of_image(image, notes)
+    if opened.frame is None:
+        return found
+    trailer = trailer_of(opened.file)
+    others = found.others if trailer is None else (*found.others, trailer)
+    return replace(found, iptc=found.iptc or iptc_behind(opened.file), others=others)
 
 
 def metadata_of_image(image: Image.Image, notes: list[str]) -> Metadata:
@@ -98,7 +149,17 @@ def metadata_of_image(image: Image.Image, notes: list[str]) -> Metadata:
     packet = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
     if b"HasExtendedXMP" in packet:
         notes.append("the extended part of its XMP was left out")
-    return Metadata(_checked(exif, notes), packet, _iptc_of(image.info.get("photoshop")))
+    segments = getattr(image, "applist", [])
+    iptc, resources, left = split_resources(photoshop_of(segments))
+    return Metadata(
+        _checked(exif, notes),
+        packet,
+        iptc,
+        resources,
+        of_jfif(image.info),
+        comments=tuple(bytes(body) for name, body in segments if name == "COM" and body),
+        others=(*others_of(segments), *_photoshops(left)),
+    )
 
 
 def _of_tiff(opened: Opened, notes: list[str]) -> Metadata:
@@ -107,9 +168,19 @@ def _of_tiff(opened: Opened, notes: list[str]) -> Metadata:
         block = read_block(opened.file.read())
     except ValueError:
         return metadata_of_image(opened.image, notes)
-    resources = block.value("main", PHOTOSHOP_TAG) or b""
-    iptc = block.value("main", IPTC_TAG) or _resource(resources, _IPTC_RESOURCE)
-    return Metadata(standalone(block), block.value("main", XMP_TAG) or b"", iptc)
+    iptc, resources, left = split_resources(block.value("main", PHOTOSHOP_TAG) or b"")
+    return Metadata(
+        standalone(block),
+        block.value("main", XMP_TAG) or b"",
+        block.value("main", IPTC_TAG) or iptc,
+        resources,
+        others=_photoshops(left),
+    )
+
+
+def _photoshops(count: int) -> tuple[str, ...]:
+    """The name of Photoshop's resources that are not true of a drawing."""
+    return (f"{count} of Photoshop's resources",) if count else ()
 
 
 def _xmp_of_gif(opened: Opened) -> bytes:
@@ -130,31 +201,6 @@ def _checked(exif: bytes, notes: list[str]) -> bytes:
         notes.append(BROKEN)
         return b""
     return exif if any(block.directories.values()) else b""
-
-
-def _iptc_of(resources: Any) -> bytes:
-    """IPTC among Photoshop's resources, as Pillow has them."""
-    found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
-    return found if isinstance(found, bytes) else b""
-
-
-def _resource(data: bytes, wanted: int) -> bytes:
-    """One of Photoshop's image resources: 8BIM, number, name, length, data (Adobe Photoshop File Formats)."""
-    place = 0
-    while data[place : place + 4] == b"8BIM" and place + 12 <= len(data):
-        number = int.from_bytes(data[place + 4 : place + 6])
-        place += 6 + (data[place + 6] + 2) // 2 * 2
-        length = int.from_bytes(data[place : place + 4])
-        if number == wanted:
-            return data[place + 4 : place + 4 + length]
-        place += 4 + (length + 1) // 2 * 2
-    return b""
-
-
-def as_resource(iptc: bytes) -> bytes:
-    """IPTC as one of Photoshop's image resources."""
-    head = b"8BIM" + _IPTC_RESOURCE.to_bytes(2) + b"\0\0" + len(iptc).to_bytes(4)
-    return head + iptc + bytes(len(iptc) % 2)
 
 
 # What XMP says of the file rather than of the picture: a drawing has no second picture, clip, or map in it.

@@ -24,14 +24,16 @@ from toonify.images.color import (
     from_code_points,
 )
 from toonify.images.formats import FORMAT_OF_DECODER
-from toonify.images.frame_header import FrameHeader, frame_header
+from toonify.images.frame_header import SOS, FrameHeader, frame_header
 from toonify.images.isobmff import Still, read_still
+from toonify.images.other_kinds import unread_kind
 from toonify.images.png import SIGNATURE, PngFile, png_size
-from toonify.images.tiff_pages import is_tiff, named_kind, photo_directory, refuse_raw, starting_at
+from toonify.images.tiff_pages import is_tiff, is_unreadable_bigtiff, photo_directory, refuse_raw, starting_at
 
 _LONG_HEAD = 1 << 20  # bytes of a JPEG in which its frame header mostly is
 _WHITE_POINT, _PRIMARIES, _TRANSFER, _COLOR_MAP = 318, 319, 301, 320  # tags of TIFF
 _SEPARATE = 2  # of TIFF's PlanarConfiguration
+_LARGE, _MOST_SCANNED = 40_000_000, 400_000_000  # pixels
 _YCBCR = 6  # photometric interpretation
 _MOST_TIFF = 100_000_000  # pixels that Pillow decodes where its own limit cannot be set
 
@@ -47,11 +49,34 @@ class Opened:
     frame: FrameHeader | None = None  # of JPEG
 
     @property
+    def length(self) -> int:
+        """The file's, in bytes."""
+        position = self.file.tell()
+        try:
+            return self.file.seek(0, io.SEEK_END)
+        finally:
+            self.file.seek(position)
+
+    @property
     def is_unusual(self) -> bool:
-        """Whether it is decoded in a process of its own: few files are like it, and its decoder may not be trusted."""
+        """Whether it is decoded in a process of its own, which can be stopped.
+
+        That is where few files are like it, where it is large, and where its decoder takes what time and memory it
+        likes, whatever the head says.
+        """
+        if self.image.width * self.image.height > _LARGE or self.still is not None:
+            return True
         if self.frame is not None:
-            return not self.frame.is_usual
+            return not self.frame.is_usual or self._scanned_pixels() > _MOST_SCANNED
         return isinstance(self.image, TiffImagePlugin.TiffImageFile) and _needs_libtiff(self.image)
+
+    def _scanned_pixels(self) -> int:
+        """The pixels of all scans of a JPEG: a progressive one goes over its picture again and again."""
+        position = self.file.tell()
+        self.file.seek(0)
+        scans = self.file.read().count(bytes([0xFF, SOS]))
+        self.file.seek(position)
+        return scans * self.image.width * self.image.height
 
     def color(self, notes: list[str]) -> ColorSource:
         """What its colors are. What is said of them and cannot be followed is put in `notes`."""
@@ -147,8 +172,7 @@ def opening(file: BinaryIO) -> Iterator[Opened]:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        named = named_kind(file)
-        raise ImageError(f"{named} is not read" if named else "not a picture, or of a kind that is not read") from error
+        raise ImageError(unread_kind(file) or "not a picture, or of a kind that is not read") from error
     except MemoryError as error:
         raise ImageError("not enough memory to decode it") from error
     except Exception as error:  # decoders raise almost anything on damaged files: SyntaxError, struct.error, ...
@@ -187,6 +211,8 @@ def _frame(file: BinaryIO) -> FrameHeader | None:
 def _open_tiff(file: BinaryIO) -> Image.Image:
     """A TIFF's photo. Raises ImageError for what Pillow would decode to something else."""
     directory = photo_directory(file)
+    if is_unreadable_bigtiff(file):  # of which Pillow takes the offsets for others
+        raise ImageError(unread_kind(file))
     if directory is None:
         image = open_image(file)
     else:

@@ -6,7 +6,7 @@ Sources: Portable Network Graphics (third edition), W3C, 2025; sections 5 (layou
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from toonify.errors import ImageError
 from toonify.images.color import Chromaticities, ColorSource, Encoding, Gamma, from_code_points
+from toonify.images.resolution import Resolution, of_phys
+from toonify.images.segments import IPTC, as_resource
 from toonify.pixels.arrays import Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -23,7 +25,10 @@ _HEAD = 8 + 25  # bytes: signature and IHDR
 _MOST_PROFILE = 16 << 20  # bytes of a profile, unpacked
 _MEGABYTE = 1 << 20
 _ALWAYS_SHORT = 1000  # bytes that can be packed more than a megabyte of text into, which is all that Pillow takes
-_LONG = frozenset({b"iCCP", b"zTXt", b"iTXt", b"tEXt"})
+_TEXTS = frozenset({b"zTXt", b"iTXt", b"tEXt"})
+_LONG = _TEXTS | {b"iCCP"}
+_XMP = b"XML:com.adobe.xmp"
+_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
 _SRGB_GAMMA = range(45_454, 45_457)  # which writers mean by sRGB, and every decoder takes for it, as libpng does
 _GRAY, _RGB = 0, 2  # color types; 4 stands for alpha
@@ -59,6 +64,9 @@ class PngFile:
     def for_pillow(self) -> io.BytesIO:
         """The file, without what may be too long for Pillow, or has a wrong checksum, and is not of the picture."""
         left_out = [chunk for chunk in self._chunks if _is_in_the_way(chunk)]
+        animation = [chunk for chunk in self._chunks if chunk.kind in _ANIMATION]
+        if [chunk.kind for chunk in animation if chunk.kind != b"acTL"][:1] == [b"fdAT"]:
+            left_out = sorted({*left_out, *animation}, key=lambda chunk: chunk.start)  # a frame without its head
         if not left_out:
             return io.BytesIO(self._data)
         kept, place = [], 0
@@ -98,17 +106,28 @@ class PngFile:
         return tuple(sample & ((1 << self.bits) - 1) for sample in struct.unpack(f">{wanted}H", said[: 2 * wanted]))
 
     def metadata(self) -> tuple[bytes, bytes, bytes]:
-        """Exif, XMP and IPTC; empty where there is none, or none that can be read."""
+        """Exif, XMP, and Photoshop's image resources, IPTC among them; empty where there is none that can be read."""
         exif = self._by_kind.get(b"eXIf", b"") or self._raw_profile(b"exif") or self._raw_profile(b"APP1")
+        resources = self._raw_profile(b"8bim")
         iptc = self._raw_profile(b"iptc")
-        if iptc.startswith(b"8BIM\x04\x04\0\0"):  # one of Photoshop's image resources
-            iptc = iptc[12 : 12 + int.from_bytes(iptc[8:12])]
-        return exif, self._text(b"XML:com.adobe.xmp"), iptc
+        if iptc and not iptc.startswith(b"8BIM"):
+            iptc = as_resource(IPTC, iptc)
+        return exif, self._text(_XMP), iptc + resources
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """What pHYs says."""
+        return of_phys(self._by_kind.get(b"pHYs", b""))
+
+    def texts(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Kind and content of the text chunks, as they are, but for those that hold what `metadata` gives."""
+        texts = [(chunk.kind, bytes(chunk.data)) for chunk in self._chunks if chunk.kind in _TEXTS and chunk.is_whole]
+        return tuple(each for each in texts if not each[1].startswith((_XMP, b"Raw profile type ")))
 
     def _text(self, keyword: bytes) -> bytes:
         """A text chunk's content, unpacked."""
         for chunk in self._chunks:
-            if chunk.kind not in (b"tEXt", b"zTXt", b"iTXt") or not chunk.is_whole:
+            if chunk.kind not in _TEXTS or not chunk.is_whole:
                 continue
             name, _, rest = bytes(chunk.data).partition(b"\0")
             if name != keyword:
@@ -155,22 +174,43 @@ def png_size(head: bytes) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
-def with_metadata(data: bytes, exif: bytes, xmp: bytes, iptc: bytes) -> bytes:
-    """An encoded PNG with chunks of metadata behind its head; `iptc` is one of Photoshop's image resources."""
-    added = []
+def with_chunks(
+    data: bytes,
+    *,
+    exif: bytes,
+    xmp: bytes,
+    resources: bytes,
+    resolution: Resolution | None,
+    texts: Iterable[tuple[bytes, bytes]],
+) -> bytes:
+    """An encoded PNG with chunks of metadata behind its head; `resources` are Photoshop's, IPTC among them."""
+    added = list(texts)
+    if resolution is not None:
+        added.append((b"pHYs", resolution.as_phys()))
     if exif:
         added.append((b"eXIf", exif))
     if xmp:
-        added.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
-    if iptc:
-        digits = iptc.hex().encode()
+        added.append((b"iTXt", _XMP + bytes(5) + xmp))
+    if resources:
+        digits = resources.hex().encode()
         lines = b"\n".join(digits[place : place + 72] for place in range(0, len(digits), 72))
-        text = b"\niptc\n%8d\n%b\n" % (len(iptc), lines)
+        text = b"\niptc\n%8d\n%b\n" % (len(resources), lines)
         added.append((b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text)))
     made = [
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in added
     ]
     return b"".join([data[:_HEAD], *made, data[_HEAD:]])
+
+
+def comment_chunk(comment: bytes) -> tuple[bytes, bytes]:
+    """A comment of another format as a text chunk."""
+    try:
+        text = comment.decode("utf-8").strip("\0")
+    except UnicodeDecodeError:
+        text = comment.decode("latin-1").strip("\0")
+    if text.isascii():
+        return b"tEXt", b"Comment\0" + text.encode()
+    return b"iTXt", b"Comment" + bytes(5) + text.encode()
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
@@ -197,6 +237,8 @@ def _is_long(chunk: _Chunk) -> bool:
     """Whether text, or a profile, may be longer than a megabyte, which is all that Pillow takes."""
     if len(chunk.data) <= _ALWAYS_SHORT:
         return False
+    if bytes(chunk.data[: len(_XMP) + 2]) == _XMP + b"\0\0":  # unpacked, and may say how the picture lies
+        return len(chunk.data) >= _MEGABYTE
     if chunk.kind != b"iCCP":
         return True
     _, _, packed = bytes(chunk.data).partition(b"\0")

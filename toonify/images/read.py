@@ -29,6 +29,8 @@ from toonify.pixels.arrays import Pixels
 
 _Kind = Literal["photo", "stored"]
 _SAMPLE_FORMAT, _SIGNED = 339, 2  # of TIFF
+# Scans and drawings of black on white have up to 1,000 pixels a byte; nothing is asked of the first 25 megapixels.
+_PIXELS_PER_BYTE, _FREE_SHARE = 2000, 10
 _PREVIEWS = ("MPO", "HEIF")  # formats whose further pictures are previews
 
 
@@ -70,12 +72,15 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: 
         notes = _frame_notes(opened.image)
         if opened.is_unusual:
             metadata = metadata_of(opened, notes)
-            decoded = _apart(opened, "photo")
+            decoded = _apart(opened, "photo", enough)
             pixels, alpha, notes = decoded.pixels, decoded.alpha, [*notes, *decoded.values["notes"]]
-            size = pixels.shape[:2]
+            height, width = decoded.values["stored_size"]
+            size = height, width
         else:
             pixels, alpha, size = _decode(opened, enough, notes)
             metadata = metadata_of(opened, notes)
+        if opened.still is None and _orientation(opened.image) != 1 and not metadata.has_orientation:
+            notes.append("it was turned as its XMP says, of which its EXIF says nothing")
         own_format = FORMAT_OF_DECODER.get(opened.image.format or "", FALLBACK)
     return Photo(pixels, alpha, metadata, own_format, size, tuple(notes))
 
@@ -87,7 +92,7 @@ def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixe
     """
     with _decoding(file, max_pixels) as opened:
         _refuse_deep_gray(opened.image)
-        return _apart(opened, "stored").pixels if opened.is_unusual else _stored(opened, [])
+        return _apart(opened, "stored", None).pixels if opened.is_unusual else _stored(opened, [])
 
 
 def check_measurable(file: BinaryIO) -> None:
@@ -110,7 +115,7 @@ def picture_size(file: BinaryIO) -> tuple[int, int]:
 def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
     """A picture that may be decoded; whatever goes wrong with it is an ImageError."""
     with opening(file) as opened:
-        _refuse_bomb(opened.image.size, max_pixels)
+        _refuse_bomb(opened.image.size, max_pixels, opened.length)
         if not is_read(opened):
             raise ImageError(f"{opened.image.format} pictures are not read; convert it to JPEG or PNG first")
         if opened.still is not None:
@@ -120,36 +125,43 @@ def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
         yield opened
 
 
-def _apart(opened: Opened, kind: _Kind) -> Decoded:
+def _apart(opened: Opened, kind: _Kind, enough: int | None) -> Decoded:
     """Decode a picture in a process of its own."""
     opened.file.seek(0)
     width, height = opened.image.size
-    return decode_apart(opened.file.read(), width * height / 1e6, kind=kind)
+    return decode_apart(opened.file.read(), width * height / 1e6, kind=kind, enough=enough)
 
 
-def decode_request(file: BinaryIO, *, kind: _Kind) -> Decoded:
+def decode_request(file: BinaryIO, *, kind: _Kind, enough: int | None) -> Decoded:
     """What a process of its own decodes: the parent has looked at its size before. Raises ImageError."""
     TiffImagePlugin.READ_LIBTIFF = True  # these two are global, which harms nobody here
     Image.MAX_IMAGE_PIXELS = None
     notes: list[str] = []
     with opening(file) as opened:
-        if opened.frame is not None:
-            return _unusual_jpeg(opened, kind, notes)
+        if opened.frame is not None and not opened.frame.is_usual:
+            pixels, alpha = _unusual_jpeg(opened, kind, notes)
+            return Decoded(pixels, alpha, {"notes": notes, "stored_size": pixels.shape[:2]})
         if isinstance(opened.image, TiffImagePlugin.TiffImageFile):
             refuse_damaged_strips(file, opened.image)
-        try:
-            opened.image.load()
-        except Exception as error:
-            if is_common(file):
-                raise
-            raise ImageError(f"{named_kind(file)} is not read; convert it to PNG first") from error
+            _load_tiff(opened.image, file)
         if kind == "stored":
             return Decoded(_stored(opened, notes), None, {"notes": notes})
-        pixels, alpha, _ = _decode(opened, None, notes)
-        return Decoded(pixels, alpha, {"notes": notes})
+        pixels, alpha, size = _decode(opened, enough, notes)
+        return Decoded(pixels, alpha, {"notes": notes, "stored_size": size})
 
 
-def _unusual_jpeg(opened: Opened, kind: _Kind, notes: list[str]) -> Decoded:
+def _load_tiff(image: TiffImagePlugin.TiffImageFile, file: BinaryIO) -> None:
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        if is_common(file):
+            raise
+        raise ImageError(f"{named_kind(file)} is not read; convert it to PNG first") from error
+
+
+def _unusual_jpeg(opened: Opened, kind: _Kind, notes: list[str]) -> tuple[Pixels, Pixels | None]:
     """A JPEG of a coding process that few decoders know; if ours does not, it is named."""
     assert opened.frame is not None  # noqa: S101
     opened.file.seek(0)
@@ -161,7 +173,7 @@ def _unusual_jpeg(opened: Opened, kind: _Kind, notes: list[str]) -> Decoded:
         process = opened.frame.process
         raise ImageError(f"a JPEG of a kind that is not read ({process}); convert it to PNG first") from error
     pixels, alpha = _from_image(opened.image, opened.color(notes), notes)
-    return Decoded(pixels, alpha if kind == "photo" else None, {"notes": notes})
+    return pixels, alpha if kind == "photo" else None
 
 
 def _decode(opened: Opened, enough: int | None, notes: list[str]) -> tuple[Pixels, Pixels | None, tuple[int, int]]:
@@ -335,8 +347,15 @@ def read_processing_note(path: Path) -> str | None:
     return note if isinstance(note, str) else None
 
 
-def _refuse_bomb(size: tuple[int, int], max_pixels: int) -> None:
+def _refuse_bomb(size: tuple[int, int], max_pixels: int, length: int) -> None:
+    """Raise ImageError for more than `max_pixels`, or many more than a file of `length` bytes has of a photo."""
     width, height = size
+    if max_pixels // _FREE_SHARE + _PIXELS_PER_BYTE * length < width * height <= max_pixels:
+        raise ImageError(
+            f"{width} x {height} in {length} bytes is no photo, but would take as much memory as one of "
+            f"{width * height / 1e6:.5g} megapixels; if you trust the file, convert, prepare and smooth-edges take it "
+            f"with --max-megapixels {-(-width * height * _FREE_SHARE // 1_000_000)}"
+        )
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} is {width * height / 1e6:.5g} megapixels, over the limit of {max_pixels / 1e6:g}; "

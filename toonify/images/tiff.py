@@ -4,7 +4,7 @@ import itertools
 import struct
 import zlib
 
-from toonify.images.exif import IPTC_TAG, MINIMAL, XMP_TAG, Entry, with_entries
+from toonify.images.exif import IPTC_TAG, PHOTOSHOP_TAG, XMP_TAG, Entry, minimal_block, with_entries
 from toonify.images.metadata import Metadata
 from toonify.pixels.arrays import Pixels
 
@@ -18,7 +18,7 @@ def encode_tiff(samples: Pixels, metadata: Metadata) -> bytes:
     rows = max(1, 2**18 // (width * channels))
     strips = [zlib.compress(samples[top : top + rows].tobytes()) for top in range(0, height, rows)]
     sizes = [len(strip) for strip in strips]
-    block = metadata.exif or MINIMAL
+    block = metadata.exif or minimal_block(metadata.resolution)
     order = "<" if block[:2] == b"II" else ">"
     start = len(block) + len(block) % 2
 
@@ -45,5 +45,7 @@ def encode_tiff(samples: Pixels, metadata: Metadata) -> bytes:
     if metadata.iptc:
         iptc = metadata.iptc + bytes(-len(metadata.iptc) % 4)
         entries.append(Entry(IPTC_TAG, _LONG, len(iptc) // 4, iptc))  # as all programs have it, whatever the order
+    if metadata.resources:
+        entries.append(Entry(PHOTOSHOP_TAG, _BYTE, len(metadata.resources), metadata.resources))
     data = b"".join([block.ljust(start, b"\0"), *strips])
     return with_entries(data, entries, without={_YCBCR_POSITIONING})

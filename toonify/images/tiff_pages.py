@@ -11,8 +11,8 @@ from toonify.errors import ImageError
 
 _MOST_DIRECTORIES = 200
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
-_BITS, _SUB_IFDS, _DNG_VERSION = 258, 330, 50706
-_WANTED = frozenset((254, 255, 256, 257, 258, 259, 262, 330, 50706))  # the tags above
+_BITS, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 258, 330, 339, 50706
+_WANTED = frozenset((254, 255, 256, 257, 258, 259, 262, 330, 339, 50706))  # the tags above
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _RAW_PHOTOMETRICS = {32803, 34892}  # color filter array, linear raw
@@ -40,6 +40,7 @@ _COMPRESSIONS = {
     50001: "WebP",
     50002: "JPEG XL",
 }
+_SAMPLE_FORMATS = {2: " signed", 3: " floating-point", 5: " complex", 6: " complex"}
 _RAW_MAGIC = {b"FUJIFILMCCD-RAW": "RAF", b"FOVb": "X3F", b"\0MRM": "MRW", b"II\x1a\0\0\0HEAP": "CRW"}
 _OTHER_MAGIC = {b"IIRO": "ORF", b"IIRS": "ORF", b"MMOR": "ORF", b"IIU\0": "RW2"}
 
@@ -123,7 +124,17 @@ def named_kind(file: BinaryIO) -> str | None:
     by = _COMPRESSIONS.get(compression, f"method {compression}")
     photometric = directories[0].value(_PHOTOMETRIC)
     depths = "/".join(map(str, directories[0].tags.get(_BITS, (1,))))
-    return f"a TIFF of this kind ({by}, {depths} bits, photometric interpretation {photometric})"
+    samples = _SAMPLE_FORMATS.get(directories[0].value(_SAMPLE_FORMAT), "")
+    order = "big-endian BigTIFF, " if head[:4] == b"MM\0+" else ""
+    return f"a TIFF of this kind ({order}{by}, {depths} bits{samples}, photometric interpretation {photometric})"
+
+
+def is_unreadable_bigtiff(file: BinaryIO) -> bool:
+    """Whether a file is a BigTIFF with its numbers from the high byte to the low one."""
+    file.seek(0)
+    is_one = file.read(4) == b"MM\0+"
+    file.seek(0)
+    return is_one
 
 
 def is_common(file: BinaryIO) -> bool:

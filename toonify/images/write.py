@@ -7,9 +7,9 @@ from PIL import Image
 
 from toonify.errors import ImageError, one_line
 from toonify.images.formats import FORMATS, FormatName
-from toonify.images.metadata import EXIF_HEAD, NO_METADATA, Metadata, as_resource
+from toonify.images.metadata import EXIF_HEAD, NO_METADATA, Metadata
 from toonify.images.modes import on_white
-from toonify.images.png import with_metadata
+from toonify.images.png import comment_chunk, with_chunks
 from toonify.images.tiff import encode_tiff
 from toonify.pixels.arrays import Pixels
 
@@ -61,22 +61,32 @@ def encode_picture(
     if form.metadata == "jpeg":
         return _with_segments(buffer.getvalue(), fitted)
     if form.metadata == "png":
-        resource = as_resource(fitted.iptc) if fitted.iptc else b""
-        return with_metadata(buffer.getvalue(), fitted.exif, fitted.xmp, resource)
+        return with_chunks(
+            buffer.getvalue(),
+            exif=fitted.exif,
+            xmp=fitted.xmp,
+            resources=fitted.photoshop,
+            resolution=fitted.resolution,
+            texts=[*fitted.texts, *map(comment_chunk, fitted.comments)],
+        )
     return buffer.getvalue()
 
 
 def _with_segments(data: bytes, metadata: Metadata) -> bytes:
     """An encoded JPEG with its metadata behind the JFIF head (Exif 2.32, 4.7; XMP part 3, 1.1.3)."""
     head = 4 + int.from_bytes(data[4:6]) if data[2:4] == b"\xff\xe0" else 2
+    start = data[:head]
+    if metadata.resolution is not None and start[6:11] == b"JFIF\0":
+        start = start[:13] + metadata.resolution.as_jfif() + start[18:]
     segments = []
     if metadata.exif:
         segments.append(b"\xff\xe1" + _sized(EXIF_HEAD + metadata.exif))
     if metadata.xmp:
         segments.append(b"\xff\xe1" + _sized(b"http://ns.adobe.com/xap/1.0/\0" + metadata.xmp))
-    if metadata.iptc:
-        segments.append(b"\xff\xed" + _sized(b"Photoshop 3.0\0" + as_resource(metadata.iptc)))
-    return b"".join([data[:head], *segments, data[head:]])
+    if metadata.photoshop:
+        segments.append(b"\xff\xed" + _sized(b"Photoshop 3.0\0" + metadata.photoshop))
+    segments += [b"\xff\xfe" + _sized(comment) for comment in metadata.comments]
+    return b"".join([start, *segments, data[head:]])
 
 
 def _sized(body: bytes) -> bytes:

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from toonify.errors import ImageError
 
-_USUAL, _PER_PIXEL = 512, 1 / 2000  # bytes: a flat picture's run is about 1 in 10,000 pixels (VP8), or none (AV1)
+_USUAL, _PER_PIXEL = 64, 1 / 2000  # bytes: a flat picture's run is at most 1 in 5,000 pixels (VP8), or none (AV1)
 
 
 def refuse_zeros(data: bytes, pixels: int) -> None:

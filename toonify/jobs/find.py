@@ -58,7 +58,7 @@ def find_photos(
     does the folder `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file
     that is named itself is taken whatever its suffix. Drawings by toonify that lie beside their photo, if that is among
     the inputs, are left out, unless `drawings` asks for them too. Folders that cannot be entered are among the photos,
-    with their problem; what else a folder has is counted in `others`.
+    with their problem, and so are inputs that cannot be looked at; what else a folder has is counted in `others`.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
@@ -72,7 +72,7 @@ def find_photos(
             photos: Iterable[Found] = _walk(
                 path, others, recursive=recursive, leave_out=leave_out, drawings=drawings, suffixes=suffixes
             )
-        elif os.path.lexists(path):
+        elif not is_absent(path):
             # `*.jpg` names last run's drawings together with their photos; named alone, a drawing is an input.
             is_drawing = not drawings and _is_drawing_of_neighbor(path, beside)
             photos = [] if is_drawing else [Found(path, problem=_problem(path))]
@@ -146,6 +146,22 @@ def _other_kind(name: str, suffixes: Collection[str]) -> str | None:
     if suffix in suffixes:
         return None
     return "video" if suffix in VIDEO_SUFFIXES else "raw file" if suffix in RAW_SUFFIXES else "other file"
+
+
+def is_absent(path: Path) -> bool:
+    """Whether nothing is at a path; False where that cannot be told, as in a folder that may not be entered."""
+    return not os.path.lexists(path) and hidden_by(path) is None
+
+
+def hidden_by(path: Path) -> str | None:
+    """Why nothing can be seen at a path though something may be there, in the system's words; None where it can."""
+    try:
+        path.lstat()
+    except PermissionError as error:
+        return error.strerror
+    except OSError:
+        return None
+    return None
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -65,7 +65,7 @@ def parse_note(text: str | None) -> Note | None:
         return None
     try:
         flags = None if match[5] is None else json.loads(match[5])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return Note(match[2], match[3], match[4], flags)
 
@@ -78,11 +78,15 @@ def is_made_by(note: str | None, notes: Sequence[str]) -> bool:
 
 
 def what_is_there(
-    note: str | None, expected: str, follows: Mapping[str, Collection[str]] = MappingProxyType({})
+    note: str | None,
+    expected: str,
+    follows: Mapping[str, Collection[str]] = MappingProxyType({}),
+    formerly: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """What a picture is that is in the place of another, whose note would be `expected`.
 
-    `follows`: the flags that are not worth a word where the one before them differs.
+    `follows`: the flags that are not worth a word where the one before them differs. `formerly`: the values of flags
+    that older notes do not have.
     """
     found, wanted = parse_note(note), parse_note(expected)
     if found is None or wanted is None:
@@ -91,13 +95,14 @@ def what_is_there(
         return "a picture is in its place that toonify made from another file or with other options"
     if found.source != wanted.source:
         return "a picture is in its place that toonify made from another file"
-    differing = [flag for flag, value in wanted.flags.items() if found.flags.get(flag) != value]
+    there = {**formerly, **found.flags}
+    differing = [flag for flag, value in wanted.flags.items() if there.get(flag) != value]
     for flag in [*differing]:
         if flag in differing:
             differing = [other for other in differing if other not in follows.get(flag, ())]
     if not differing:
         return "it was made in the same way by an earlier toonify"
-    told = (f"{flag} {_plain(found.flags.get(flag))} there, {_plain(wanted.flags[flag])} now" for flag in differing)
+    told = (f"{flag} {_plain(there.get(flag))} there, {_plain(wanted.flags[flag])} now" for flag in differing)
     return f"it was made from the same file with other options ({'; '.join(told)})"
 
 

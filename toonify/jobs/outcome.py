@@ -53,10 +53,12 @@ def examine(
     *,
     overwrite: bool,
     follows: Mapping[str, Collection[str]] = MappingProxyType({}),
+    formerly: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome | None:
     """What is known of a job without doing it (failed, skipped, kept); None if it is to be done.
 
-    `notes` gives the `making_notes` that the picture may have from the opened source; `follows` is for `what_is_there`.
+    `notes` gives the `making_notes` that the picture may have from the opened source; `follows` and `formerly` are for
+    `what_is_there`.
     """
     if job.problem is not None:
         return Outcome(job.source, job.target, "failed", job.problem)
@@ -72,8 +74,8 @@ def examine(
     note = read_processing_note(job.target)
     if is_made_by(note, expected):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
-    reason = f"{what_is_there(note, expected[0], follows)}; --overwrite replaces it, another output keeps both"
-    return Outcome(job.source, job.target, "kept", reason)
+    there = what_is_there(note, expected[0], follows, formerly)
+    return Outcome(job.source, job.target, "kept", f"{there}; --overwrite replaces it, another output keeps both")
 
 
 def open_source(path: Path) -> BufferedReader:

@@ -30,14 +30,15 @@ def check_set(metrics: Sequence[str], pictures: PictureSet, count: int, setup: S
         metric = SET_METRICS[name]
         if not metric.vectors or (is_reference and not metric.of_reference):
             continue
-        called, without = display(pictures.name), f"drop {name} from --metrics"
+        called, without = display(pictures.name), f"take {name} out of --metrics"
+        title = " and ".join(figure.title for figure in metric.figures)
         if pictures.statistics is not None:
             raise UsageError(
-                f"{called} holds mean and covariance, and {name} needs the pictures; give them, or {without}"
+                f"{called} holds mean and covariance, and {title} needs the pictures; give them, or {without}"
             )
         needed = metric.needed(setup)
         if count < needed:
-            raise UsageError(f"{called} has {count} pictures, and {name} needs {needed}; give more, or {without}")
+            raise UsageError(f"{called} has {count} pictures, and {title} needs {needed}; give more, or {without}")
 
 
 def compare(

@@ -15,6 +15,7 @@ from toonify.errors import UsageError, display, one_line
 from toonify.metrics.inception import DIMENSIONS
 from toonify.pixels.arrays import Floats
 from toonify.system.files import write_atomically
+from toonify.system.json_data import decode_json
 
 Doubles = NDArray[np.float64]
 
@@ -128,7 +129,7 @@ def read_statistics(path: Path) -> tuple[Doubles, Doubles, Made]:
             made = Made()
             if "toonify.npy" in archive.namelist():
                 with archive.open("toonify.npy") as member:
-                    made = msgspec.json.decode(str(np.lib.format.read_array(member, allow_pickle=False)), type=Made)
+                    made = decode_json(str(np.lib.format.read_array(member, allow_pickle=False)), type=Made)
     except UsageError as error:
         raise UsageError(f"{display(path)}: {error}") from error
     except OSError as error:

@@ -76,7 +76,7 @@ def classifier(weights: Weights) -> NDArray[np.float64]:
     if tensor is None or tuple(tensor.shape) != (1008, DIMENSIONS) or not tensor.any():
         raise WeightsError(
             f"{display(weights.path)} has no classifier, which the Inception Score needs; "
-            "leave --weights out to fetch the published file, or drop `is` from --metrics"
+            "leave --weights out to fetch the published file, or take is out of --metrics"
         )
     return np.asarray(tensor.double().numpy())
 

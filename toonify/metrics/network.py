@@ -16,6 +16,7 @@ from toonify.errors import DeviceError, ExportError, StyleError, display
 from toonify.graphs.format import EXPORTER, OPSET
 from toonify.pixels.arrays import Floats
 from toonify.system.files import write_atomically
+from toonify.system.waiting import waiting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,9 +57,10 @@ class MeasuringNetwork:
     def prepare(self) -> None:
         """Convert the network now if that is still to be done, before other work relies on it."""
         if not self._path.exists():
-            _log.info("preparing the %s for this machine, once", self._title)
             _make_folder(self._path)
-            self._convert(self._path)
+            what = f"the {self._title}"
+            with waiting(_log, f"preparing {what} for this machine, once", done=f"prepared {what}"):
+                self._convert(self._path)
 
     def cancel(self) -> None:
         """End the call that runs in another thread."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.jobs.find import Found, FoundPhotos, find_photos, in_words
+from toonify.jobs.find import Found, FoundPhotos, find_photos, in_words, is_absent
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def _listed(path: Path) -> FoundPhotos:
         raise UsageError(f"{display(path)} lists no pictures; give one path a line")
     there, missing = [], []
     for each in inputs:
-        if os.path.lexists(each):
-            there.append(each)
-        else:
+        if is_absent(each):
             missing.append(Found(each, problem=f"no such file, though {display(path)} names it"))
+        else:
+            there.append(each)
     found = find_photos(there, drawings=True) if there else FoundPhotos()
     return FoundPhotos([*found, *missing], found.others)

@@ -7,6 +7,7 @@ from pathlib import Path
 from toonify.checkpoints import hub
 from toonify.graphs.format import EXPORTER, OPSET
 from toonify.styles.card import HubWeights, LocatedStyle, StyleVariant
+from toonify.system.files import below
 
 
 def cached_onnx(style: StyleVariant, device: str) -> Path:
@@ -14,7 +15,7 @@ def cached_onnx(style: StyleVariant, device: str) -> Path:
     variant = style.variant
     what = f"{style.digest} {variant.architecture} {sorted(variant.config.items())} {EXPORTER} {OPSET}"
     key = hashlib.sha256(what.encode()).hexdigest()[:16]
-    return hub.cache_folder() / "onnx" / f"{style.card.id}-{style.name}-{device}-{key}.onnx"
+    return below(hub.cache_folder() / "onnx", f"{style.card.id}-{style.name}-{device}-{key}.onnx")
 
 
 def converted(style: StyleVariant) -> list[Path]:
@@ -27,7 +28,7 @@ def is_cached(style: StyleVariant) -> bool:
     weights = style.variant.weights
     if isinstance(weights, HubWeights):
         return hub.cached(weights) is not None or bool(converted(style))
-    return (style.folder / weights.file).is_file()
+    return below(style.folder, weights.file).is_file()
 
 
 def remove_cached(style: StyleVariant) -> int:

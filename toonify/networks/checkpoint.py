@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from toonify.checkpoints.tensors import PRECISIONS, fingerprint, read_tensors
-from toonify.errors import StyleError, WeightsError
+from toonify.errors import StyleError, WeightsError, one_line
 from toonify.models import ARCHITECTURES
 from toonify.styles.card import FileWeights, Variant
+
+_SMALL = 1_000_000  # values that a network may have without weights in a file
 
 
 def load_generator(path: Path, variant: Variant) -> nn.Module:
@@ -24,11 +27,15 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
     if pinned is not None and not (isinstance(variant.weights, FileWeights) and variant.weights.is_onnx):
         precision = pinned.partition(":")[0]
         if precision not in PRECISIONS:
-            raise StyleError(f"the card pins {pinned[:20]}...; a checkpoint is pinned by {' or '.join(PRECISIONS)}:...")
+            raise StyleError(
+                f"the style's .json has the fingerprint {pinned[:20]}...; that of a checkpoint begins with "
+                f"{' or '.join(PRECISIONS)}:"
+            )
         found = fingerprint(state, precision)
         if found != pinned:
             raise WeightsError(
-                f"{path} holds other weights than the card says (found {found[:20]}..., expected {pinned[:20]}...)"
+                f"{path} holds other weights than the style's .json says "
+                f"(found {found[:20]}..., expected {pinned[:20]}...)"
             )
     architecture = ARCHITECTURES.get(variant.architecture)
     if architecture is None:
@@ -36,9 +43,13 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
             f"architecture {variant.architecture!r} is unknown; this toonify knows {', '.join(ARCHITECTURES)}"
         )
     try:
+        with torch.device("meta"):  # it takes no memory there, however large the card says that it is
+            size = sum(tensor.numel() for tensor in architecture.build(variant.config).state_dict().values())
+        if size > 2 * sum(tensor.numel() for tensor in state.values()) + _SMALL:
+            raise WeightsError(f"{path} does not fit the architecture {variant.architecture}: it is much smaller")
         generator = architecture.build(variant.config)
-    except TypeError as error:
-        raise StyleError(f"config of architecture {variant.architecture}: {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise StyleError(f"config of architecture {variant.architecture}: {one_line(error)}") from error
     if is_onnx:  # it has constants of its own beside the weights
         state = {name: state[name] for name in generator.state_dict() if name in state}
     try:

@@ -20,6 +20,9 @@ from toonify.graphs.format import CARD_KEY, OPSET, to_halves
 from toonify.pixels.arrays import Floats, psnr
 from toonify.styles.card import StyleVariant, embedded_card
 from toonify.system.files import write_atomically
+from toonify.system.waiting import waiting
+
+_log = logging.getLogger(__name__)
 
 MIN_PSNR = {False: 80.0, True: 40.0}  # of the exported network against PyTorch, in dB, by fp16
 
@@ -46,12 +49,13 @@ def export_onnx(
     """
     text = msgspec.json.encode(embedded_card(style, display(target.name))).decode()
     data = _to_onnx(generator, style.variant.multiple, {CARD_KEY: text}, fp16=fp16, for_cpu=for_cpu)
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder, "network.onnx")  # ONNX Runtime opens no file whose name is not UTF-8
-        part.write_bytes(data)
-        drawn = OnnxGenerator(part, "cpu")(photo)
-    with torch.inference_mode():
-        expected = generator(torch.from_numpy(photo)).numpy()
+    with waiting(_log, "comparing its drawing with PyTorch's"):
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder, "network.onnx")  # ONNX Runtime opens no file whose name is not UTF-8
+            part.write_bytes(data)
+            drawn = OnnxGenerator(part, "cpu")(photo)
+        with torch.inference_mode():
+            expected = generator(torch.from_numpy(photo)).numpy()
     low, high = style.variant.value_range
     agreement = psnr(drawn, expected, peak=high - low)
     if not agreement >= MIN_PSNR[fp16]:
@@ -71,13 +75,15 @@ def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, f
     example = torch.zeros(2, 3, steps * multiple, (steps + 1) * multiple)
     batch, height, width = Dim("batch", max=1024), Dim("height", max=65_536), Dim("width", max=65_536)
     shape = {0: batch, 2: multiple * height, 3: multiple * width}
-    model = to_onnx(generator, {"photo": example}, {"photo": shape}, output="drawing")
+    with waiting(_log, "exporting it from PyTorch"):
+        model = to_onnx(generator, {"photo": example}, {"photo": shape}, output="drawing")
     if fp16:
         model = to_halves(model, keep_io_types=True)
     if for_cpu:
         from toonify.graphs.speedup import speed_up
 
-        model = speed_up(model)
+        with waiting(_log, "rewriting it for speed"):
+            model = speed_up(model)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString()

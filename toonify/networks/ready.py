@@ -9,10 +9,13 @@ from typing import TypeVar
 from filelock import FileLock
 
 from toonify.errors import StyleError, TilingError
+from toonify.graphs.bounds import refuse_absurd
 from toonify.networks.cache import cached_onnx
 from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.styles.card import StyleVariant
+from toonify.styles.find import shipped_folder
+from toonify.system.waiting import waiting
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ _Made = TypeVar("_Made")
 def onnx_file(style: StyleVariant, device: str) -> Path:
     """The ONNX network of a variant: its own file, or what was converted for `device` from its checkpoint, once."""
     if style.onnx is not None:
+        refuse_absurd_of(style, style.onnx)
         return style.onnx
     path = cached_onnx(style, device)
     if not path.exists():
@@ -29,6 +33,12 @@ def onnx_file(style: StyleVariant, device: str) -> Path:
             if not path.exists():  # another process was first
                 _convert(style, device, path)
     return path
+
+
+def refuse_absurd_of(style: StyleVariant, path: Path) -> None:
+    """`refuse_absurd` of a style's network, unless it comes with toonify. Raises StyleError."""
+    if style.folder != shipped_folder():
+        refuse_absurd(path)
 
 
 def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made]) -> _Made:
@@ -39,7 +49,8 @@ def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made
     """
     path = onnx_file(style, device)
     try:
-        return use(path)
+        with waiting(_log, f"opening {style.label}"):
+            return use(path)
     except TilingError:
         raise
     except StyleError:
@@ -53,10 +64,11 @@ def _convert(style: StyleVariant, device: str, path: Path) -> None:
     from toonify.networks.export import export_onnx
 
     module = load_module(style)
-    _log.info("preparing %s for this machine, once: about 20 s", style.label)
+    what = style.label if device == "cpu" else f"{style.label}, in tiles,"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        export_onnx(module, style, path, photo=check_photo(style.variant), for_cpu=device == "cpu")
+        with waiting(_log, f"preparing {what} for this machine, once", done=f"prepared {style.label}"):
+            export_onnx(module, style, path, photo=check_photo(style.variant), for_cpu=device == "cpu")
     except FileExistsError:
         pass  # another process was first, where there are no locks
     except OSError as error:

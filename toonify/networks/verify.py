@@ -6,6 +6,7 @@ from toonify.engines.pytorch import TorchGenerator
 from toonify.errors import StyleError
 from toonify.networks.cache import converted
 from toonify.networks.check_photo import check_photo
+from toonify.networks.open import open_int8
 from toonify.pixels.arrays import psnr
 from toonify.styles.card import HubWeights, StyleVariant
 
@@ -21,9 +22,11 @@ def verify_weights(style: StyleVariant) -> str:
 
     weights = style.variant.weights
     photo = check_photo(style.variant)
+    if style.int8 is not None:
+        open_int8(style)
     if style.onnx is not None:
         OnnxGenerator(style.onnx, "cpu")(photo)
-        return "the network opens and draws"
+        return "the network opens and draws" + (", in 8-bit integers, too" if style.int8 else "")
     networks = converted(style)
     drawings = {path: OnnxGenerator(path, "cpu")(photo) for path in networks}
     checkpoint = hub.cached(weights) if isinstance(weights, HubWeights) else style.file
@@ -35,6 +38,6 @@ def verify_weights(style: StyleVariant) -> str:
         agreement = psnr(drawing, expected, peak=high - low)
         if agreement < MIN_PSNR[False]:
             raise StyleError(f"{path} agrees with its checkpoint to {agreement:.0f} dB only; delete it")
-    return "the checkpoint is the one that the card pins" + (
+    return "the checkpoint is the one that the style names" + (
         ", the converted network agrees with it" if networks else ""
     )

@@ -2,7 +2,11 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -23,7 +27,16 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 
 def csv_text(rows: Sequence[Sequence[object]]) -> str:
-    """CSV with one line a row; None is an empty field."""
+    """CSV with one line a row; None is an empty field.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.lstrip().startswith(_FORMULAS) or _NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from toonify.errors import UsageError, display, one_line
+from toonify.system.json_data import decode_json
 
 MANIFEST = "manifest.json"
 _STEPS = 1  # of the way from source to picture: raise it when it changes, and folders count as made otherwise
@@ -148,7 +149,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return decode_json(path.read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UsageError(f"{display(path)} cannot be understood: {one_line(error)}; give another folder") from error
 

@@ -31,6 +31,7 @@ from toonify.prepare.manifest import (
     read_manifest,
 )
 from toonify.system.files import write_atomically
+from toonify.system.json_data import decode_json
 from toonify.version import __version__
 
 _WORK, _JOURNAL, _PLAN = ".toonify-prepare", "journal.jsonl", "plan.json"
@@ -184,9 +185,9 @@ def _read_journal(path: Path) -> tuple[_Header | None, list[_Entry]]:
         for line in file:
             try:
                 if header is None:
-                    header = msgspec.json.decode(line, type=_Header)
+                    header = decode_json(line, type=_Header)
                 else:
-                    entries.append(msgspec.json.decode(line, type=_Entry))
+                    entries.append(decode_json(line, type=_Entry))
             except msgspec.MsgspecError:
                 break
             length += len(line)
@@ -207,7 +208,7 @@ def _carry_out(folder: Path) -> None:
     """Do what the plan says; what is done already is left alone. Raises UsageError if it cannot be understood."""
     work = folder / _WORK
     try:
-        plan = msgspec.json.decode((work / _PLAN).read_bytes(), type=_Plan)
+        plan = decode_json((work / _PLAN).read_bytes(), type=_Plan)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         path = display(work / _PLAN)
         raise UsageError(f"{path} cannot be understood: {one_line(error)}; give another folder") from error

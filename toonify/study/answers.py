@@ -15,6 +15,7 @@ import msgspec
 
 from toonify.errors import AnswersError, display
 from toonify.study.plan import Count, Plan, SurveyId, Token
+from toonify.system.json_data import decode_json
 
 MAX_BYTES = 65_536
 _DAY = 86_400_000
@@ -51,7 +52,7 @@ def parse_answers(data: bytes, plan: Plan) -> Answers:
     if len(data) > MAX_BYTES:
         raise AnswersError(f"over {MAX_BYTES} bytes, which no answers are")
     try:
-        answers = msgspec.json.decode(data, type=Answers)
+        answers = decode_json(data, type=Answers)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # It may quote names from the file, which are whatever somebody wrote there.
         raise AnswersError(f"no answers, or cut off: {display(str(error))[:200]}") from error

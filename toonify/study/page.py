@@ -12,6 +12,7 @@ import msgspec
 from toonify.errors import UsageError, display
 from toonify.pages.base import render
 from toonify.study.plan import Plan
+from toonify.system.json_data import decode_json
 
 PAGE_NAME = "index.html"
 _FOLDER = Path(__file__).parent
@@ -51,7 +52,7 @@ def read_plan(page: str, where: Path) -> Plan:
     try:
         if found is None or not all(mark in page for mark in _ALONE):
             raise ValueError("it carries no plan")
-        return msgspec.json.decode(found[1], type=Plan)
+        return decode_json(found[1], type=Plan)
     except (ValueError, RecursionError) as error:  # msgspec's own among them
         # It may quote names from the page, which are whatever somebody wrote there.
         reason = display(str(error))[:200]

@@ -7,6 +7,7 @@ import msgspec
 
 from toonify.errors import UsageError, display
 from toonify.study.plan import Key
+from toonify.system.json_data import decode_json
 
 _KEY_SUFFIX = ".key.json"
 
@@ -19,8 +20,10 @@ def find_answers(inputs: Iterable[Path]) -> list[Path]:
     inputs = list(inputs)
     found: dict[Path, Path] = {}
     for path in inputs:
-        if not path.exists():
-            raise UsageError(f"{display(path)}: no such file or folder")
+        try:
+            path.stat()
+        except OSError as error:
+            raise UsageError(f"{display(path)}: {error.strerror}") from error
         for file in _answers_in(path) if path.is_dir() else [path]:
             found.setdefault(file.absolute(), file)
     if not found:
@@ -53,7 +56,7 @@ def _read_key(path: Path) -> Key:
     if path.exists() and not path.is_file():  # to open a pipe would wait for ever
         raise UsageError(f"--key {display(path)} is not a regular file; give the FILE.key.json of the survey")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Key)
+        return decode_json(path.read_bytes(), type=Key)
     except OSError as error:
         raise UsageError(f"--key {display(path)}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -14,11 +14,12 @@ import msgspec
 
 from toonify.errors import StyleError, UsageError, WeightsError
 from toonify.styles.look import Look
-from toonify.system.files import file_digest
+from toonify.system.files import below, file_digest
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-
+Side = Annotated[int, msgspec.Meta(ge=1, le=65_536)]  # pixels
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9_-]*\Z", max_length=100)]  # becomes part of file names
+_Few = Annotated[int, msgspec.Meta(ge=-4096, le=4096)]  # what networks are counted by
 
 UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word
 
@@ -45,6 +46,15 @@ class FileWeights(msgspec.Struct, tag_field="from", tag="file", frozen=True, for
         return self.file.lower().endswith(".onnx")
 
 
+class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same network in 8-bit integers, for CPUs: an ONNX file beside the card, which `export --int8` has written."""
+
+    file: str  # relative to the card's folder
+    fingerprint: str | None = None  # "sha256:..."
+    photos: int = 0  # on which the ranges of its activations were measured
+    psnr: float | None = None  # of its drawing of the check photo to that in float32, in dB
+
+
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How weights came about: what it takes to train them again."""
 
@@ -65,28 +75,29 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     weights: HubWeights | FileWeights
     architecture: str  # a name in `models.ARCHITECTURES`
-    config: dict[str, int | float | str | bool] = {}  # what the architecture's config differs in from its defaults
+    config: dict[str, _Few | float | str | bool] = {}  # what the architecture's config differs in from its defaults
     channels: Literal["rgb", "bgr"] = "rgb"
     value_range: tuple[float, float] = (-1.0, 1.0)  # of the network's input and output
-    multiple: Positive = 1  # of which height and width must be
-    minimum: Positive = 1  # that height and width must reach
-    padding: Annotated[int, msgspec.Meta(ge=0)] = 0  # pixels of reflected border that the network needs, cropped after
-    size: Positive | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
-    bytes_per_pixel: Positive | None = None  # of memory on a CPU while drawing, measured
+    multiple: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1  # of which height and width must be
+    minimum: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1  # that height and width must reach
+    padding: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # pixels of reflected border, cropped after
+    size: Side | None = None  # long side at which the style is drawn, in pixels; None: the photo's own
+    bytes_per_pixel: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None  # of memory on a CPU
     keep_color: Unit = 0.0
-    saturation: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    saturation: Annotated[float, msgspec.Meta(ge=0, le=4)] = 1.0
     training: Training | None = None  # of weights that toonify has trained
+    int8: Int8 | None = None  # its file may be that of the weights themselves: then there is no other
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A style: its name, its makers, its license and its variants (the preferred one first)."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    id: Name
     title: str
     license: str  # SPDX identifier
     attribution: str
     source: str
-    variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
+    variants: Annotated[dict[Name, Variant], msgspec.Meta(min_length=1)]
     license_note: str = ""
     look: Look | None = None  # how its drawings are finished by default; None: softly
 
@@ -130,9 +141,12 @@ class StyleVariant:
     @property
     def file(self) -> Path:
         """The file of weights beside the card. Raises StyleError if it is missing."""
-        path = self.folder / self.variant.weights.file
+        return self._beside(self.variant.weights.file)
+
+    def _beside(self, name: str) -> Path:
+        path = below(self.folder, name)
         if not path.is_file():
-            raise StyleError(f"{path} is missing, which the card of {self.card.id} names")
+            raise StyleError(f"{path} is missing, which the style {self.card.id} needs")
         return path
 
     @cached_property
@@ -144,9 +158,17 @@ class StyleVariant:
         weights = self.variant.weights
         if not isinstance(weights, FileWeights) or not weights.is_onnx:
             return None
-        path = self.file
-        if weights.fingerprint is not None and weights.fingerprint != f"sha256:{file_digest(path)}":
-            raise WeightsError(f"{path} is not the file that the card of {self.card.id} pins")
+        return self._pinned(weights)
+
+    @cached_property
+    def int8(self) -> Path | None:
+        """The ONNX network in 8-bit integers that the card names; None if it names none. Raises what `onnx` does."""
+        return None if self.variant.int8 is None else self._pinned(self.variant.int8)
+
+    def _pinned(self, named: "FileWeights | Int8") -> Path:
+        path = self._beside(named.file)
+        if named.fingerprint is not None and named.fingerprint != f"sha256:{file_digest(path)}":
+            raise WeightsError(f"{path} is another file than the style {self.card.id} names (its SHA-256)")
         return path
 
     @cached_property
@@ -158,12 +180,23 @@ class StyleVariant:
         network = self.onnx
         return self.variant.weights.fingerprint or f"sha256:{file_digest(network or self.file)}"
 
+    @cached_property
+    def int8_digest(self) -> str:
+        """The same of the network in 8-bit integers, which the card must name."""
+        assert self.variant.int8 is not None  # noqa: S101 - whoever asks has looked
+        path = self.int8
+        assert path is not None  # noqa: S101
+        return self.variant.int8.fingerprint or f"sha256:{file_digest(path)}"
+
     def __getstate__(self) -> dict[str, Any]:
-        """The digest travels to other machines; that the file is the right one is for each to see."""
-        return {name: value for name, value in vars(self).items() if name != "onnx"}
+        """The digests travel to other machines; that the files are the right ones is for each to see."""
+        return {name: value for name, value in vars(self).items() if name not in ("onnx", "int8")}
 
 
-def embedded_card(style: StyleVariant, file: str) -> Card:
-    """The card as it stands inside an ONNX file: one variant, whose weights are the file itself."""
-    alone = msgspec.structs.replace(style.variant, weights=FileWeights(file=file))
+def embedded_card(style: StyleVariant, file: str, int8: Int8 | None = None) -> Card:
+    """The card as it stands inside an ONNX file: one variant, whose weights are the file itself.
+
+    `int8` is what is to be said of it if it is in 8-bit integers.
+    """
+    alone = msgspec.structs.replace(style.variant, weights=FileWeights(file=file), int8=int8)
     return msgspec.structs.replace(style.card, variants={style.name: alone})

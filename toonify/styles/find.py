@@ -7,7 +7,9 @@ import msgspec
 
 from toonify.errors import StyleError, UsageError, display
 from toonify.styles.card import Card, LocatedStyle, embedded_card
+from toonify.system.json_data import decode_json
 
+_MOST_BYTES = 4 << 20  # of a card
 _FORMER_NAMES = {"licence": "license", "licence_note": "license_note"}  # of the fields of a card
 
 
@@ -17,16 +19,22 @@ def parse_card(text: str | bytes, where: str) -> Card:
     Names that fields had in toonify 0.1.0 are read, too.
     """
     try:
-        fields = msgspec.json.decode(text)
+        fields = decode_json(text)
         if isinstance(fields, dict):
             fields = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
         return msgspec.convert(fields, Card)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StyleError(f"{where} is no style card: {error}; compare `toonify styles show shinkai --json`") from error
+        raise StyleError(
+            f"{where} does not describe a style: {error}; compare `toonify styles show shinkai --json`"
+        ) from error
 
 
 def read_card(path: Path) -> Card:
     """Read the card in a file. Raises StyleError if it is none, OSError."""
+    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        raise StyleError(f"{display(path)} is no file; give the file of a style card")
+    if path.exists() and path.stat().st_size > _MOST_BYTES:
+        raise StyleError(f"{display(path)} is no style card: it is longer than {_MOST_BYTES >> 20} MB")
     return parse_card(path.read_bytes(), str(path))
 
 
@@ -90,8 +98,10 @@ def cards_in(folder: Path) -> list[Path]:
 
 def _may_be_card(path: Path) -> bool:
     """Whether a file is to be taken for a card. What cannot be read as JSON at all may be one that is damaged."""
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return False
     try:
-        data = msgspec.json.decode(path.read_bytes())
+        data = decode_json(path.read_bytes())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return path.is_file()
     return isinstance(data, dict) and "variants" in data
@@ -100,7 +110,7 @@ def _may_be_card(path: Path) -> bool:
 def _card_in_folder(folder: Path) -> LocatedStyle:
     cards = cards_in(folder)
     if len(cards) != 1:
-        raise UsageError(f"style {folder}: expected one card (.json) in there, found {len(cards)}; name the card")
+        raise UsageError(f"style {folder}: expected one .json of a style in there, found {len(cards)}; name it")
     return LocatedStyle(read_card(cards[0]), folder)
 
 
@@ -113,8 +123,10 @@ def _card_of_onnx(path: Path) -> LocatedStyle:
     text = read_onnx_metadata(path).get(CARD_KEY)
     if text is None:
         raise StyleError(
-            f"{path} carries no style card, so its channel order and value range are unknown; "
-            f"write one as {beside} (`toonify styles show shinkai --json` is an example)"
+            f"{path} does not say what it draws, so its channel order and value range are unknown; "
+            f"describe it in {beside} (`toonify styles show shinkai --json` is an example)"
         )
-    style = LocatedStyle(parse_card(text, str(path)), path.parent)
-    return LocatedStyle(embedded_card(style.variant(), path.name), path.parent)
+    style = LocatedStyle(parse_card(text, str(path)), path.parent).variant()
+    int8 = style.variant.int8
+    renamed = None if int8 is None else msgspec.structs.replace(int8, file=path.name)
+    return LocatedStyle(embedded_card(style, path.name, renamed), path.parent)

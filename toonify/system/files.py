@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toonify.errors import WeightsError, display
+from toonify.errors import StyleError, WeightsError, display
 
 # What systems say that have no hard links or no nameless files: FAT, network mounts through FUSE (ENOSYS), old kernels.
 _UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EISDIR, errno.EINVAL, errno.ENOENT}
+_PARTS: set[Path] = set()  # that this process is writing
 
 
 def write_atomically(target: Path, data: bytes, *, overwrite: bool = False) -> None:
@@ -32,7 +33,7 @@ def write_atomically(target: Path, data: bytes, *, overwrite: bool = False) -> N
         _create(part, data)
         part.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        _drop(part)
 
 
 @contextlib.contextmanager
@@ -49,7 +50,20 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         part.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        _drop(part)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name that somebody else has written is a path below a folder, and can be shown and typed."""
+    parts = name.replace("\\", "/").split("/")
+    return name.isprintable() and not {"", ".", ".."} & set(parts) and ":" not in parts[0]
+
+
+def below(folder: Path, name: str) -> Path:
+    """The path of a name, which somebody else has written, below a folder. Raises StyleError if it leads elsewhere."""
+    if not is_plain_name(name):
+        raise StyleError(f"{display(name)!r} is no name of a file below {display(folder)}")
+    return folder / name
 
 
 def file_digest(path: Path) -> str:
@@ -61,6 +75,13 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"{display(path)} cannot be read: {error.strerror}") from error
+
+
+def remove_own_parts() -> None:
+    """Remove what this process has half-written, before it ends without its threads."""
+    for part in list(_PARTS):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def remove_parts(folder: Path) -> None:
@@ -86,7 +107,7 @@ def _create(path: Path, data: bytes) -> None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
             part.rename(path)
     finally:
-        part.unlink(missing_ok=True)
+        _drop(part)
 
 
 def _create_nameless(path: Path, data: bytes) -> bool:
@@ -107,7 +128,14 @@ def _create_nameless(path: Path, data: bytes) -> bool:
 
 
 def _part_beside(path: Path) -> Path:
-    return path.parent / f".toonify-{secrets.token_hex(6)}.part"
+    part = path.parent / f".toonify-{secrets.token_hex(6)}.part"
+    _PARTS.add(part)
+    return part
+
+
+def _drop(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _PARTS.discard(part)
 
 
 def _write_through(descriptor: int, data: bytes) -> None:

@@ -17,7 +17,7 @@ from toonify.checkpoints.tensors import fingerprint
 from toonify.errors import StyleError, ToonifyError, UsageError, describe, display
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
-from toonify.styles.card import UNKNOWN_LICENSE, Card, FileWeights, Training, Variant
+from toonify.styles.card import UNKNOWN_LICENSE, Card, FileWeights, Int8, Training, Variant
 from toonify.styles.find import read_card
 from toonify.system.files import remove_parts, replacing, write_atomically
 from toonify.system.locks import only_process
@@ -28,6 +28,7 @@ from toonify.version import __version__
 FORMAT = 1  # of checkpoints: raise it when an older toonify could not read them
 _WEIGHTS = ("safetensors", "pth")  # the latter of an older toonify
 _PARTS = {"options", "step", "seconds", "parts", "best", "pictures", "processes", "method"}  # of one
+_STYLE_FILE = re.compile(rf"(best|last|lite)-\d+\.({'|'.join(_WEIGHTS)})")
 _PADDING = 32  # pixels: what released generators darken along their borders; ours are of the same kind
 
 
@@ -44,6 +45,7 @@ class RunFolder:
         self.drawings = path / "evaluation"  # the photos as drawn for the last evaluation
         self._checkpoints = path / self.CHECKPOINTS
         self.best = self._checkpoints / "best.pt"
+        self._unsaved = self._checkpoints / "nothing-saved-yet"  # there from a run's beginning to its first checkpoint
 
     @property
     def name(self) -> str:
@@ -54,7 +56,8 @@ class RunFolder:
         """Raise UsageError unless a run can be written here; nothing is.
 
         A new run wants a folder that is not there, or an empty one but for the folders that it has `prepared`; so does
-        one that goes on from a checkpoint (`resumed`) of another folder.
+        one that goes on from a checkpoint (`resumed`) of another folder. A new run may also begin again where one was
+        killed before its first checkpoint.
         """
         name = f"--output {display(self.path)}"
         if self.path == Path("-"):
@@ -68,7 +71,10 @@ class RunFolder:
             if not os.access(above, os.W_OK | os.X_OK):
                 raise UsageError(f"{name}: no permission to write in {display(above)}; choose another place")
             is_own = resumed is not None and resumed.resolve().parent == self._checkpoints.resolve()
-            if is_own or not (self.path.is_dir() and any(one.name not in prepared for one in self.path.iterdir())):
+            if is_own or not self.path.is_dir() or (resumed is None and self._is_unsaved()):
+                return
+            there = [one for one in self.path.iterdir() if one.name not in prepared]
+            if not there or (there == [self._checkpoints] and not any(self._checkpoints.iterdir())):
                 return
         except OSError as error:
             raise UsageError(f"{name}: {describe(error)}") from error
@@ -90,12 +96,27 @@ class RunFolder:
         Raises ToonifyError if that is not possible.
         """
         try:
-            for folder in (self._checkpoints, self.samples):
-                folder.mkdir(parents=True, exist_ok=True)
+            self._checkpoints.mkdir(parents=True, exist_ok=True)
+            if self._is_unsaved():
+                self._remove_unsaved()
+            elif not self.checkpoints() and not self.best.exists():
+                self._unsaved.touch()
+            self.samples.mkdir(exist_ok=True)
             for folder in (self._checkpoints, self.samples, self.path):
                 remove_parts(folder)
         except OSError as error:
             raise ToonifyError(f"--output {display(self.path)}: {describe(error)}") from error
+
+    def _is_unsaved(self) -> bool:
+        """Whether a run began here and was killed before its first checkpoint."""
+        return self._unsaved.is_file() and not self.checkpoints()
+
+    def _remove_unsaved(self) -> None:
+        """Remove the style of a run that was killed between writing it and its first checkpoint."""
+        self.best.unlink(missing_ok=True)
+        for path in self.path.iterdir():
+            if _STYLE_FILE.fullmatch(path.name) or path.name == f"{self.name}.json":
+                path.unlink()
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints from old to new, without the best."""
@@ -110,7 +131,8 @@ class RunFolder:
         if not self.path.is_dir():
             raise UsageError(f"--resume last: there is no folder {display(self.path)}; name the run's with --output")
         if not (there := self.checkpoints()):
-            raise UsageError(f"--resume last: there is no checkpoint in {display(self._checkpoints)}")
+            begin = "; the command that began the run begins it again" if self._is_unsaved() else ""
+            raise UsageError(f"--resume last: there is no checkpoint in {display(self._checkpoints)}{begin}")
         return there[-1]
 
     def save(self, checkpoint: dict[str, Any], keep: int) -> Path:
@@ -121,6 +143,7 @@ class RunFolder:
         step = checkpoint["step"]
         path = self._checkpoints / f"step-{step:08d}.pt"
         _write(checkpoint, path)
+        self._unsaved.unlink(missing_ok=True)
         there = _numbered(self._checkpoints, ".pt")
         until_now = [path for number, path in there if number <= step]
         for old in [*until_now[:-keep], *(path for number, path in there if number > step)]:
@@ -157,6 +180,14 @@ class RunFolder:
         for path in self.path.glob(f"{variant}-*"):
             if ours.fullmatch(path.name) and path.name not in named:
                 path.unlink(missing_ok=True)
+
+    def name_int8(self, variant: str, int8: Int8) -> None:
+        """Name the file with a variant's network in 8-bit integers on the card. Raises OSError, StyleError."""
+        path, _ = self._card()
+        card = read_card(path)
+        named = card.variants | {variant: msgspec.structs.replace(card.variants[variant], int8=int8)}
+        whole = msgspec.structs.replace(card, variants=named)
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(whole), indent=2), overwrite=True)
 
     def _card(self) -> tuple[Path, dict[str, Variant]]:
         """Where the card is, or will be, and the variants that it has already."""

@@ -289,7 +289,11 @@ class _Loop:
     def no_file(self, error: OSError) -> TrainingError:
         """What it means for a run that a file cannot be written."""
         there = self._run.folder.checkpoints()
-        way_out = f"go on from {there[-1].stem} with --resume last" if there else "start anew: there is no checkpoint"
+        way_out = (
+            f"go on from {there[-1].stem} with --resume last"
+            if there
+            else "type the same command again: there is no checkpoint"
+        )
         what = "no space left" if no_space(error) else describe(error).partition(";")[0]
         return TrainingError(
             f"{display(self._run.folder.path)} cannot be written at step {self._run.step}: {what}; see to that, "

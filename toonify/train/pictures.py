@@ -1,6 +1,7 @@
 """Which pictures a run has: its folders, in the order of their names."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from typing import Literal
 
 from toonify.errors import ImageError, UsageError, display
 from toonify.images import opaque
-from toonify.jobs.find import Found, find_photos, in_words
+from toonify.jobs.find import Found, find_photos, hidden_by, in_words
 from toonify.pages import embed
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.train.options import Options
+
+_log = logging.getLogger(__name__)
 
 Smoothing = Literal["no", "folder", "fly"]
 Measure = Callable[[Pixels], Floats]  # what a square must be told of its whole photo, H x W x 3
@@ -88,13 +91,18 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_sm
 
 
 def find_pictures(name: str, flag: str, *, leave_out: Path | None = None) -> tuple[Found, ...]:
-    """The pictures of the folder that an option names. Raises UsageError if there is none."""
-    return find_folder(name, flag, leave_out=leave_out).pictures
+    """The pictures of the folder that an option names; what else it has is logged. Raises UsageError if it has none."""
+    folder = find_folder(name, flag, leave_out=leave_out)
+    if folder.others:
+        _log.info("%s: %s in %s; not read: %s", flag.lstrip("-"), len(folder), display(name), folder.others)
+    return folder.pictures
 
 
 def find_folder(name: str, flag: str, *, leave_out: Path | None = None) -> Folder:
     """The folder that an option names. Raises UsageError if it has no pictures."""
     if not os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+        if (problem := hidden_by(Path(name))) is not None:
+            raise UsageError(f"{flag} {display(name)}: {problem}")
         raise UsageError(f"{flag} {display(name)}: no such folder; `toonify prepare` makes one")
     try:
         found = find_photos([Path(name)], drawings=True, leave_out=leave_out)

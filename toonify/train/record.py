@@ -12,6 +12,7 @@ import msgspec
 
 from toonify.errors import ToonifyError, display
 from toonify.system.files import write_atomically
+from toonify.system.json_data import decode_json
 
 EVENTS = "tensorboard"  # the folder beside the log that TensorBoard is pointed at
 
@@ -115,7 +116,7 @@ def read(path: Path) -> list[Entry]:
 
 def _decoded(path: Path, number: int, line: bytes) -> Entry:
     try:
-        values = msgspec.json.decode(line)
+        values = decode_json(line)
         kind = next((kind for field, kind in _KINDS.items() if field in values), Note)
         return msgspec.convert(values, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:

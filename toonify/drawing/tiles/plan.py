@@ -8,7 +8,7 @@ measured, and ends where the next norm begins.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toonify.drawing.tiles.anatomy import NORM, Anatomy, Step
+from toonify.graphs.anatomy import NORM, Anatomy, Step
 
 # Numbers for each pixel of the photo above which a value is computed again from what is before it: writing and reading
 # it would cost more than the few layers at full size do. CartoonGAN has 64, 32 and 16 at full, half and quarter size.

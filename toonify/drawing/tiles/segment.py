@@ -5,8 +5,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 
-from toonify.drawing.tiles.anatomy import NORM, Anatomy, Step
 from toonify.drawing.tiles.plan import Sweep
+from toonify.graphs.anatomy import NORM, Anatomy, Step
 from toonify.graphs.builder import GraphBuilder
 from toonify.graphs.speedup.match import attributes
 from toonify.pixels.arrays import Floats
@@ -30,6 +30,7 @@ class _Segment:
         self._anatomy = anatomy
         self._graph = GraphBuilder("segment/")
         self._copied: dict[str, TensorProto] = {}  # constants of the network itself
+        self._decoded: set[str] = set()  # those that are made of integers
         self._inputs: dict[str, ValueInfoProto] = {}
         self._outputs: list[ValueInfoProto] = []
         for name in sweep.reads:
@@ -58,15 +59,25 @@ class _Segment:
     def _take(self, step: Step) -> None:
         node = step.node
         if node.op_type != NORM:
-            self._graph.copy(node, node.input)
             for name in node.input:
                 if name in self._anatomy.constants:
-                    self._copied[name] = self._anatomy.constants[name]
+                    self._take_constant(name)
+            self._graph.copy(node, node.input)
             return
         for what in (GAIN, SHIFT):
             self._input(f"{what}{step.name}", TensorProto.FLOAT, [1, step.value.channels, 1, 1])
         scaled = self._graph.op("Mul", node.input[0], f"{GAIN}{step.name}")
         self._graph.write(step.name, "Add", scaled, f"{SHIFT}{step.name}")
+
+    def _take_constant(self, name: str) -> None:
+        node = self._anatomy.decoded.get(name)
+        if node is None:
+            self._copied[name] = self._anatomy.constants[name]
+        elif name not in self._decoded:
+            self._decoded.add(name)
+            for part in node.input:
+                self._take_constant(part)
+            self._graph.copy(node, node.input)
 
     def _inside(self, name: str) -> str:
         unit = self._anatomy.value(name).unit
@@ -86,12 +97,14 @@ class _Segment:
 
     def _measure(self, name: str, inside: str) -> None:
         channels = self._anatomy.value(name).channels
-        axes = self._graph.ints([0, 1, 2])
-        mean = self._graph.op("ReduceMean", inside, axes, keepdims=1)
+        # Rows first, then the sums of rows: one long sum in float32 would be off by the thousandth part in large tiles.
+        rows, rest = self._graph.ints([2]), self._graph.ints([0, 1, 2])
+        mean = self._graph.op("ReduceMean", self._graph.op("ReduceMean", inside, rows, keepdims=1), rest, keepdims=1)
         centered = self._graph.op("Sub", inside, mean)
         self._graph.write(f"{MEAN}{name}", "Reshape", mean, self._graph.ints([-1]))
         squares = self._graph.op("Mul", centered, centered)  # ReduceSumSquare takes ten times as long
-        self._graph.write(f"{SPREAD}{name}", "ReduceSum", squares, axes, keepdims=0)
+        sums = self._graph.op("ReduceSum", squares, rows, keepdims=1)
+        self._graph.write(f"{SPREAD}{name}", "ReduceSum", sums, rest, keepdims=0)
         for what in (MEAN, SPREAD):
             self._output(f"{what}{name}", TensorProto.FLOAT, [channels])
 

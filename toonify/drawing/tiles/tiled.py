@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from toonify.drawing.tiles.anatomy import NORM, dissect
 from toonify.drawing.tiles.plan import Sweep, plan_sweeps
 from toonify.drawing.tiles.segment import FIRST, GAIN, KEPT, LAST, MEAN, SHIFT, SPREAD, affine, segment
 from toonify.drawing.tiles.statistics import Statistics
 from toonify.drawing.tiles.store import Stores
 from toonify.engines.onnx_runtime import Array, OnnxNetwork
+from toonify.graphs.anatomy import NORM, dissect
 from toonify.graphs.format import read_model
 from toonify.pixels.arrays import Floats
 from toonify.pixels.boxes import Box
@@ -21,6 +21,7 @@ KEPT_IN_MEMORY = 256_000_000  # bytes of activations; those on the disk are in t
 
 ReadTile = Callable[[Box], Floats]  # a part of the photo as the network takes it: 1 x 3 x h x w
 WriteTile = Callable[[Box, Floats], None]  # takes that part of the drawing
+OnShare = Callable[[float], None]  # is told how much is done, 0..1
 
 
 class TiledNetwork:
@@ -54,11 +55,20 @@ class TiledNetwork:
         return round(2 * 4 * max(sweep.density for sweep in self.sweeps))
 
     def draw(
-        self, height: int, width: int, tile: int, read: ReadTile, write: WriteTile, *, memory: int = KEPT_IN_MEMORY
+        self,
+        height: int,
+        width: int,
+        tile: int,
+        read: ReadTile,
+        write: WriteTile,
+        *,
+        memory: int = KEPT_IN_MEMORY,
+        on_share: OnShare | None = None,
     ) -> None:
         """Draw a picture of height x width in tiles of tile x tile pixels, all of them multiples of `multiple`.
 
-        Activations beyond `memory` bytes are kept on the disk. Raises InterruptedError after `cancel`, MemoryError, and
+        Activations beyond `memory` bytes are kept on the disk. `on_share` is told after each tile of each sweep which
+        share of all is done. Raises InterruptedError after `cancel`, MemoryError, and
         ImageError if the disk is full.
         """
         frame = Box(0, 0, height, width)
@@ -70,7 +80,9 @@ class TiledNetwork:
                         value = self._anatomy.value(name)
                         stores.open(name, height // value.unit, width // value.unit, value.channels)
                 self._network = self._open(sweep)
-                known |= self._affine(self._sweep(sweep, list(frame.tiles(tile)), frame, known, read, write, stores))
+                done = _part_of(on_share, number, len(self.sweeps))
+                tiles = list(frame.tiles(tile))
+                known |= self._affine(self._sweep(sweep, tiles, frame, known, read, write, stores, done))
                 later = {name for each in self.sweeps[number + 1 :] for name in each.reads}
                 for name in stores.names - later:
                     stores.close(name)
@@ -87,6 +99,7 @@ class TiledNetwork:
         read: ReadTile,
         write: WriteTile,
         stores: Stores,
+        on_share: OnShare,
     ) -> dict[str, Statistics]:
         """Run the sweep's network over all tiles, and return what it has measured of the whole frame.
 
@@ -111,8 +124,8 @@ class TiledNetwork:
                 high, wide = box.at(self._anatomy.value(name).unit).size
                 statistics.add(high * wide, made[f"{MEAN}{name}"], made[f"{SPREAD}{name}"])
 
-        for _ in run_stages(tiles, [take, run, keep]):
-            pass
+        for number, _ in enumerate(run_stages(tiles, [take, run, keep]), start=1):
+            on_share(number / len(tiles))
         return measured
 
     def cancel(self) -> None:
@@ -172,3 +185,10 @@ class TiledNetwork:
                 gain, shift = affine(step, self._anatomy, statistics.mean, statistics.variance)
                 known |= {f"{GAIN}{step.name}": gain, f"{SHIFT}{step.name}": shift}
         return known
+
+
+def _part_of(on_share: OnShare | None, number: int, count: int) -> OnShare:
+    """What is told the share of the part `number` of `count` alike, and tells that of the whole."""
+    if on_share is None:
+        return lambda share: None
+    return lambda share: on_share((number + share) / count)

@@ -49,6 +49,7 @@ class Anatomy:
     drawing: str
     steps: dict[str, Step]  # by the name of what they make
     constants: Mapping[str, TensorProto]
+    decoded: Mapping[str, NodeProto]  # the DequantizeLinear nodes that make constants of integers, by what they make
 
     @property
     def multiple(self) -> int:
@@ -69,13 +70,20 @@ def dissect(graph: GraphProto) -> Anatomy:
     photos = [value.name for value in graph.input if value.name not in constants]
     if len(photos) != 1 or len(graph.output) != 1:
         raise TilingError("it has several inputs or outputs")
-    anatomy = Anatomy(photos[0], graph.output[0].name, {}, constants)
+    decoded: dict[str, NodeProto] = {}
+    anatomy = Anatomy(photos[0], graph.output[0].name, {}, constants, decoded)
     for node in graph.node:
         if node.op_type == "Constant" and "value" in (found := attributes(node)):
             tensor = TensorProto()
             tensor.CopyFrom(found["value"])
             tensor.name = node.output[0]
             constants[tensor.name] = tensor
+            continue
+        if node.op_type == "DequantizeLinear" and all(name in constants for name in node.input):
+            # Of weights that are kept as integers; of what it makes, only the shape is asked for.
+            shape = constants[node.input[0]].dims
+            constants[node.output[0]] = TensorProto(dims=shape, data_type=TensorProto.FLOAT, name=node.output[0])
+            decoded[node.output[0]] = node
             continue
         step = _step(node, anatomy)
         anatomy.steps[step.name] = step
@@ -117,6 +125,12 @@ def _is_per_channel(tensor: TensorProto) -> bool:
     if len(shape) <= 1:
         return len(shape) == 0 or shape[0] == 1
     return all(side == 1 for side in shape[-2:])
+
+
+def _quantization(node: NodeProto, value: Value, values: list[Value], anatomy: Anatomy) -> tuple[Value, int]:
+    if any(anatomy.constants[name].dims for name in node.input[1:]):
+        raise TilingError(f"its {node.op_type} has several scales")
+    return value, 0  # every number by itself
 
 
 def _of_channels(node: NodeProto, value: Value, values: list[Value], anatomy: Anatomy) -> tuple[Value, int]:
@@ -230,6 +244,7 @@ _READERS: dict[str, Reader] = {
     "Conv": _convolution,
     "ConvTranspose": _transposed,
     "DepthToSpace": _depth_to_space,
+    **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantization),
     "Pad": _pad,
     "Resize": _resize,
     "SpaceToDepth": _space_to_depth,
