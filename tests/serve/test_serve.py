@@ -636,7 +636,7 @@ def test_an_upload_that_lies_about_its_length_leaves_nothing(client: Client, ser
 def test_more_than_the_limit_is_cut_off_while_it_comes(
     client: Client, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toonify.serve.app.MOST_BYTES", 1000)
+    monkeypatch.setattr("toonify.serve.requests.MOST_BYTES", 1000)
     chunked = upload_head(client, "0").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     reply = send(client.port, chunked + b"800\r\n" + b"x" * 0x800 + b"\r\n")
     assert reply.startswith(b"HTTP/1.1 413")
@@ -647,7 +647,7 @@ def test_slow_clients_are_cut_off_and_hold_nobody_up(
     client: Client, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("toonify.pages.server.REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr("toonify.serve.app.STALL_SECONDS", 0.3)
+    monkeypatch.setattr("toonify.serve.requests.STALL_SECONDS", 0.3)
     begun = [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", upload_head(client, "1000") + b"x"]
     connections = []
     for data in begun * 5:
@@ -662,7 +662,7 @@ def test_slow_clients_are_cut_off_and_hold_nobody_up(
 
 
 def test_an_upload_that_drips_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toonify.serve.app._GRACE", 0.2)
+    monkeypatch.setattr("toonify.serve.requests._GRACE", 0.2)
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
         connection.sendall(upload_head(client, "1000"))
         began = time.monotonic()

@@ -16,7 +16,6 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
-from urllib.parse import quote
 
 import msgspec
 from starlette.applications import Starlette
@@ -28,10 +27,11 @@ from starlette.routing import Route
 from toonify.drawing.plan import default_look
 from toonify.errors import DeviceError, ImageError, StyleError, ToonifyError, UsageError
 from toonify.images.formats import FORMAT_OF_SUFFIX, FormatOption
-from toonify.pages.server import STALL_SECONDS, Listening, read_body, say
+from toonify.pages.server import Listening, say
 from toonify.serve.choice import SHOWN, Choice, own_values, parse_choice
 from toonify.serve.folder import ServedFolder
 from toonify.serve.queue import FullError, WorkQueue
+from toonify.serve.requests import attachment, rank_of, read_json, side_of, store_body, until_gone
 from toonify.serve.studio import LARGEST_PREVIEW, Studio
 from toonify.serve.takes import Take, Takes, zipped
 from toonify.serve.visitors import KEPT_SECONDS, MOST_BYTES, MOST_PHOTOS, RefusedError, ServedPhoto, Visitor, Visitors
@@ -45,8 +45,6 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_MOST_JSON = 512 << 10  # bytes of a request
-_SLOWEST, _GRACE = 4096, 15.0  # bytes a second of an upload, once it has lasted so many seconds
 _AWAY_SECONDS = 5.0  # without an open page, after which nothing more is drawn for a visitor; a reload takes less
 _TICK, _BEAT = 0.2, 10.0  # seconds between looks at what has changed, and between signs of life
 _NOT_HERE = "only the browser that toonify opened on this machine writes there"
@@ -230,7 +228,7 @@ class Application:
         name = request.query_params.get("name", "photo")
         path = self._visitors.begin(visitor, name, None if declared is None else int(declared))
         try:
-            await _store(request, path)
+            await store_body(request, path)
             photo = await run_in_threadpool(self._visitors.add, visitor, path, name)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -260,7 +258,7 @@ class Application:
         photo = self._find(request, visitor)
         if photo is None:
             return _problem(HTTPStatus.NOT_FOUND, "this photo is not here")
-        side, rank = _side(request), _rank(request)
+        side, rank = side_of(request), rank_of(request)
         source = photo.source
         if side is None:
             return await self._drawn(request, _FULL_RANK, lambda: self._studio.full_photo(source))
@@ -270,7 +268,7 @@ class Application:
         photo = self._find(request, visitor)
         if photo is None:
             return _problem(HTTPStatus.NOT_FOUND, "this photo is not here")
-        side, rank, choice = _side(request), _rank(request), self._choice(request)
+        side, rank, choice = side_of(request), rank_of(request), self._choice(request)
         source = photo.source
         if side is None:
             return await self._drawn(request, _FULL_RANK, lambda: self._studio.full_drawing(source, choice))
@@ -279,7 +277,7 @@ class Application:
     async def _drawn(self, request: Request, rank: int, work: Callable[[], bytes]) -> Response:
         """A picture, once its turn has come; nobody draws it if the browser has gone before."""
         future = self._queue.submit(rank, work)
-        made, gone = asyncio.wrap_future(future), asyncio.ensure_future(_until_gone(request))
+        made, gone = asyncio.wrap_future(future), asyncio.ensure_future(until_gone(request))
         try:
             await asyncio.wait({made, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not made.done():
@@ -308,13 +306,13 @@ class Application:
             picture = await run_in_threadpool(self._folder.picture, request.path_params["id"], style)
         if picture is None:
             return _problem(HTTPStatus.NOT_FOUND, "this photo is not drawn yet")
-        source, side = picture.source, _side(request) or LARGEST_PREVIEW
-        return await self._drawn(request, _rank(request), lambda: self._studio.photo(source, side))
+        source, side = picture.source, side_of(request) or LARGEST_PREVIEW
+        return await self._drawn(request, rank_of(request), lambda: self._studio.photo(source, side))
 
     # Pictures to take
 
     async def _take(self, request: Request, visitor: Visitor) -> Response:
-        asked = await _read_json(request, _TakeRequest)
+        asked = await read_json(request, _TakeRequest)
         choice = parse_choice(asked.style, asked.options, self._studio.styles)
         found = [self._find_id(photo_id, visitor) for photo_id in dict.fromkeys(asked.photos)]
         photos = [photo for photo in found if photo is not None]
@@ -342,7 +340,7 @@ class Application:
         return JSONResponse(record, HTTPStatus.ACCEPTED)
 
     async def _cancel(self, request: Request, visitor: Visitor) -> Response:
-        ids = await _read_json(request, list[str] | None)
+        ids = await read_json(request, list[str] | None)
         return JSONResponse({"cancelled": self._takes.cancel(visitor, ids)})
 
     async def _retry(self, request: Request, visitor: Visitor) -> Response:
@@ -366,7 +364,7 @@ class Application:
         return FileResponse(
             take.job.target,
             media_type="application/octet-stream",  # it is to be saved, whatever it is
-            headers={"Content-Disposition": _attachment(take.name)},
+            headers={"Content-Disposition": attachment(take.name)},
         )
 
     async def _zip(self, request: Request, visitor: Visitor) -> Response:
@@ -378,7 +376,7 @@ class Application:
         ]
         if not files:
             return _problem(HTTPStatus.NOT_FOUND, "no picture is done yet")
-        headers = {"Content-Disposition": _attachment("toonify.zip")}
+        headers = {"Content-Disposition": attachment("toonify.zip")}
         return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
 
     # What happens meanwhile
@@ -453,67 +451,3 @@ _HANDLERS: dict[Any, Any] = {
     HTTPStatus.NOT_FOUND: _handled(HTTPStatus.NOT_FOUND, "there is nothing here"),
     HTTPStatus.METHOD_NOT_ALLOWED: _handled(HTTPStatus.METHOD_NOT_ALLOWED, "this cannot be done here"),
 }
-
-
-async def _read_json(request: Request, kind: Any) -> Any:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise UsageError("the request is not JSON")
-    data = await read_body(request, _MOST_JSON)
-    if data is None:
-        raise RefusedError(f"over {_MOST_JSON >> 10} KB, which no request needs")
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UsageError(f"the request cannot be read: {error}") from error
-
-
-async def _store(request: Request, path: Path) -> None:
-    """Write a body to a file that is not there yet. Raises RefusedError, TimeoutError, ClientDisconnect, OSError."""
-    began, size, waiting = time.monotonic(), 0, bytearray()
-    parts = request.stream()
-    with path.open("xb") as file:
-        while True:
-            async with asyncio.timeout(STALL_SECONDS):
-                part = await anext(parts, None)
-            if part is None:
-                break
-            size += len(part)
-            waiting += part
-            seconds = time.monotonic() - began
-            if size > MOST_BYTES:
-                raise RefusedError(f"more than {MOST_BYTES >> 20} MB, which no photo needs")
-            if seconds > _GRACE and size < _SLOWEST * seconds:
-                raise TimeoutError
-            if len(waiting) > 1 << 20:
-                await run_in_threadpool(file.write, bytes(waiting))
-                waiting.clear()
-        file.write(waiting)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _side(request: Request) -> int | None:
-    """How large a picture is to be shown; None: at its full size. Raises UsageError."""
-    text = request.query_params.get("side", "768")
-    if text == "full":
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 16 <= int(text) <= LARGEST_PREVIEW):
-        raise UsageError(f"side: give a number of pixels from 16 to {LARGEST_PREVIEW}, or full")
-    return int(text)
-
-
-def _rank(request: Request) -> int:
-    """How urgent it is: 0 is what somebody looks at now. Raises UsageError."""
-    text = request.query_params.get("rank", "1")
-    if text not in ("0", "1", "2"):
-        raise UsageError("rank: give 0, 1 or 2")
-    return int(text)
-
-
-def _attachment(name: str) -> str:
-    """RFC 6266: a name in ASCII for old browsers, and the real one."""
-    plain = name.encode("ascii", "replace").decode().replace('"', "_").replace("\\", "_").replace("?", "_")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
