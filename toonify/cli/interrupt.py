@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from toonify.system.files import remove_own_parts
 
-_SECONDS = 1.5  # that a command has to end by itself
+_SECONDS = 1.0  # that a command has to end by itself
 _EXIT_CODE = 130
 
 
