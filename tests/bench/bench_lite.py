@@ -1,31 +1,40 @@
 """The student of `toonify distill` beside the generator that it learns from: speed, size and cost. One run.
 
-    python tests/bench/bench_lite.py [--size 1024x768] [--threads 1] [--rounds 3]
+    python tests/bench/bench_lite.py [--size 1024x768] [--threads 1] [--rounds 3] [--peers FILE...]
 
 Both run as `convert` runs them on a CPU (ONNX Runtime, float32; the large one's graph rewritten by `speedup`), with
 random weights: they cost what trained ones do. They take turns, and of each the least time counts. Operations are
 those of convolutions in a 256 x 256 picture: multiplications, in thousands a pixel, which is GMAC a megapixel.
 Prints a Markdown table.
+
+A second table has shinkai's shipped networks, in float32 and in 8-bit integers, and the networks of others that
+`--peers` names: .onnx, or .tflite (`pip install ai-edge-litert`, which is LiteRT with XNNPACK). They are not in this
+repository: their makers publish them (github.com/TachibanaYoshino/AnimeGANv3, TFLite conversions of White-box
+Cartoonization at github.com/margaretmz/Cartoonizer-with-TFLite). All take turns at 512 x 512 pixels.
 """
 
 import argparse
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from onnxruntime import InferenceSession
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from toonify.engines.onnx_runtime import OnnxGenerator
+from toonify.engines.onnx_runtime import OnnxGenerator, OnnxNetwork
 from toonify.methods.distill import DistillSettings
 from toonify.models import ARCHITECTURES
 from toonify.networks.export import export_onnx
 from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
+from toonify.styles.find import shipped_folder
 
+SIDE = 512  # of the second table's picture
 PUBLISHED = {"AnimeGANv3": 1.02, "White-box Cartoonization": 1.46, "AnimeGANv2": 2.14}  # million parameters
 CONFIGS = {"lite": asdict(DistillSettings().config), "cartoongan": {}}
 
@@ -63,11 +72,57 @@ def open_network(architecture: str, folder: Path) -> tuple[OnnxGenerator, int]:
     return OnnxGenerator(quick, "cpu"), plain.stat().st_size
 
 
+def shipped(name: str) -> Callable[[], object]:
+    """A call of shinkai's network in a file that ships."""
+    return on_onnx_runtime(shipped_folder() / f"shinkai-{name}.onnx")
+
+
+def on_onnx_runtime(path: Path) -> Callable[[], object]:
+    """A call of a network in an ONNX file, on a picture of N x 3 x H x W or N x H x W x 3, as it takes it."""
+    network = OnnxNetwork(path, "cpu")
+    (given,) = InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()
+    shape = (1, SIDE, SIDE, 3) if given.shape[-1] == 3 else (1, 3, SIDE, SIDE)
+    picture = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    return lambda: network.run({given.name: picture})
+
+
+def on_litert(path: Path) -> Callable[[], object]:
+    """A call of a network in a TFLite file, with XNNPACK on all cores."""
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-not-found]
+
+    network = Interpreter(os.fspath(path), num_threads=len(os.sched_getaffinity(0)))
+    (given,) = network.get_input_details()
+    network.resize_tensor_input(given["index"], [1, SIDE, SIDE, 3])
+    network.allocate_tensors()
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, SIDE, SIDE, 3))
+    network.set_tensor(given["index"], picture.astype(given["dtype"]))
+    invoke: Callable[[], object] = network.invoke
+    return invoke
+
+
+def beside_peers(peers: list[Path], rounds: int) -> None:
+    """The second table."""
+    calls = {"shinkai lite, int8": shipped("lite-int8"), "shinkai lite, float32": shipped("lite")}
+    calls |= {path.stem: (on_litert if path.suffix == ".tflite" else on_onnx_runtime)(path) for path in peers}
+    seconds = dict.fromkeys(calls, float("inf"))
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            seconds[name] = min(seconds[name], time.perf_counter() - started)
+    print(f"\n| {SIDE} x {SIDE} | ms | times lite in int8 |\n| --- | --- | --- |")
+    for name, each in seconds.items():
+        print(f"| {name} | {each * 1e3:.1f} | {each / seconds['shinkai lite, int8']:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="1024x768", help="width x height of the picture")
     parser.add_argument("--threads", type=int, help="cores that take part; default: all")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", type=Path, nargs="*", default=[], help="networks of others: .onnx, .tflite")
     arguments = parser.parse_args()
     if arguments.threads is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
@@ -98,6 +153,7 @@ def main() -> None:
         )
     for title, parameters in PUBLISHED.items():
         print(f"| {title}, as published | {parameters:.2f} M | | | | |")
+    beside_peers(arguments.peers, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -355,7 +355,7 @@ def test_who_has_gone_for_good_leaves_nothing(
     photo = client.drop(photos / "a.jpg")
     visitor = server.application._visitors.find(client.cookie.partition("=")[2])
     assert visitor is not None and visitor.folder is not None and visitor.folder.is_dir()
-    monkeypatch.setattr("toonify.serve.visitors._KEPT_SECONDS", -1.0)
+    monkeypatch.setattr("toonify.serve.visitors.KEPT_SECONDS", -1.0)
     with client.events() as events:
         next(events)
         Client(client.port).open()

@@ -21,12 +21,14 @@ class Published:
     sha256: str  # of the file, or its first digits, where its makers tell only these
     megabytes: float
     other_names: tuple[str, ...] = ()  # under which other tools keep the same file
+    folder: str = ""  # a folder of its own, for a file whose name says little
 
     @property
     def path(self) -> Path:
         """Where it is or will be: PyTorch's own folder, which other tools share (TORCH_HOME moves it)."""
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         folder = Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
+        folder = folder / self.folder
         names = [self.url.rpartition("/")[2], *self.other_names]
         return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
 
@@ -39,21 +41,22 @@ VGG16 = Published(
 )
 
 
-def fetch(weights: Published, *, flag: str) -> Path:
+def fetch(weights: Published, *, flag: str | None = None) -> Path:
     """The path of a published file, downloaded if it is not there, with its digest checked.
 
-    `flag` names the option that takes a local file instead. Raises DownloadError, WeightsError.
+    `flag` names the option that takes a local file instead, if there is one. Raises DownloadError, WeightsError.
     """
     path = weights.path
+    instead = "" if flag is None else f", or give {flag} FILE"
     if path.is_file():
         if not file_digest(path).startswith(weights.sha256):
-            raise WeightsError(f"{display(path)} is not the published {weights.title}; delete it, or give {flag} FILE")
+            raise WeightsError(f"{display(path)} is not the published {weights.title}; delete it{instead}")
         return path
     problem = reach(weights.url)
     if problem is not None:
         raise DownloadError(
             f"{weights.title} is not on this machine and cannot be fetched ({problem}); "
-            f"put {weights.url} there as {display(path)}, or give {flag} FILE"
+            f"put {weights.url} there as {display(path)}{instead}"
         )
     from torch.hub import download_url_to_file
 

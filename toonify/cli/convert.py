@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 _QUALITIES = ", ".join(f"{each.quality} for {name}" for name, each in FORMATS.items() if each.quality is not None)
-_FILES, _DRAWING = "Pictures", "How they are drawn"
+_STYLE, _FILES, _DRAWING = "Style", "Pictures", "How they are drawn"
 
 
 def _drawn(name: str) -> Any:
@@ -59,10 +59,35 @@ def convert(
             "--style",
             "-s",
             metavar="STYLE",
-            help="A name from `toonify styles`; or the path of a style's .json, an ONNX file, a run. Needed. "
-            "Several: a picture in each.",
+            help="A name from `toonify styles`; or the path of a style's .json, an ONNX file, a run, or a picture. "
+            "Needed. Several: a picture in each.",
             autocompletion=complete_style,
-            rich_help_panel="Style",
+            rich_help_panel=_STYLE,
+        ),
+    ] = None,
+    style_size: Annotated[
+        int,
+        typer.Option(
+            min=32,
+            max=4096,
+            metavar="N",
+            help="Of a picture as style: the long side at which it is looked at. Strokes grow with it.",
+            rich_help_panel=_STYLE,
+        ),
+    ] = 512,
+    style_strength: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="0..1", help="Of a picture as style: how much of it.", rich_help_panel=_STYLE
+        ),
+    ] = 1.0,
+    style_weight: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0,
+            metavar="SHARE",
+            help="Blend the pictures of several --style into one style; a share for each.",
+            rich_help_panel=_STYLE,
         ),
     ] = None,
     output: Annotated[
@@ -200,6 +225,7 @@ def convert(
     from toonify.jobs.find import find_photos, in_words
     from toonify.jobs.shards import check_shardable, parse_shard, take_shard
     from toonify.styles.find import shipped_names
+    from toonify.transfer import PictureOptions
 
     if not style:
         raise UsageError(f"--style is missing; choose one of {', '.join(shipped_names())}, or give a path")
@@ -223,6 +249,7 @@ def convert(
         style,
         look or [],
         variant=variant,
+        pictures=PictureOptions(style_size, style_strength, tuple(style_weight or ())),
         lines=lines,
         flat=flat,
         faces=faces,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from toonify.drawing.load import load_plan
-from toonify.drawing.plan import DrawingPlan, default_look, make_plan, settle_faces
+from toonify.drawing.plan import DrawingPlan, default_look, locate_styles, make_plan, settle_faces
 from toonify.drawing.style import Style
 from toonify.errors import StyleError, UsageError, display
 from toonify.networks.cache import variants_to_try
-from toonify.styles.find import find_style
 from toonify.styles.look import FacesMode
+from toonify.transfer import PictureOptions
 
 RAW = "raw"  # stands for the look where a drawing is left as the network makes it
 
@@ -39,21 +39,21 @@ def choose_combinations(
     variant: str = "auto",
     faces: FacesMode = "auto",
     raw: bool = False,
+    pictures: PictureOptions | None = None,
     **options: Any,
 ) -> list[Combination]:
-    """Every style in every look, styles first; nothing is fetched.
+    """Every style in every look, styles first; nothing is fetched but for a style of pictures, which is made.
 
-    `names` are those of styles or paths, at least one; without `looks` each style has its default one. The other
-    options are those of `choose_plan`, for all alike. A style of which a file is missing has its `problem`: others can
-    be drawn without it.
+    `names` are those of styles or paths, at least one; `pictures` is for those that are pictures; without `looks` each
+    style has its default one. The other options are those of `choose_plan`, for all alike. A style of which a file is
+    missing has its `problem`: others can be drawn without it.
 
     Raises UsageError for what `choose_plan` refuses, and if two combinations would have one label; StyleError for a
     card that cannot be read, and the problem of the one combination where there is but one.
     """
     combinations = []
     wanted: Sequence[str | None] = looks or [None]
-    for name in names:
-        style = find_style(name)
+    for name, style in locate_styles(names, pictures):
         variants = variants_to_try(style, variant)
         for look in wanted:
             plan = make_plan(variants, look=look, faces=faces, raw=raw, **options)

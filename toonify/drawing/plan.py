@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
@@ -11,12 +12,13 @@ from msgspec.structs import replace
 from toonify.drawing.precision import DrawnIn, check_has_int8
 from toonify.drawing.yunet import NO_FACES, can_find_faces
 from toonify.engines.engine import Precision
-from toonify.errors import UsageError
+from toonify.errors import UsageError, display
 from toonify.networks.cache import variants_to_try
-from toonify.styles.card import StyleVariant, Variant
-from toonify.styles.find import find_style
+from toonify.styles.card import LocatedStyle, StyleVariant, Variant
+from toonify.styles.find import find_style, shipped_names
 from toonify.styles.look import FacesMode, Lines, Look, LookName, Tones, named_look
 from toonify.styles.options import OPTIONS
+from toonify.transfer import PictureOptions, is_picture, style_of_pictures
 
 OutputSize = Literal["same", "drawn"] | int
 
@@ -225,10 +227,35 @@ def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", 
     network that finds them; where they would be looked for and cannot be, the plan has a warning. `options` are the
     others of `draw_options`. Raises UsageError, StyleError.
     """
-    plan = make_plan(variants_to_try(find_style(name), variant), faces=faces, **options)
+    ((_, style),) = locate_styles([name])
+    plan = make_plan(variants_to_try(style, variant), faces=faces, **options)
     plan.check_weights()
     (plan,) = settle_faces([plan])
     return plan
+
+
+def locate_styles(names: Sequence[str], pictures: PictureOptions | None = None) -> list[tuple[str, LocatedStyle]]:
+    """The styles that names mean, each with the name by which it was asked for; a picture is made into a style.
+
+    With weights in `pictures` all names are pictures, of which one style is blended. Raises what `find_style` and
+    `style_of_pictures` do, UsageError for options of pictures where there is none.
+    """
+    of_pictures = [_means_picture(name) for name in names]
+    if pictures is not None and pictures.weights:
+        for name, right in zip(names, of_pictures, strict=True):
+            if not right:
+                raise UsageError(f"--style-weight blends pictures, and {display(name)} is none; drop one of them")
+        return [(" + ".join(names), style_of_pictures([Path(name) for name in names], pictures))]
+    if pictures not in (None, PictureOptions()) and not any(of_pictures):
+        raise UsageError("--style-size and --style-strength are for a --style that is a picture; drop them")
+    return [
+        (name, style_of_pictures([Path(name)], pictures) if right else find_style(name))
+        for name, right in zip(names, of_pictures, strict=True)
+    ]
+
+
+def _means_picture(name: str) -> bool:
+    return Path(name).is_file() and name.lower() not in shipped_names() and is_picture(name)
 
 
 def make_plan(styles: Sequence[StyleVariant], **options: Any) -> DrawingPlan:

@@ -186,6 +186,16 @@ def _transposed(node: NodeProto, value: Value, values: list[Value], anatomy: Ana
     return replace(value, channels=channels, unit=unit), max(before + stride - 1, reach - before) * unit
 
 
+def _max_pool(node: NodeProto, value: Value, values: list[Value], anatomy: Anatomy) -> tuple[Value, int]:
+    found = attributes(node)
+    sides = found.get("kernel_shape", [])
+    side = sides[0] if sides else 0
+    blocks = len(sides) == 2 and [*sides, *found.get("strides", [1, 1])] == [side] * 4
+    if value.margin or not blocks or any(found.get("pads", [])) or set(found.get("dilations", [1])) != {1}:
+        raise TilingError("its MaxPool is not over blocks side by side")
+    return replace(value, unit=value.unit * side), 0
+
+
 def _weight(node: NodeProto, anatomy: Anatomy) -> TensorProto:
     weight = anatomy.constants.get(node.input[1])
     if weight is None or len(weight.dims) != 4:
@@ -245,6 +255,7 @@ _READERS: dict[str, Reader] = {
     "ConvTranspose": _transposed,
     "DepthToSpace": _depth_to_space,
     **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantization),
+    "MaxPool": _max_pool,
     "Pad": _pad,
     "Resize": _resize,
     "SpaceToDepth": _space_to_depth,

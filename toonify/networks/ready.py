@@ -14,7 +14,6 @@ from toonify.networks.cache import cached_onnx
 from toonify.networks.check_photo import check_photo
 from toonify.networks.load import load_module
 from toonify.styles.card import StyleVariant
-from toonify.styles.find import shipped_folder
 from toonify.system.waiting import waiting
 
 _log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def onnx_file(style: StyleVariant, device: str) -> Path:
 
 def refuse_absurd_of(style: StyleVariant, path: Path) -> None:
     """`refuse_absurd` of a style's network, unless it comes with toonify. Raises StyleError."""
-    if style.folder != shipped_folder():
+    if not style.ships:
         refuse_absurd(path)
 
 
@@ -49,6 +48,8 @@ def from_onnx_file(style: StyleVariant, device: str, use: Callable[[Path], _Made
     """
     path = onnx_file(style, device)
     try:
+        if style.ships and style.onnx is not None:  # it is small: there is nothing to wait for
+            return use(path)
         with waiting(_log, f"opening {style.label}"):
             return use(path)
     except TilingError:

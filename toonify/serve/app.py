@@ -34,7 +34,7 @@ from toonify.serve.folder import ServedFolder
 from toonify.serve.queue import FullError, WorkQueue
 from toonify.serve.studio import LARGEST_PREVIEW, Studio
 from toonify.serve.takes import Take, Takes, zipped
-from toonify.serve.visitors import MOST_BYTES, MOST_PHOTOS, RefusedError, ServedPhoto, Visitor, Visitors
+from toonify.serve.visitors import KEPT_SECONDS, MOST_BYTES, MOST_PHOTOS, RefusedError, ServedPhoto, Visitor, Visitors
 from toonify.styles.look import LookName
 from toonify.styles.options import OPTIONS
 from toonify.system.cores import network_threads
@@ -404,7 +404,9 @@ class Application:
                     await asyncio.sleep(_TICK)
             finally:
                 visitor.pages -= 1
-                asyncio.get_running_loop().call_later(_AWAY_SECONDS, self._left, visitor)
+                loop = asyncio.get_running_loop()
+                loop.call_later(_AWAY_SECONDS, self._left, visitor)
+                loop.call_later(KEPT_SECONDS + 1, self._visitors.sweep)
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 

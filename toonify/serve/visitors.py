@@ -24,7 +24,7 @@ MOST_BYTES = 300 << 20  # of a photo
 MOST_STORED = 20 << 30  # bytes of a visitor's photos
 _SPARE = 1 << 30  # bytes of the disk that are left to others
 _LONGEST_NAME = 120
-_KEPT_SECONDS = 1800.0  # a visitor who is away for longer, without a page open, has nothing left here
+KEPT_SECONDS = 1800.0  # a visitor who is away for longer, without a page open, has nothing left here
 
 
 class RefusedError(Exception):
@@ -122,7 +122,7 @@ class Visitors:
 
     def sweep(self) -> None:
         """Forget who has gone for good."""
-        limit = time.monotonic() - _KEPT_SECONDS
+        limit = time.monotonic() - KEPT_SECONDS
         for visitor in list(self._by_id.values()):
             if not visitor.pages and visitor.seen < limit:
                 self._forget(visitor)

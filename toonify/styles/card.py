@@ -108,6 +108,7 @@ class LocatedStyle:
 
     card: Card
     folder: Path
+    ships: bool = False  # whether it comes with toonify, so that nobody else has written it
 
     def variant(self, name: str = "auto") -> "StyleVariant":
         """The variant `name`; "auto" is the card's first. Raises UsageError if the style has no such variant."""
@@ -117,7 +118,7 @@ class LocatedStyle:
             raise UsageError(
                 f"style {self.card.id} has no variant {name!r}; choose --variant {' or '.join(self.card.variants)}"
             )
-        return StyleVariant(self.card, self.folder, name, self.card.variants[name])
+        return StyleVariant(self.card, self.folder, name, self.card.variants[name], self.ships)
 
     def variants(self) -> "list[StyleVariant]":
         """All variants, the preferred one first."""
@@ -132,6 +133,7 @@ class StyleVariant:
     folder: Path
     name: str
     variant: Variant
+    ships: bool = False  # as of `LocatedStyle`
 
     @property
     def label(self) -> str:
@@ -144,7 +146,7 @@ class StyleVariant:
         return self._beside(self.variant.weights.file)
 
     def _beside(self, name: str) -> Path:
-        path = below(self.folder, name)
+        path = self.folder / name if self.ships else below(self.folder, name)
         if not path.is_file():
             raise StyleError(f"{path} is missing, which the style {self.card.id} needs")
         return path

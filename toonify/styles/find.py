@@ -51,9 +51,13 @@ def shipped_names() -> list[str]:
 
 def shipped_styles() -> dict[str, LocatedStyle]:
     """The styles that come with toonify, by id."""
+    return {name: _shipped(name) for name in shipped_names()}
+
+
+def _shipped(name: str) -> LocatedStyle:
     folder = shipped_folder()
-    cards = map(read_card, sorted(folder.glob("*.json")))
-    return {card.id: LocatedStyle(card, folder) for card in cards}
+    card = msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=Card)
+    return LocatedStyle(card, folder, ships=True)
 
 
 def find_style(name: str) -> LocatedStyle:
@@ -65,7 +69,7 @@ def find_style(name: str) -> LocatedStyle:
     Raises UsageError if there is no such style, StyleError if it is there but cannot be used.
     """
     if (known := name.lower()) in shipped_names():
-        return LocatedStyle(read_card(shipped_folder() / f"{known}.json"), shipped_folder())
+        return _shipped(known)
     path = Path(name)
     try:
         return _style_at(path)

@@ -1,1 +1,1 @@
-"""The machine: files, locks, memory, cores, threads and processes."""
+"""The machine: files, locks, memory, cores, threads and processes; and what takes its time, told."""

@@ -131,7 +131,8 @@ function add(files) {
 }
 
 async function send() {
-  while (running < UPLOADS && uploads.length) {
+  // The first comes alone, so that it is the first that is seen.
+  while (running < (photos.size ? UPLOADS : 1) && uploads.length) {
     const { id, file, name } = uploads.shift();
     running += 1;
     upload(file, name)
