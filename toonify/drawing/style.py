@@ -70,7 +70,8 @@ class Style:
         """
         finder = self._find_faces if options.faces else None
         chosen = dataclasses.replace(options, faces=finder is not None)
-        return Style(DrawingPlan(self.plan.style, chosen), self._drawer, finder)
+        plan = dataclasses.replace(self.plan, options=chosen, instead=None, warning="")
+        return Style(plan, self._drawer, finder)
 
     @property
     def engine(self) -> Engine:

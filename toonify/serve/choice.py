@@ -22,7 +22,7 @@ class Choice:
 
     def plan(self, style: StyleVariant) -> DrawingPlan:
         """What is to be drawn, as `convert` plans it for these options. Raises UsageError."""
-        return make_plan([style], **{"faces": "auto", **dict(self.options)})
+        return make_plan([style], **{"faces": "auto", **dict(self.options)}).in_precision("auto")
 
     @property
     def looks_for_faces(self) -> bool:
