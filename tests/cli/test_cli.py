@@ -156,7 +156,8 @@ def test_torch_is_not_imported(arguments: list[str], photo: Path, tiny_onnx: Pat
     words = [argument.format(photo=photo, onnx=tiny_onnx) for argument in arguments]
     script = (
         "import sys; from toonify.cli import main; code = main(sys.argv[1:]);"
-        "heavy = sorted({'torch', 'torchvision', 'onnx', 'onnxscript'} & set(sys.modules));"
+        "known = {'torch', 'torchvision', 'onnxscript'} | ({'onnx'} if not sys.argv[-1].endswith('.onnx') else set());"
+        "heavy = sorted(known & set(sys.modules));"  # a network by others is looked at before it is opened
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True)

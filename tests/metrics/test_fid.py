@@ -197,7 +197,9 @@ def test_save_keeps_what_the_pictures_are(inception: Path, capsys: pytest.Captur
     assert run("ours", "anime.npz", "--weights", inception, "--metrics", "fid", "--mode", "clean") == 2
     assert "measured with mode legacy, not clean" in capsys.readouterr().err
     assert run("ours", "anime.npz", "--weights", inception, "--metrics", "fid,pr") == 2
-    assert "precision and recall needs the pictures; give them, or take pr out of --metrics" in capsys.readouterr().err
+    assert (
+        "too little for precision and recall; give the pictures, or take pr out of --metrics" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.usefixtures("pictures")
@@ -225,7 +227,10 @@ def test_statistics_of_pytorch_fid_serve_as_reference(inception: Path, capsys: p
         (["ours", "nowhere"], "nowhere: no such file"),
         (["ours", "anime", "--metrics", "fid,fad"], "fad is no metric"),
         (["ours", "anime", "--metrics", ""], "an empty word is no metric"),
-        (["ours", "anime", "--metrics", "kid", "--kid-subset", "10"], "ours has 5 pictures, and KID needs 10"),
+        (
+            ["ours", "anime", "--metrics", "kid", "--kid-subset", "10"],
+            "ours has 5 pictures, too few for KID (at least 10)",
+        ),
         (["ours", "anime", "--metrics", "fid", "--kid-subset", "10"], "add kid to --metrics"),
         (["ours", "anime", "--mode", "best"], "'best' is not one of"),
         (["ours", "statistics.npz"], "holds no statistics"),
@@ -323,8 +328,8 @@ def test_what_can_be_known_is_refused_before_anything_is_measured(
         shutil.copy(path, "three")
     for arguments, says in (
         (["ours", "damaged.npz"], "holds no statistics"),
-        (["ours", "three", "--metrics", "pr"], "three has 3 pictures, and pr needs 4"),
-        (["ours", "anime", "--metrics", "is"], "ours has 5 pictures, and Inception Score needs 10"),
+        (["ours", "three", "--metrics", "pr"], "three has 3 pictures, too few for precision and recall (at least 4)"),
+        (["ours", "anime", "--metrics", "is"], "ours has 5 pictures, too few for Inception Score (at least 10)"),
         (["ours", "anime", "--kid-subset", "1"], "--kid-subset"),
     ):
         assert run(*arguments, "--weights", inception) == 2

@@ -636,7 +636,7 @@ def test_a_decoder_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 # In the place of the child's program: what it does with a request is `decode`.
 CHILD = """
 import toonify.images.read as read
-def decode(file, *, kind):
+def decode(file, *, kind, enough):
     {body}
 read.decode_request = decode
 from toonify.images.child import serve

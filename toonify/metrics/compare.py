@@ -31,14 +31,16 @@ def check_set(metrics: Sequence[str], pictures: PictureSet, count: int, setup: S
         if not metric.vectors or (is_reference and not metric.of_reference):
             continue
         called, without = display(pictures.name), f"take {name} out of --metrics"
-        title = " and ".join(figure.title for figure in metric.figures)
+        title = " and ".join(figure.title for figure in metric.figures if figure.better is not None)
         if pictures.statistics is not None:
             raise UsageError(
-                f"{called} holds mean and covariance, and {title} needs the pictures; give them, or {without}"
+                f"{called} holds mean and covariance, too little for {title}; give the pictures, or {without}"
             )
         needed = metric.needed(setup)
         if count < needed:
-            raise UsageError(f"{called} has {count} pictures, and {title} needs {needed}; give more, or {without}")
+            raise UsageError(
+                f"{called} has {count} pictures, too few for {title} (at least {needed}); give more, or {without}"
+            )
 
 
 def compare(
