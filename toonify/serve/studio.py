@@ -32,7 +32,7 @@ from toonify.system.memory import Allowance, available_memory, give_back_freed_m
 LARGEST_PREVIEW = 2048  # pixels of a preview's long side
 _SHARP = 1600  # long side at which photos are kept: that of the largest screens' stage
 _QUALITY = 90
-_PHOTO_BYTES, _DRAWING_BYTES, _FILE_BYTES = 256 << 20, 512 << 20, 96 << 20  # kept in memory at most
+_PHOTO_BYTES, _DRAWING_BYTES, _FILE_BYTES = 128 << 20, 256 << 20, 64 << 20  # kept in memory at most
 _MEMORY_SHARE = 4  # the part of the free memory that photos may take while they are decoded
 _BYTES_PER_PIXEL = 12
 
