@@ -844,13 +844,13 @@ def test_a_key_that_is_too_deep_for_the_parser_is_refused(
         (tmp_path / name).write_bytes(b"{}")
     monkeypatch.setattr("msgspec.json.decode", deep)
     assert main(["study", "tally", str(tmp_path)]) == 2
-    assert "no key of a survey: maximum recursion" in capsys.readouterr().err
+    assert "no key of a survey: it is nested too deeply" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["tally", "gone"], "gone: no such"),
+        (["tally", "gone"], "gone: No such"),
         (["tally", "{empty}"], "no answers"),
         (["tally", "{answers}"], "--key"),
         (["tally", "{answers}", "--key", "gone.key.json"], "gone.key.json"),

@@ -30,9 +30,9 @@ def test_a_sound_card_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", "a\nb", "a\x1b[2Jb", "", "A", "a" * 101, "one\n"])
 def test_a_variant_is_named_as_a_style_is(name: str) -> None:
-    with pytest.raises(StyleError, match="is no style card"):
+    with pytest.raises(StyleError, match="does not describe a style"):
         parse_card(json.dumps(card(name=name)), "here")
-    with pytest.raises(StyleError, match="is no style card"):
+    with pytest.raises(StyleError, match="does not describe a style"):
         parse_card(json.dumps({**card(), "id": name}), "here")
 
 
@@ -49,7 +49,7 @@ def test_a_variant_is_named_as_a_style_is(name: str) -> None:
     ],
 )
 def test_absurd_numbers_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(StyleError, match="is no style card"):
+    with pytest.raises(StyleError, match="does not describe a style"):
         parse_card(json.dumps(card(**change)), "here")
 
 
@@ -83,7 +83,7 @@ def test_a_file_of_megabytes_is_no_card(tmp_path: Path) -> None:
 def test_json_that_is_no_utf8_is_named(text: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_json(text)
-    with pytest.raises(StyleError, match="is no style card"):
+    with pytest.raises(StyleError, match="does not describe a style"):
         parse_card(text, "here")
 
 
@@ -92,7 +92,7 @@ def test_json_that_is_nested_too_deeply_is_named(monkeypatch: pytest.MonkeyPatch
         raise RecursionError
 
     monkeypatch.setattr(msgspec.json, "decode", too_deep)
-    with pytest.raises(StyleError, match="here is no style card: it is nested too deeply"):
+    with pytest.raises(StyleError, match="here does not describe a style: it is nested too deeply"):
         parse_card("[]", "here")
 
 

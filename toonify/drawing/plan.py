@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,7 +256,8 @@ def locate_styles(names: Sequence[str], pictures: PictureOptions | None = None) 
 
 
 def _means_picture(name: str) -> bool:
-    return Path(name).is_file() and name.lower() not in shipped_names() and is_picture(name)
+    is_file = os.path.isfile(name)  # noqa: PTH113 - Path's raises for a long name
+    return is_file and name.lower() not in shipped_names() and is_picture(name)
 
 
 def make_plan(styles: Sequence[StyleVariant], **options: Any) -> DrawingPlan:

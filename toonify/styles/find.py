@@ -32,9 +32,9 @@ def parse_card(text: str | bytes, where: str) -> Card:
 def read_card(path: Path) -> Card:
     """Read the card in a file. Raises StyleError if it is none, OSError."""
     if path.exists() and not path.is_file():  # to open a pipe would wait for ever
-        raise StyleError(f"{display(path)} is no file; give the file of a style card")
+        raise StyleError(f"{display(path)} is no file; give the .json of a style")
     if path.exists() and path.stat().st_size > _MOST_BYTES:
-        raise StyleError(f"{display(path)} is no style card: it is longer than {_MOST_BYTES >> 20} MB")
+        raise StyleError(f"{display(path)} does not describe a style: it is longer than {_MOST_BYTES >> 20} MB")
     return parse_card(path.read_bytes(), str(path))
 
 
