@@ -1,6 +1,7 @@
 """`toonify serve`: a local page on which one chooses by looking."""
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -54,7 +55,16 @@ def serve(
         threading.Thread(target=studio.open_all, daemon=True).start()
         if open_browser:
             _open_browser(application.address.replace("THIS-MACHINE", "127.0.0.1"))
-        server.serve_forever()
+        before = signal.signal(signal.SIGTERM, _end)
+        try:
+            server.serve_forever()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: object) -> None:
+    """End as Ctrl-C does, so that the temporary folder is emptied."""
+    sys.exit(128 + number)
 
 
 def _open_browser(address: str) -> None:
