@@ -213,3 +213,10 @@ def test_zeros_between_restart_markers_are_damage(seed: int) -> None:
     start = np.random.default_rng(seed).integers(len(data) // 3, len(data) - 1200)
     with pytest.raises(ImageError, match="damaged"):
         read(without(data, int(start), 1024))
+
+
+def test_a_child_that_was_killed_while_it_waited_costs_no_file() -> None:
+    data = saved(np.dstack([scene(3, 70, 90), np.full((70, 90), 120, np.uint8)]), "HEIF")
+    first = read_photo(io.BytesIO(data))
+    kill_decoders()
+    assert np.array_equal(read_photo(io.BytesIO(data)).pixels, first.pixels)

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -117,19 +117,28 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             raise
         # `toonify styles | head -1` has read enough; what Python has left to flush goes nowhere.
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _forget_output(sys.stdout, sys.stderr)
         return _SIGPIPE
     except OSError as error:
         if debug:
             raise
         print(f"error: {describe(error)}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # it is what failed, and Python would fail once more at the end
+            _forget_output(sys.stdout)
         return 3
     except Exception as error:
         if debug:
             raise
         print(f"error: unexpected {type(error).__name__}: {one_line(error)}; --debug shows where", file=sys.stderr)
         return 3
+
+
+def _forget_output(*streams: IO[str]) -> None:
+    """Let what streams have left to flush go nowhere."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _as_options(arguments: list[str]) -> list[str]:

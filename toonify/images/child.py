@@ -86,9 +86,15 @@ class _Worker:
             raise ImageError(f"its decoder died ({_cause(self._process.returncode)}); convert it to PNG first")
         return answer
 
+    def is_alive(self) -> bool:
+        """Whether the child waits for requests."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """Stop what the child does, from another thread, too: whoever waits for it gets an ImageError."""
         self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
 
     def close(self) -> None:
         """End the child."""
@@ -108,10 +114,7 @@ def decode_apart(data: bytes, megapixels: float, **options: Any) -> Decoded:
 
     Raises ImageError: what the child says of the file, or that it has died, or took too long.
     """
-    try:
-        worker = _IDLE.pop()  # one step, also for several threads
-    except IndexError:
-        worker = _Worker()
+    worker = _idle() or _Worker()
     most = _BYTES + int(_BYTES_PER_PIXEL * megapixels * 1e6)
     head = {"bytes": min(most, max(_BYTES, available_memory())), "options": options}
     values, arrays = worker.ask(head, data, _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels)
@@ -123,6 +126,18 @@ def decode_apart(data: bytes, megapixels: float, **options: Any) -> Decoded:
     pixels = np.frombuffer(arrays, np.uint8, count).reshape(height, width, 3)
     alpha = np.frombuffer(arrays, np.uint8, -1, count).reshape(height, width) if values.pop("alpha") else None
     return Decoded(pixels, alpha, values)
+
+
+def _idle() -> _Worker | None:
+    """A child process that waits; one that was killed meanwhile is nobody's fault, and left."""
+    while True:
+        try:
+            worker = _IDLE.pop()  # one step, also for several threads
+        except IndexError:
+            return None
+        if worker.is_alive():
+            return worker
+        worker.close()
 
 
 def kill_decoders() -> None:

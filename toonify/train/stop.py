@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 
 from toonify.system import distributed
@@ -26,8 +27,9 @@ def stop_requests() -> Iterator[Stop]:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
-        if distributed.rank() == 0:
-            _log.warning("stopping after this step, with a checkpoint; again: at once, without")
+        if distributed.rank() == 0:  # in a thread: here the signal may have come in the middle of another line
+            line = "stopping after this step, with a checkpoint; again: at once, without"
+            threading.Thread(target=_log.warning, args=(line,)).start()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ValueError):  # not the main thread: whoever started us hears signals
