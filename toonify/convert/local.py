@@ -80,12 +80,14 @@ def convert(
     take too much memory. A photo that fails is an outcome; only KeyboardInterrupt and DiskFullError stop the rest,
     and then what is half done leaves no trace.
     """
+    jobs = list(jobs)
     cores = network_threads()
+    threads = None if len(jobs) == 1 else 1  # for each picture: others are finished, and drawn, beside it
     memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style, pictures=2 if save.before_after else 1)
     steps: list[Stage] = [
         lambda job: _read(job, style, save, memory),
         lambda work: _draw(work, style, on_share),
-        lambda work: _finish_and_write(work, style, save),
+        lambda work: _finish_and_write(work, style, save, threads),
     ]
     stages = [memory.released_by(guard(step, memory_advice=_MEMORY_ADVICE)) for step in steps]
 
@@ -261,9 +263,9 @@ def _draw(work: _Work, style: Style, on_share: Callable[[Job, float], None] | No
     return work
 
 
-def _finish_and_write(work: _Work, style: Style, save: SaveOptions) -> Outcome:
+def _finish_and_write(work: _Work, style: Style, save: SaveOptions, threads: int | None) -> Outcome:
     started = time.perf_counter()
-    data, (width, height) = _encode(work, style, save)
+    data, (width, height) = _encode(work, style, save, threads)
     if (outcome := write_output(work.job, data, overwrite=save.overwrite)) is not None:
         return outcome
     photo_height, photo_width = work.photo.stored_size
@@ -291,10 +293,10 @@ def _notes(work: _Work, save: SaveOptions) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _encode(work: _Work, style: Style, save: SaveOptions) -> tuple[bytes, tuple[int, int]]:
+def _encode(work: _Work, style: Style, save: SaveOptions, threads: int | None = None) -> tuple[bytes, tuple[int, int]]:
     """The finished picture as a file, and its width and height."""
     assert work.drawing is not None  # noqa: S101 - the stage before has drawn it
-    pixels = style.finish(work.sketch, work.drawing)
+    pixels = style.finish(work.sketch, work.drawing, threads=threads)
     alpha = work.photo.alpha
     if alpha is not None:
         alpha = resize(alpha, pixels.shape[:2])

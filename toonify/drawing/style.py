@@ -138,15 +138,17 @@ class Style:
         picture = self._drawer.draw(sketch.small, on_share=on_share)
         return Drawing(picture, [self._drawer.draw(close_up.photo) for close_up in sketch.close_ups])
 
-    def finish(self, sketch: Sketch, drawing: Drawing, options: DrawOptions | None = None) -> Pixels:
+    def finish(
+        self, sketch: Sketch, drawing: Drawing, options: DrawOptions | None = None, *, threads: int | None = None
+    ) -> Pixels:
         """Correct the colors, give the drawing its look, and bring it to the size of the result: H x W x 3 uint8.
 
         `options` are those of another look of the same style, in the place of the plan's; sizes and padding are as
-        they were for `prepare` and `draw`.
+        they were for `prepare` and `draw`. `threads` are those of `upsample`.
         """
         options = options or self.plan.options
         colors = Colors(options.keep_color, options.saturation)
-        share: dict[str, float] = {"detail": options.detail, "strength": options.strength}
+        share: dict[str, Any] = {"detail": options.detail, "strength": options.strength, "threads": threads}
         if options.look is None:
             return finish_soft(drawing.picture, sketch.small, sketch.full, colors, **share)
         frame = measure_frame(sketch.small, options.look.grade)

@@ -19,8 +19,15 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def on_all_cores(work: Callable[[_Item], object], items: Iterable[_Item]) -> None:
-    """Do work for each of the items, several at a time; what one raises is raised. For what NumPy and OpenCV do."""
-    with ThreadPoolExecutor(network_threads()) as threads:
-        for _ in threads.map(work, items):
+def in_threads(work: Callable[[_Item], object], items: Iterable[_Item], threads: int | None = None) -> None:
+    """Do work for each of the items, in so many threads at once; None: one for each core.
+
+    It is for what NumPy and OpenCV do. What the work raises is raised.
+    """
+    if threads == 1:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(threads or network_threads()) as pool:
+        for _ in pool.map(work, items):
             pass

@@ -19,12 +19,20 @@ __all__ = ["Colors", "Frame", "finish", "finish_soft", "measure_frame"]
 
 
 def finish_soft(
-    drawing: Floats | Halves, small: Pixels, full: Pixels, colors: Colors, *, detail: float, strength: float
+    drawing: Floats | Halves,
+    small: Pixels,
+    full: Pixels,
+    colors: Colors,
+    *,
+    detail: float,
+    strength: float,
+    threads: int | None = None,
 ) -> Pixels:
     """Correct the colors of a drawing and bring it to the size of the full photo: H x W x 3 uint8.
 
-    drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; `detail` and `strength` are
-    those of `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes differ.
+    drawing: h x w x 3 in 0..1; small: the photo at that size; full: the photo, H x W x 3; `detail`, `strength` and
+    `threads` are those of `upsample`. Beside these arrays it takes memory for the drawing in float32 only where sizes
+    differ.
     Raises ImageError if the drawing is not one of finite numbers, which would come out black.
     """
     height, width = drawing.shape[:2]
@@ -39,7 +47,7 @@ def finish_soft(
     corrected = np.empty(drawing.shape, np.float32)
     for box in boxes:
         corrected[box.slices] = correction(box)
-    return upsample(corrected, small, full, detail=detail, strength=strength)
+    return upsample(corrected, small, full, detail=detail, strength=strength, threads=threads)
 
 
 def finish(
@@ -53,6 +61,7 @@ def finish(
     strength: float,
     faces: Sequence[Face] = (),
     frame: Frame | None = None,
+    threads: int | None = None,
 ) -> Pixels:
     """The same in a drawn look, with its flat tones, contours and grade: H x W x 3 uint8.
 
@@ -66,7 +75,7 @@ def finish(
     for box, part, lines in finish_drawn(Correction(drawing, small, colors), small, look, frame, faces):
         finished[box.slices], opacity[box.slices] = part, lines
     ink = None if look.lines is None else Ink(opacity, look.lines.keep, look.lines.ink)
-    return upsample(finished, small, full, ink=ink, detail=detail, strength=strength)
+    return upsample(finished, small, full, ink=ink, detail=detail, strength=strength, threads=threads)
 
 
 def _check_finite(drawing: Floats | Halves) -> None:
