@@ -18,6 +18,7 @@ from toonify.serve.studio import Studio
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 
+pytestmark = pytest.mark.long
 playwright.expect.set_options(timeout=30_000)  # on a machine that has other work, too
 
 PHOTOS = Path(__file__).parents[1] / "data/photos"
