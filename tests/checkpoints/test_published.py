@@ -77,7 +77,7 @@ def test_another_file_than_the_published_one_is_refused_and_not_kept(server: tup
 
 
 def test_a_missing_file_is_named(server: tuple[str, list[str]]) -> None:
-    with pytest.raises(DownloadError, match=r"404.*put http"):
+    with pytest.raises(DownloadError, match=r"404.*download http"):
         fetch(published(f"{server[0]}/gone.pth"), flag="--weights")
 
 

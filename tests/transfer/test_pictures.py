@@ -175,6 +175,12 @@ def test_a_style_is_made_once_and_another_for_other_pixels_or_options(weights: N
     assert style_of_pictures([crop], PictureOptions(size=96)).variant().digest != first.variant().digest
 
 
+def test_a_picture_does_not_take_the_name_of_a_style_that_ships(weights: None, tmp_path: Path) -> None:
+    named = tmp_path / "Paprika.jpg"
+    named.write_bytes(PHOTO.read_bytes())
+    assert style_of_pictures([named], PictureOptions(size=64)).card.id == "paprika-picture"
+
+
 def test_weights_are_shares_of_their_sum(weights: None, tmp_path: Path) -> None:
     other = tmp_path / "other.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(other)
@@ -232,7 +238,7 @@ def test_without_its_networks_the_line_says_what_to_fetch(tmp_path: Path, monkey
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("toonify.transfer.pictures.cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr("toonify.checkpoints.published.reach", lambda url: "no network")
-    with pytest.raises(DownloadError, match=r"put https://\S*vgg_normalised\.pth there as \S+$"):
+    with pytest.raises(DownloadError, match=r"save it as \S+vgg_normalised\.pth; .*save it as \S+decoder\.pth$"):
         style_of_pictures([PHOTO])
     assert not (tmp_path / "cache").exists()
 

@@ -56,7 +56,7 @@ def fetch(weights: Published, *, flag: str | None = None) -> Path:
     if problem is not None:
         raise DownloadError(
             f"{weights.title} is not on this machine and cannot be fetched ({problem}); "
-            f"put {weights.url} there as {display(path)}{instead}"
+            f"download {weights.url} and save it as {display(path)}{instead}"
         )
     from torch.hub import download_url_to_file
 
@@ -68,6 +68,6 @@ def fetch(weights: Published, *, flag: str | None = None) -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: another digest
         raise DownloadError(
             f"{weights.title} ({weights.megabytes:g} MB) did not arrive whole: {one_line(error)[:160]}; try again, "
-            f"or put {weights.url} there as {display(path)}"
+            f"or download {weights.url} and save it as {display(path)}"
         ) from error
     return path

@@ -65,7 +65,7 @@ def sheet(
     max_megapixels: MaxMegapixelsOption = 250,
     quiet: QuietOption = False,
 ) -> int:
-    """Draw photos in every style and look, as one picture with their names, to choose from.
+    """Draw photos in every style and several looks, as one picture with their names, to choose from.
 
     Of one photo the drawings of each style stand beside each other; of several, each photo has a row. Photos are never
     changed, and nothing is overwritten unless --overwrite is given.

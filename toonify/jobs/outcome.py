@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, no_space, one_line
 from toonify.images import read_processing_note
-from toonify.jobs.note import is_made_by, what_is_there
+from toonify.jobs.note import is_made_by, parse_note, what_is_there
 from toonify.jobs.plan import Job
 from toonify.system.files import write_atomically
 from toonify.system.memory import ran_out
@@ -74,7 +74,9 @@ def examine(
     note = read_processing_note(job.target)
     if is_made_by(note, expected):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
-    there = what_is_there(note, expected[0], follows, formerly)
+    # Of several that it may be, the one that it differs least from: in the fewest words.
+    with_flags = [each for each in expected if (parsed := parse_note(each)) is not None and parsed.flags is not None]
+    there = min((what_is_there(note, each, follows, formerly) for each in with_flags or expected[:1]), key=len)
     return Outcome(job.source, job.target, "kept", f"{there}; --overwrite replaces it, another output keeps both")
 
 

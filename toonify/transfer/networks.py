@@ -1,15 +1,17 @@
 """The published networks of AdaIN."""
 
+from pathlib import Path
+
 from torch import nn
 
 from toonify.checkpoints.published import Published, fetch
 from toonify.checkpoints.tensors import read_tensors
-from toonify.errors import WeightsError, display
+from toonify.errors import DownloadError, WeightsError, display
 from toonify.models.adain import AdaINConfig, AdaINGenerator
 
 _RELEASE = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
 ENCODER = Published(
-    title="AdaIN's encoder, a normalised VGG-19",
+    title="AdaIN's encoder (a normalized VGG-19)",
     url=f"{_RELEASE}/vgg_normalised.pth",
     sha256="804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
     megabytes=80.1,
@@ -29,13 +31,21 @@ def published_generator(config: AdaINConfig) -> AdaINGenerator:
     Raises DownloadError, WeightsError.
     """
     generator = AdaINGenerator(config).eval()
-    for published, part in ((ENCODER, generator.encoder), (DECODER, generator.decoder)):
-        _load(part, published)
+    parts = ((ENCODER, generator.encoder), (DECODER, generator.decoder))
+    paths, problems = [], []
+    for published, _ in parts:
+        try:
+            paths.append(fetch(published))
+        except DownloadError as error:
+            problems.append(str(error))
+    if problems:  # of both files, so that nobody looks for one and then hears of the other
+        raise DownloadError("; ".join(problems))
+    for (published, part), path in zip(parts, paths, strict=True):
+        _load(part, published, path)
     return generator
 
 
-def _load(part: nn.Module, published: Published) -> None:
-    path = fetch(published)
+def _load(part: nn.Module, published: Published, path: Path) -> None:
     state = read_tensors(path)
     try:  # the encoder's file goes on to relu5_4
         part.load_state_dict({name: state[name] for name in part.state_dict()})

@@ -18,7 +18,7 @@ from toonify.images import read_photo
 from toonify.pixels.arrays import Floats, to_floats
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
-from toonify.styles.find import read_card
+from toonify.styles.find import read_card, shipped_names
 
 if TYPE_CHECKING:
     pass
@@ -112,8 +112,9 @@ def _look_at(path: Path, size: int) -> np.ndarray:
 
 
 def _slug(path: Path) -> str:
-    """A picture's name as the id of a style may be."""
-    return re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-_") or "picture"
+    """A picture's name as the id of a style may be; that of a style that comes with toonify stays its own."""
+    slug = re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-_") or "picture"
+    return f"{slug}-picture" if slug in shipped_names() else slug
 
 
 def _make(
