@@ -83,8 +83,9 @@ def draw_options(
             raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number from {low:g} to {high:g}")
     if size is None:
         size = "full" if raw or variant.size is None else variant.size
-    if size != "full" and size < 16:
-        raise UsageError(f"--size {size}: give a long side of 16 pixels or more, or full")
+    least, most = (int(limit) for limit in OPTIONS["size"].limits or (16, 65_500))
+    if size != "full" and not least <= size <= most:
+        raise UsageError(f"--size {size}: give a long side from {least} to {most}, or full")
     if detail and size == "full" and not isinstance(output_size, int):
         raise UsageError(f"--detail {detail:g} shows only where the drawing is enlarged; give a --size, or drop it")
     if isinstance(output_size, int) and not 1 <= output_size <= 65_500:
