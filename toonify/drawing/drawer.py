@@ -28,8 +28,6 @@ _log = logging.getLogger(__name__)
 
 Tile = Literal["auto", "off"] | int  # side of the tiles in pixels
 
-_log = logging.getLogger(__name__)
-
 SMALLEST = 64
 _LARGEST = 4096
 _SHARE = 4  # the part of the free memory that a drawing may take: others use the machine, too

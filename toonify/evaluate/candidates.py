@@ -22,7 +22,6 @@ from toonify.system.waiting import waiting
 
 _log = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
 
 _TIMED_PHOTOS = 5
 _TURNS = 2

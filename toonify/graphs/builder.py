@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 Slices = tuple[slice, slice]  # part of an image: y and x, without steps
 
@@ -92,3 +92,18 @@ class GraphBuilder:
                 nodes.append(node)
                 needed.update(node.input)
         return nodes[::-1], needed
+
+    def replacing_graph_of(self, model: ModelProto) -> ModelProto:
+        """A copy of a model that computes its outputs by what is written here; `model` is left alone.
+
+        Nodes and constants that nobody needs in the end are left out.
+        """
+        new = ModelProto()
+        new.CopyFrom(model)
+        nodes, needed = self.needed_for(output.name for output in model.graph.output)
+        constants = [tensor for tensor in (*model.graph.initializer, *self.constants) if tensor.name in needed]
+        for field in ("node", "initializer", "value_info"):
+            new.graph.ClearField(field)
+        new.graph.node.extend(nodes)
+        new.graph.initializer.extend(constants)
+        return new

@@ -28,15 +28,7 @@ def with_exact_norms(model: onnx.ModelProto) -> onnx.ModelProto | None:
         walk.visit(node)
     if not walk.has_written:
         return None
-    new = onnx.ModelProto()
-    new.CopyFrom(model)
-    nodes, needed = walk.graph.needed_for(output.name for output in model.graph.output)
-    constants = [tensor for tensor in (*model.graph.initializer, *walk.graph.constants) if tensor.name in needed]
-    for field in ("node", "initializer", "value_info"):
-        new.graph.ClearField(field)
-    new.graph.node.extend(nodes)
-    new.graph.initializer.extend(constants)
-    return new
+    return walk.graph.replacing_graph_of(model)
 
 
 class _Walk:

@@ -34,23 +34,16 @@ def speed_up(model: onnx.ModelProto, *, tile: int = 6, min_products: int = 1 << 
         min_products: 3x3 convolutions with fewer pairs of an input and an output channel stay as they are: to
             transform the images would cost more time than it saves.
     """
-    new = onnx.ModelProto()
-    new.CopyFrom(model)
     if not _is_rewritable(model):
+        new = onnx.ModelProto()
+        new.CopyFrom(model)
         return new
     walk = _Walk(Original(model.graph), tile, min_products)
     for node in model.graph.node:
         walk.visit(node)
-    outputs = [output.name for output in model.graph.output]
-    for name in outputs:
-        walk.keep_name(name)
-    nodes, needed = walk.graph.needed_for(outputs)
-    constants = [tensor for tensor in (*model.graph.initializer, *walk.graph.constants) if tensor.name in needed]
-    for field in ("node", "initializer", "value_info"):
-        new.graph.ClearField(field)
-    new.graph.node.extend(nodes)
-    new.graph.initializer.extend(constants)
-    return new
+    for output in model.graph.output:
+        walk.keep_name(output.name)
+    return walk.graph.replacing_graph_of(model)
 
 
 def _is_rewritable(model: onnx.ModelProto) -> bool:
