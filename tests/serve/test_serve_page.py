@@ -3,13 +3,14 @@
 import io
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pillow_heif
 import pytest
+from browsing import watched
 from PIL import Image
 from served import Served, serving
 
@@ -57,23 +58,11 @@ def server(studio: Studio) -> Iterator[Served]:
         yield running
 
 
-@contextmanager
-def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+def opened(browser: Any, address: str, **options: Any) -> AbstractContextManager[Any]:
     """A page in a fresh profile; whatever it asks of others or complains about fails the test."""
-    context = browser.new_context(accept_downloads=True, **options)
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda message: trouble.append(message.text) if "status of 422" not in message.text else None)
-    origin = address.partition("?")[0]
-    page.on("request", lambda r: None if r.url.startswith(("blob:", origin)) else trouble.append(r.url))
-    page.goto(address)
-    try:
-        yield page
-        assert trouble == []
-    finally:
-        context.close()
+    own = ("blob:", address.partition("?")[0])
+    options |= {"accept_downloads": True, "timeout": 30_000, "overlooked": "status of 422"}
+    return watched(browser, address, own=own, **options)
 
 
 def expect(thing: Any) -> Any:

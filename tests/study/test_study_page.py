@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from browsing import watched
 from PIL import Image
 
 from toonify.cli import main
@@ -50,23 +51,10 @@ def key(survey: Path) -> Key:
     return msgspec.json.decode(survey.with_name("survey.key.json").read_bytes(), type=Key)
 
 
-@contextmanager
-def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+def opened(browser: Any, address: str, **options: Any) -> AbstractContextManager[Any]:
     """A page in a fresh profile; whatever it asks of the network or complains about fails the test."""
-    context = browser.new_context(accept_downloads=True, **options)
-    context.set_default_timeout(5000)
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda message: trouble.append(message.text))
-    origin = address.rsplit("/", 1)[0]
-    page.on("request", lambda r: None if r.url.startswith(("data:", "blob:", origin)) else trouble.append(r.url))
-    page.goto(address)
-    try:
-        yield page
-        assert trouble == []
-    finally:
-        context.close()
+    own = ("data:", "blob:", address.rsplit("/", 1)[0])
+    return watched(browser, address, own=own, accept_downloads=True, **options)
 
 
 def visit(browser: Any, survey: Path, **options: Any) -> Any:

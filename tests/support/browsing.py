@@ -1,22 +1,44 @@
 """Pages in a browser."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 
-@contextmanager
-def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
+def opened(browser: Any, file: Path, **options: Any) -> AbstractContextManager[Any]:
     """The page in a fresh profile; whatever it asks of the network or complains about fails the test."""
+    return watched(browser, file.as_uri(), own=("data:", file.as_uri()), **options)
+
+
+@contextmanager
+def watched(
+    browser: Any,
+    address: str,
+    *,
+    own: tuple[str, ...],
+    timeout: int = 5000,
+    overlooked: str | None = None,
+    **options: Any,
+) -> Iterator[Any]:
+    """The page at an address in a fresh profile; whatever it complains about fails the test.
+
+    So does what it asks for and does not begin with one of `own`. `overlooked` is part of complaints that are none.
+    `timeout` is in milliseconds.
+    """
     context = browser.new_context(**options)
-    context.set_default_timeout(5000)
+    context.set_default_timeout(timeout)
     page = context.new_page()
     trouble: list[str] = []
+
+    def complain(text: str) -> None:
+        if overlooked is None or overlooked not in text:
+            trouble.append(text)
+
     page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("request", lambda r: None if r.url.startswith(("data:", file.as_uri())) else trouble.append(r.url))
-    page.goto(file.as_uri())
+    page.on("console", lambda message: complain(message.text))
+    page.on("request", lambda request: None if request.url.startswith(own) else trouble.append(request.url))
+    page.goto(address)
     try:
         yield page
         assert trouble == []
