@@ -22,7 +22,7 @@ from toonify.images.child import decode_apart
 from toonify.images.frame_header import frame_header
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg
 from toonify.prepare.content import find_bars
-from toonify.prepare.video import Video
+from toonify.videos.reader import Video
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 TONE_MAPPED = "its HDR was tone-mapped to sRGB"

@@ -23,7 +23,7 @@ from toonify.errors import ImageError, one_line
 from toonify.images.color import SRGB, encoding_to_srgb, from_code_points
 from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
-from toonify.prepare.matroska import pixel_crops
+from toonify.videos.matroska import pixel_crops
 
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
