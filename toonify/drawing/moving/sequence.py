@@ -1,7 +1,7 @@
 """Frames one after the other through all steps of drawing, at the same time where order does not matter."""
 
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -23,16 +23,22 @@ _UNCHANGED = 1.5  # of 255: the mean difference in a square up to which nothing 
 Tag = TypeVar("Tag")
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a frame for the sake of the next: the last that was to be drawn, where nothing has changed."""
+
+    source: Pixels  # as it came
+    small: Pixels  # at the size at which it is drawn
+    frame: Frame  # what the grade measures, a mean over time
+    tracks: Tracks
+
+
 @dataclass
 class Held:
-    """What is carried from frame to frame. All of it begins anew at a cut, but for what was drawn last."""
+    """What was drawn last."""
 
-    source: Pixels | None = None  # the last frame that was drawn, as it came
-    small: Pixels | None = None  # the same at the size at which it was drawn
-    frame: Frame | None = None
-    tracks: Tracks = field(default_factory=Tracks)
     layers: Layers | None = None
-    picture: Pixels | None = None  # the last result
+    picture: Pixels | None = None  # at the size of the result
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,10 @@ class Step(Generic[Tag]):
     """A frame that is ready for drawing."""
 
     tag: Tag  # whatever belongs to the frame
+    seen: Seen  # with this frame
     sketch: Sketch | None  # None: nothing has changed since the frame before, and its picture stands on
     motion: Motion | None = None  # None: nothing is carried over
-    frame: Frame | None = None
-    is_cut: bool = False
+    is_cut: bool = False  # another scene begins with it
 
 
 def draw_sequence(frames: Iterable[tuple[Tag, Pixels]], style: Style) -> Generator[tuple[Tag, Pixels]]:
@@ -51,28 +57,31 @@ def draw_sequence(frames: Iterable[tuple[Tag, Pixels]], style: Style) -> Generat
 
     Pictures come out as `Style` draws them, steady over time. Raises what `Style.draw` does.
     """
-    held = Held()
-    yield from draw_steps(follow(frames, style, held), style, held)
+    yield from draw_steps(follow(frames, style), style, Held())
 
 
-def follow(frames: Iterable[tuple[Tag, Pixels]], style: Style, held: Held) -> Iterator[Step[Tag]]:
-    """Make frames ready for drawing, in order: what has changed, what has moved where, and where faces are now."""
+def follow(frames: Iterable[tuple[Tag, Pixels]], style: Style, seen: Seen | None = None) -> Iterator[Step[Tag]]:
+    """Make frames ready for drawing, in order: what has changed, what has moved where, and where faces are now.
+
+    `seen` is that of the frame before the first.
+    """
     look = style.plan.options.look
     for tag, pixels in frames:
-        if held.source is not None and _is_unchanged(pixels, held.source):
-            yield Step(tag, None)
+        if seen is not None and _is_unchanged(pixels, seen.source):
+            yield Step(tag, seen, None)
             continue
         sketch = style.resized(pixels)
-        motion = None if held.small is None else find_motion(held.small, sketch.small)
-        is_cut = held.small is not None and (motion is None or motion.is_cut)
+        motion = None if seen is None else find_motion(seen.small, sketch.small)
+        is_cut = seen is not None and (motion is None or motion.is_cut)
         motion = None if is_cut else motion
-        seen = measure_frame(sketch.small, None if look is None else look.grade)
-        held.frame = seen if held.frame is None or motion is None else held.frame.towards(seen, _SEEN)
+        frame, tracks = measure_frame(sketch.small, None if look is None else look.grade), Tracks()
+        if seen is not None and motion is not None:
+            frame, tracks = seen.frame.towards(frame, _SEEN), seen.tracks
         if style.find_faces is not None:
-            held.tracks = held.tracks.followed(sketch.small, motion, style.find_faces)
-            sketch = sketch.with_faces(held.tracks.faces)
-        held.source, held.small = pixels, sketch.small
-        yield Step(tag, sketch, motion, held.frame, is_cut)
+            tracks = tracks.followed(sketch.small, motion, style.find_faces)
+            sketch = sketch.with_faces(tracks.faces)
+        seen = Seen(pixels, sketch.small, frame, tracks)
+        yield Step(tag, seen, sketch, motion, is_cut)
 
 
 @dataclass
@@ -81,7 +90,6 @@ class _Work:
 
     step: Step[Any]
     sketch: Sketch
-    frame: Frame
     drawing: Drawing
     layers: Layers | None = None
     picture: Pixels | None = None
@@ -90,18 +98,18 @@ class _Work:
 def draw_steps(steps: Iterable[Step[Tag]], style: Style, held: Held) -> Generator[tuple[Tag, Pixels]]:
     """Draw what `follow` has made ready: pictures of the result's size, in order, with what belongs to them.
 
+    `held` is what was drawn before the first, and afterwards what was drawn last.
+
     The network runs beside the finish of the frames before; what depends on the frame before is done in order.
     """
     workers = network_threads() // 2 + 1
 
     def draw(step: Step[Tag]) -> "_Work | Step[Tag]":
-        if step.sketch is None or step.frame is None:
-            return step
-        return _Work(step, step.sketch, step.frame, style.draw(step.sketch))
+        return step if step.sketch is None else _Work(step, step.sketch, style.draw(step.sketch))
 
     def finish(work: "_Work | Step[Tag]") -> "_Work | Step[Tag]":
         if isinstance(work, _Work):
-            work.layers = style.layers(work.sketch, work.drawing, work.frame)
+            work.layers = style.layers(work.sketch, work.drawing, work.step.seen.frame)
         return work
 
     def hold(works: "Iterable[_Work | Step[Tag]]") -> "Iterator[_Work | Step[Tag]]":
@@ -112,7 +120,7 @@ def draw_steps(steps: Iterable[Step[Tag]], style: Style, held: Held) -> Generato
 
     def merge(work: "_Work | Step[Tag]") -> "_Work | Step[Tag]":
         if isinstance(work, _Work) and work.layers is not None:
-            work.picture = style.merge(work.sketch, work.drawing, work.layers, work.frame, threads=1)
+            work.picture = style.merge(work.sketch, work.drawing, work.layers, work.step.seen.frame, threads=1)
         return work
 
     drawn = run_stages(steps, [draw])
