@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -33,6 +34,7 @@ from toonify.styles.card import StyleVariant
 if TYPE_CHECKING:
     from torch import nn
 
+    from toonify.drawing.moving.options import ClipOptions, ClipResult
     from toonify.drawing.tiles import OnShare
 
 _log = logging.getLogger(__name__)
@@ -201,6 +203,25 @@ class Style:
             face = finish(drawn, close_up.photo, photo, colors, look, faces=[close_up.face], frame=seen, **share)
             put_in_place(picture, close_up, face)
         return picture
+
+    def video(
+        self, path: Path, out: Path, options: "ClipOptions | None" = None, *, overwrite: bool = False
+    ) -> "ClipResult":
+        """Draw a video from file to file, with its sound: steady over time, and gone on with where a call was killed.
+
+        `options` say which part of it, and how it is written; the container is that of the name `out`. Raises
+        UsageError for a name of no container, or one that does not hold the codec, ImageError for what cannot be read,
+        FileExistsError, OSError.
+        """
+        from toonify.drawing.moving.clip import draw_clip
+        from toonify.drawing.moving.options import ClipOptions, clip_notes
+
+        options = (options or ClipOptions()).named(out)
+        if not overwrite and out.exists():
+            raise FileExistsError(f"{out} is there already")
+        with path.open("rb") as file:
+            note = clip_notes(file, self.plan, options)[0]
+        return draw_clip(path, out, self, options, note=note, overwrite=overwrite)
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""

@@ -4,20 +4,21 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from toonify.drawing.moving.options import ClipOptions, ClipResult, note_of_damage
 from toonify.drawing.moving.parts import Parts
 from toonify.drawing.moving.sequence import Step, draw_steps, follow
 from toonify.drawing.style import Style
-from toonify.errors import ImageError, UsageError
+from toonify.errors import ImageError
 from toonify.pixels.arrays import Pixels
 from toonify.pixels.layout import side_by_side
 from toonify.pixels.resize import resize
 from toonify.system.files import put_in_place
 from toonify.videos.encoder import Encoder, Packet, Stream, ticks_of
-from toonify.videos.formats import CONTAINERS, DEFAULT_QUALITY, CodecName, ContainerName
+from toonify.videos.formats import CONTAINERS, DEFAULT_QUALITY
 from toonify.videos.mux import Extras, mux
 from toonify.videos.reader import Frame, Video, clock
 
@@ -27,45 +28,6 @@ _ROUNDING = 1e-6  # of a frame: times come in whole ticks
 _USUAL = Fraction(25)  # frames a second of a video that does not say
 
 OnFrame = Callable[[int, float], None]  # told how many pictures there are, and what part of the clip they are, 0..1
-
-
-@dataclass(frozen=True)
-class ClipOptions:
-    """What of a clip is drawn, and how it is written."""
-
-    container: ContainerName = "mp4"
-    codec: CodecName = "h264"
-    quality: int | None = None  # 1..100
-    start: float = 0.0  # seconds from the first picture
-    end: float | None = None
-    preview: float | None = None  # seconds from the middle, in the place of `start` and `end`
-    rate: Fraction | None = None  # frames a second; None: each frame at its own time
-    audio: bool = True
-    strip_metadata: bool = False
-    before_after: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise UsageError for a part of a clip that is none."""
-        if self.preview is not None and (self.start or self.end is not None):
-            raise UsageError("--preview takes seconds from the middle; drop it, or --start and --end")
-        if self.end is not None and self.end <= self.start:
-            raise UsageError(f"--end {self.end:g} is not after --start {self.start:g}; give a later end")
-
-
-@dataclass
-class ClipResult:
-    """What became of a clip."""
-
-    width: int  # of the source as it is shown
-    height: int
-    output_width: int
-    output_height: int
-    frames: int  # pictures in the new file
-    repeated: int  # of these, as the one before, and not drawn again
-    dropped: int  # frames of the source that could not be read
-    codecs: dict[str, str]  # of pictures and sound, before and after
-    notes: list[str] = field(default_factory=list)
-    problem: str | None = None  # what of the source is damaged and missing
 
 
 @dataclass(frozen=True)
@@ -92,8 +54,8 @@ def draw_clip(
 ) -> ClipResult:
     """Draw a video to a file that appears as a whole.
 
-    Work that an earlier call has left unfinished is gone on with, if `note`, which says how the file is made, is the
-    same. Raises ImageError if the source cannot be read or the clip not written, FileExistsError, OSError.
+    `note` is what the file says of its making. Work that an earlier call has left unfinished is gone on with, if its
+    note was the same. Raises ImageError if the source cannot be read or the clip not written, FileExistsError, OSError.
     """
     with Video(source) as video:
         parts = Parts(target, note)
@@ -166,7 +128,9 @@ class _Film:
         """Make the file of the parts and of what else the source has, and put it in its place."""
         progress, options, video = self._progress, self._options, self._video
         assert progress.stream is not None  # noqa: S101 - `draw` has seen to it
-        extras = Extras(options.audio, not options.strip_metadata, note, self._clock, self._clock_end)
+        extras = Extras(
+            options.audio, not options.strip_metadata, note_of_damage(note, video.problem), self._clock, self._clock_end
+        )
         with self._parts.whole.open("wb") as file:
             muxed = mux(file, options.container, progress.stream, self._parts.packets(), source, extras)
             file.flush()
