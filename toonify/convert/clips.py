@@ -13,6 +13,7 @@ from toonify.jobs.note import parse_note, read_note
 from toonify.jobs.outcome import Outcome, guard, make_writable, open_source
 from toonify.jobs.outcome import examine as examine_job
 from toonify.jobs.plan import ClipJob
+from toonify.videos.formats import CONTAINER_OF_SUFFIX, CONTAINERS
 
 _MEMORY_ADVICE = "make it smaller with --size or --output-size"
 
@@ -95,16 +96,26 @@ def _convert(job: ClipJob, style: Style, save: SaveOptions, options: ClipOptions
         )
     except FileExistsError:
         return Outcome(job.source, job.target, "kept", "another video appeared in its place; --overwrite replaces it")
-    return _outcome(job, result, time.perf_counter() - started)
+    return _outcome(job, result, options, time.perf_counter() - started)
 
 
-def _outcome(job: ClipJob, result: ClipResult, seconds: float) -> Outcome:
+def _of_container(job: ClipJob, options: ClipOptions) -> list[str]:
+    """What the user should know of the kind of file."""
+    suffix = job.source.suffix.lower()
+    if suffix in CONTAINERS[job.container].suffixes:
+        return []
+    there = CONTAINER_OF_SUFFIX.get(suffix)
+    why = f"{there} does not hold {options.codec}" if there else f"{suffix or 'its kind of file'} is not written"
+    return [f"{why}, so it is in {job.container}"]
+
+
+def _outcome(job: ClipJob, result: ClipResult, options: ClipOptions, seconds: float) -> Outcome:
     return Outcome(
         job.source,
         job.target,
         "drawn" if result.problem is None else "incomplete",
         reason=result.problem or "",
-        notes=tuple(result.notes),
+        notes=(*_of_container(job, options), *result.notes),
         width=result.width,
         height=result.height,
         output_width=result.output_width,

@@ -69,7 +69,8 @@ def find_photos(
     does the folder `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file
     that is named itself is taken whatever its suffix. Drawings by toonify that lie beside their photo, if that is among
     the inputs, are left out, unless `drawings` asks for them too. Folders that cannot be entered are among the photos,
-    with their problem, and so are inputs that cannot be looked at; what else a folder has is counted in `others`; for `way_to_videos` see `in_words`.
+    with their problem, and so are inputs that cannot be looked at; what else a folder has is counted in `others`. For
+    `way_to_videos` see `in_words`.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """

@@ -30,6 +30,7 @@ _TECHNICAL = frozenset(
 _STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF_")
 _LANGUAGE = "language"
 _NOTE_KEYS = ("toonify", "encoder")  # where a note of making is found; MP4's ©too comes back as the latter
+_UNKNOWN_DATA, _DVD_MENUS = "bin_data", "dvd_nav_packet"  # FFmpeg's names of codecs
 _MOST_SOUND = 48_000  # samples a second
 
 
@@ -41,8 +42,8 @@ class Extras:
     metadata: bool = True
     note: str = ""  # of the video's making
     start: Fraction = Fraction(0)  # seconds on the source's clock at which the new one begins
+    is_trimmed: bool = False  # whether what lies before that is left out
     end: Fraction | None = None  # seconds on the source's clock; None: all
-    first: Fraction = Fraction(0)  # seconds on the new clock at which the picture begins
 
 
 @dataclass
@@ -75,7 +76,7 @@ def mux(
     container = CONTAINERS[name]
     muxed = Muxed()
     with source.open("rb") as original, open_container(original) as origin:
-        out = av.open(file, "w", format=container.muxer, options=dict(container.options))
+        out = av.open(file, "w", format=container.muxer, container_options=dict(container.options))
         with out:
             codec = CODECS[stream.codec]
             video = out.add_stream(codec.encoder, rate=stream.rate, options=stream.options)
@@ -152,7 +153,7 @@ def _carried(
                     muxed.audio.append(codec)
                     _name(new, stream, extras)
                     continue
-            new = out.add_stream(container.transcoded, rate=_sound_rate(stream, container), layout=stream.layout.name)
+            new = out.add_stream(container.transcoded, rate=_sound_rate(stream, container), layout=_layout(stream))
             transcoded[stream.index] = new
             muxed.audio.append(container.transcoded.removeprefix("lib"))
             muxed.notes.append(
@@ -170,7 +171,7 @@ def _carried(
             new = _copy_of(out, stream)
             if new is None:
                 left_out["attachment"] = left_out.get("attachment", 0) + 1
-        elif (kind := _other(stream)) is not None:
+        elif (kind := _other(stream, origin)) is not None:
             left_out[kind] = left_out.get(kind, 0) + 1
     muxed.notes += [
         f"left out: {count} {kind}, which {container.muxer} does not hold" for kind, count in left_out.items()
@@ -178,11 +179,16 @@ def _carried(
     return _packets(origin, copied, transcoded, extras)
 
 
-def _other(stream: Any) -> str | None:
-    """What a stream is that is not carried on; None for the video itself."""
+def _other(stream: Any, origin: InputContainer) -> str | None:
+    """What a stream is that is not carried on; None for the video itself, and for what is no loss."""
     if stream.type == "video":
         return "cover picture" if stream.disposition & Disposition.attached_pic else None
-    return {"subtitle": "subtitles", "attachment": "attachment"}.get(stream.type, "stream of data")
+    if stream.type == "data":
+        # MP4 has its chapters in a track of texts; a DVD's menus lead nowhere in a file.
+        is_no_loss = stream.name == _DVD_MENUS or (stream.name == _UNKNOWN_DATA and origin.chapters())
+        return None if is_no_loss else "stream of data"
+    kind: str = stream.type
+    return {"subtitle": "subtitles"}.get(kind, kind)
 
 
 def _copy_of(out: OutputContainer, stream: Any) -> Any:
@@ -200,6 +206,13 @@ def _name(new: Any, stream: Any, extras: Extras) -> None:
     elif stream.language:
         new.metadata[_LANGUAGE] = stream.language
     new.disposition = stream.disposition
+
+
+def _layout(stream: AudioStream) -> str:
+    """The places of its speakers; the usual ones for a file that gives their number alone."""
+    usual = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+    name = stream.layout.name
+    return usual.get(stream.layout.nb_channels, name) if "channels" in name else name
 
 
 def _sound_rate(stream: AudioStream, container: Container) -> int:
@@ -224,7 +237,9 @@ def _packets(
             continue
         base = packet.time_base
         time = (packet.pts if packet.pts is not None else packet.dts or 0) * base
-        if time + (packet.duration or 0) * base <= extras.start or (extras.end is not None and time >= extras.end):
+        # Of an untrimmed video all is kept: decoders need what lies before the beginning.
+        is_before = extras.is_trimmed and time + (packet.duration or 0) * base <= extras.start
+        if is_before or (extras.end is not None and time >= extras.end):
             continue
         latest = max(latest, time - extras.start)
         if index in transcoded:

@@ -125,6 +125,9 @@ class Video:
             self._file = path.open("rb")  # not by its name: FFmpeg takes some names for addresses
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror}") from error
+        if not self._file.read(1):
+            self._file.close()
+            raise ImageError("an empty file")
         crops = pixel_crops(self._file)
         try:
             self._container = open_container(self._file)
@@ -316,6 +319,7 @@ class Video:
 
 def open_container(file: BinaryIO) -> InputContainer:
     """Open a file as a container of videos. Raises ImageError if it is none."""
+    file.seek(0)
     try:
         return av.open(
             file,

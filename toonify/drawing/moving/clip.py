@@ -129,7 +129,12 @@ class _Film:
         progress, options, video = self._progress, self._options, self._video
         assert progress.stream is not None  # noqa: S101 - `draw` has seen to it
         extras = Extras(
-            options.audio, not options.strip_metadata, note_of_damage(note, video.problem), self._clock, self._clock_end
+            audio=options.audio,
+            metadata=not options.strip_metadata,
+            note=note_of_damage(note, video.problem),
+            start=self._clock,
+            is_trimmed=self._is_trimmed,
+            end=self._clock_end,
         )
         with self._parts.whole.open("wb") as file:
             muxed = mux(file, options.container, progress.stream, self._parts.packets(), source, extras)
@@ -253,7 +258,7 @@ class _Film:
             pixel_aspect=aspect,
             is_srgb=frame.is_srgb,
         )
-        if stream.even_size != (height, width):
+        if stream.even_size != (height, width) and self._style.plan.options.output_size == "same":
             even_height, even_width = stream.even_size
             self._video.remark(f"{width} x {height} is odd: it is written as {even_width} x {even_height}")
         return stream
