@@ -59,11 +59,12 @@ def test_many_options_stand_in_sections_and_no_line_ends_in_spaces(words: tuple[
 
 def test_convert_has_sections(monkeypatch, capsys) -> None:
     lines = help_of(("convert",), monkeypatch, capsys).splitlines()
-    assert [line.strip() for line in lines if re.fullmatch(r"[A-Z][a-z ]+\s*", line)][:6] == [
+    assert [line.strip() for line in lines if re.fullmatch(r"[A-Z][a-z ]+\s*", line)][:7] == [
         "Arguments",
         "Style",
         "Pictures",
         "How they are drawn",
+        "Videos",
         "Running",
         "Options",
     ]

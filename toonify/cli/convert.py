@@ -116,7 +116,7 @@ def convert(
     format: Annotated[  # noqa: A002
         FormatOption,
         typer.Option(
-            help="File format; same keeps the photo's (HEIC to jpg, BMP and GIF to png).",
+            help="File format; same keeps the photo's (HEIC to jpg, BMP and still GIF to png).",
             parser=parse_format,
             metavar="NAME",
             autocompletion=complete_format,
@@ -140,6 +140,14 @@ def convert(
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures that are there already.", rich_help_panel=_FILES)
+    ] = False,
+    first_frame: Annotated[
+        bool,
+        typer.Option(
+            "--first-frame",
+            help="Of GIF, APNG, WebP and AVIF that move: draw the first frame only.",
+            rich_help_panel=_FILES,
+        ),
     ] = False,
     look: Annotated[list[str] | None, _drawn("look")] = None,
     lines: Annotated[float | None, _drawn("lines")] = None,
@@ -267,7 +275,9 @@ def convert(
 
     chosen_codec = codec or ("vp9" if output is not None and output.suffix.lower() == ".webm" else "h264")
     clip = clip_options(start=start, end=end, preview=preview, fps=fps, codec=chosen_codec, no_audio=no_audio)
-    save = SaveOptions(quality, strip_metadata, overwrite, before_after, int(max_megapixels * 1e6))
+    save = SaveOptions(
+        quality, strip_metadata, overwrite, before_after, int(max_megapixels * 1e6), moving=not first_frame
+    )
     combinations = choose_combinations(
         style,
         look or [],
@@ -298,7 +308,9 @@ def convert(
     if STREAM in (*inputs, output):
         refused = {"--report": report, "--dry-run": dry_run, "--shard": shard, "--ray": ray, "--workers": workers}
         check_stream(inputs, output, [flag for flag, value in refused.items() if value], pictures=len(combinations))
-        streamed = Streamed(inputs[0], STREAM if output is None else output, format, overwrite=overwrite)
+        streamed = Streamed(
+            inputs[0], STREAM if output is None else output, format, overwrite=overwrite, moving=save.moving
+        )
         loaded = load(combinations[0].plan)
         tell(str(loaded))
         return streamed.convert(loaded, save, quiet=quiet)
@@ -308,7 +320,9 @@ def convert(
     way = "" if videos else "--videos draws them, too"
     found = find_photos(inputs, recursive=recursive, leave_out=output, suffixes=searched, way_to_videos=way)
     not_read = in_words(found.others, way)
-    batches = plan_batches(found, combinations, inputs=inputs, output=output, format=format, codec=chosen_codec)
+    batches = plan_batches(
+        found, combinations, inputs=inputs, output=output, format=format, codec=chosen_codec, moving=save.moving
+    )
     given = {"--start": start, "--end": end, "--preview": preview, "--fps": fps, "--codec": codec}
     check_clip_flags(batches, given | {"--no-audio": no_audio}, format=format, ray=ray is not None)
     if part is not None:

@@ -216,7 +216,7 @@ class Progress:
 
 
 def _sizes(outcome: "Outcome") -> str:
-    """The photo's size, the picture's where it is another, and the time that it took."""
+    """The photo's size, the picture's where it is another, its frames if it moves, and the time that it took."""
     if not outcome.width:
         return ""
     size, picture = f"{outcome.width} x {outcome.height}", f"{outcome.output_width} x {outcome.output_height}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toonify.errors import ImageError, ToonifyError, UsageError, describe, display
-from toonify.images.formats import FormatOption
+from toonify.images.formats import FormatOption, WrittenFormat
 
 if TYPE_CHECKING:
     from toonify.convert.local import SaveOptions
@@ -42,14 +42,22 @@ def check_stream(inputs: Sequence[Path], output: Path | None, about_files: Seque
 class Streamed:
     """A photo and where its picture goes; one of them at least is a stream."""
 
-    def __init__(self, source: Path, target: Path, format: FormatOption, *, overwrite: bool) -> None:  # noqa: A002
-        """Raises UsageError if the picture cannot be written there."""
+    def __init__(
+        self,
+        source: Path,
+        target: Path,
+        format: FormatOption,  # noqa: A002
+        *,
+        overwrite: bool,
+        moving: bool = False,
+    ) -> None:
+        """With `moving`, the picture may be a GIF. Raises UsageError if the picture cannot be written there."""
         from toonify.jobs.plan import check_output_file
 
         self._source, self._target, self._overwrite = source, target, overwrite
-        self._format = format
+        self._format: FormatOption | WrittenFormat = format
         if target != STREAM:
-            named = check_output_file(target, [], overwrite=overwrite)
+            named = check_output_file(target, [], overwrite=overwrite, moving=moving)
             if format not in ("same", named):
                 raise UsageError(f"--output {display(target)} and --format {format} do not agree; drop one of them")
             self._format = named

@@ -47,6 +47,7 @@ def plan_batches(
     output: Path | None,
     format: FormatOption = "same",  # noqa: A002
     codec: CodecName = "h264",
+    moving: bool = False,
 ) -> list[Batch]:
     """Give every photo and video an output path of its own in every combination.
 
@@ -61,7 +62,7 @@ def plan_batches(
     clips = [each for each in found if each.is_video]
 
     def planned(combination: Combination, folder: Path | None, style: str) -> Batch:
-        jobs = plan_jobs(photos, output=folder, style=style, format=format) if photos else []
+        jobs = plan_jobs(photos, output=folder, style=style, format=format, moving=moving) if photos else []
         return Batch(combination, jobs, plan_clips(clips, output=folder, style=style, codec=codec))
 
     if len(combinations) == 1:

@@ -1,20 +1,24 @@
 """Many photos to many pictures: decode, draw and encode at the same time, lose nothing, say what happened."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
+from toonify.convert.moving import draw_moving, frames_under_way, refused
+from toonify.convert.options import SaveOptions as SaveOptions  # what `convert` takes is part of this module
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
 from toonify.drawing.identity import FOLLOWS, FORMERLY, former_identity, identity, told_flags
 from toonify.drawing.open import DRAWERS_ON_CUDA
 from toonify.errors import ImageError
-from toonify.images import DEFAULT_MAX_PIXELS, FORMATS, Photo, encode_picture, picture_size, read_photo
-from toonify.images.formats import FormatOption
+from toonify.images import Photo, encode_picture, picture_size, read_photo
+from toonify.images.formats import WRITTEN, FormatOption, WrittenFormat
+from toonify.images.moving import MovingPicture, frame_count, moves, read_moving, read_structure
 from toonify.jobs.note import Recipe, making_notes
 from toonify.jobs.outcome import Outcome as Outcome  # what `convert` yields is part of this module
 from toonify.jobs.outcome import examine as examine_job
@@ -30,6 +34,7 @@ from toonify.system.waiting import waiting
 _log = logging.getLogger(__name__)
 
 _RECIPE = 3  # of the steps from photo to picture
+_MOVING_RECIPE = 1  # of the steps from moving picture to moving picture
 _FORMER_RECIPE = 2  # the same steps, as toonify 0.1.0 told what they were taken with
 _MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
 _MEMORY_ADVICE = "make it smaller with --size or --output-size"
@@ -37,17 +42,6 @@ _BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of
 
 
 OnFile = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class SaveOptions:
-    """How drawings are written."""
-
-    quality: int | None = None  # 1..100; None: what suits the format
-    strip_metadata: bool = False
-    overwrite: bool = False
-    before_after: bool = False  # the photo beside its drawing, in one picture
-    max_pixels: int = DEFAULT_MAX_PIXELS  # of a photo; larger ones are refused
 
 
 @dataclass
@@ -61,6 +55,16 @@ class _Work:
     seconds: float
     drawing: Drawing | None = None
     network_seconds: float = 0.0
+
+
+@dataclass
+class _Moving:
+    """A moving picture on its way through the stages: it is drawn and encoded in one."""
+
+    job: Job
+    picture: MovingPicture
+    note: str
+    seconds: float
 
 
 def convert(
@@ -83,15 +87,17 @@ def convert(
     jobs = list(jobs)
     cores = network_threads()
     threads = None if len(jobs) == 1 else 1  # for each picture: others are finished, and drawn, beside it
+    stopping = threading.Event()
     memory = _PhotoMemory(available_memory() // _MEMORY_SHARE, style, pictures=2 if save.before_after else 1)
     steps: list[Stage] = [
         lambda job: _read(job, style, save, memory),
-        lambda work: _draw(work, style, on_share),
+        lambda work: _draw(work, style, save, on_share, stopping),
         lambda work: _finish_and_write(work, style, save, threads),
     ]
     stages = [memory.released_by(guard(step, memory_advice=_MEMORY_ADVICE)) for step in steps]
 
     def stop() -> None:
+        stopping.set()
         memory.close()
         style.cancel()
 
@@ -112,12 +118,15 @@ class _PhotoMemory:
         self._pictures = pictures
         self._taken: dict[Job, int] = {}
 
-    def take(self, job: Job, file: BinaryIO) -> None:
-        """Wait until there is enough for the photo in an open file. Raises ImageError if that is no picture."""
+    def take(self, job: Job, file: BinaryIO, *, frames: int = 1) -> None:
+        """Wait until there is enough for so many of the photo in an open file.
+
+        Raises ImageError if that is no picture.
+        """
         width, height = picture_size(file)
         file.seek(0)
         _, (result_height, result_width) = self._style.sizes(height, width)
-        needed = _BYTES_PER_PIXEL * max(width * height, self._pictures * result_width * result_height)
+        needed = frames * _BYTES_PER_PIXEL * max(width * height, self._pictures * result_width * result_height)
         self._allowance.take(needed)
         self._taken[job] = needed
 
@@ -140,6 +149,11 @@ class _PhotoMemory:
 
 def examine(job: Job, plan: DrawingPlan, save: SaveOptions) -> Outcome | None:
     """What is known of a job without drawing it (failed, skipped, kept); None if it is to be drawn."""
+    if job.problem is None and (save.moving or job.format == "gif"):
+        with open_source(job.source) as file:
+            count = frame_count(file)
+        if (reason := refused(count, job.format, moving=save.moving)) is not None:
+            return Outcome(job.source, job.target, "failed", reason)
     return examine_job(
         job,
         lambda file: processing_notes(file, job, plan, save),
@@ -178,14 +192,15 @@ def processing_notes(file: BufferedIOBase, job: Job, plan: DrawingPlan, save: Sa
     Those are of earlier versions, and where no precision was named, of the other one. Device and backend are left out:
     they give the same picture up to rounding.
     """
-    recipes = [recipe for each in plan.as_good() for recipe in _recipes(job, each, save)]
+    is_moving = moves(cast("BinaryIO", file))
+    recipes = [recipe for each in plan.as_good() for recipe in _recipes(job, each, save, is_moving=is_moving)]
     return making_notes(file, *recipes)
 
 
-def _recipes(job: Job, plan: DrawingPlan, save: SaveOptions) -> list[Recipe]:
+def _recipes(job: Job, plan: DrawingPlan, save: SaveOptions, *, is_moving: bool) -> list[Recipe]:
     """How the picture is made, as this version tells it and as earlier ones did."""
     maker = f"{plan.style.card.id}/{plan.style.name}"
-    quality = None if FORMATS[job.format].quality is None else save.quality
+    quality = None if WRITTEN[job.format].quality is None else save.quality
     saved = [job.format, quality, save.strip_metadata]
     flags = told_flags(plan) | {
         "--format": job.format,
@@ -193,8 +208,13 @@ def _recipes(job: Job, plan: DrawingPlan, save: SaveOptions) -> list[Recipe]:
         "--strip-metadata": save.strip_metadata,
         "--before-after": save.before_after,
     }
+    if is_moving:
+        flags["--first-frame"] = not save.moving
+    beside = ["before-after"] if save.before_after else []
+    if is_moving and save.moving:
+        return [Recipe(maker, _MOVING_RECIPE, [identity(plan), *saved, "moving", *beside], flags)]
     if save.before_after:
-        return [Recipe(maker, _RECIPE, [identity(plan), *saved, "before-after"], flags)]
+        return [Recipe(maker, _RECIPE, [identity(plan), *saved, *beside], flags)]
     recipes = [Recipe(maker, _RECIPE, [identity(plan), *saved], flags)]
     if (former := former_identity(plan)) is not None:
         recipes.append(Recipe(maker, _FORMER_RECIPE, [plan.style.card.id, *former, *saved]))
@@ -205,13 +225,17 @@ def draw_stream(
     data: BytesIO,
     style: Style,
     save: SaveOptions,
-    format: FormatOption,  # noqa: A002
+    format: FormatOption | WrittenFormat,  # noqa: A002
 ) -> tuple[bytes, tuple[str, ...]]:
     """Draw one encoded photo to one encoded picture, and what the user should know of the photo.
 
     `format` "same" takes the photo's. Raises ImageError.
     """
     try:
+        if save.moving and moves(data):
+            return _draw_moving_stream(data, style, save, format)
+        if format == "gif":
+            raise ImageError(refused(1, format, moving=save.moving) or "")
         _check_result(style, picture_size(data), save)
         data.seek(0)
         photo = read_photo(data, max_pixels=save.max_pixels, enough=style.enough)
@@ -228,14 +252,38 @@ def draw_stream(
         raise ImageError(f"not enough memory; {_MEMORY_ADVICE}") from error
 
 
-def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> _Work | Outcome:
+def _draw_moving_stream(
+    data: BytesIO,
+    style: Style,
+    save: SaveOptions,
+    format: FormatOption | WrittenFormat,  # noqa: A002
+) -> tuple[bytes, tuple[str, ...]]:
+    picture = read_moving(data, max_pixels=save.max_pixels)
+    chosen = picture.format if format == "same" else format
+    if (reason := refused(len(picture.seconds), chosen, moving=True)) is not None:
+        raise ImageError(reason)
+    note = processing_notes(data, Job(Path("-"), Path("-"), chosen), style.plan, save)[0]
+    with waiting(_log, f"drawing in {style.plan.style.label}"):
+        drawn = draw_moving(picture, chosen, style, save, note)
+    return drawn.data, drawn.notes
+
+
+def _read(job: Job, style: Style, save: SaveOptions, memory: _PhotoMemory) -> "_Work | _Moving | Outcome":
     started = time.perf_counter()
     if (outcome := examine(job, style.plan, save)) is not None:
         return outcome
     make_writable(job.target.parent)
     with open_source(job.source) as file:
+        is_moving = save.moving and moves(file)
+        if is_moving:
+            read_structure(file)  # what is lost is told as such, before the decoder meets it
         _check_result(style, picture_size(file), save)
         file.seek(0)
+        if is_moving:
+            memory.take(job, file, frames=frames_under_way())
+            note = processing_notes(file, job, style.plan, save)[0]
+            picture = read_moving(file, max_pixels=save.max_pixels)
+            return _Moving(job, picture, note, time.perf_counter() - started)
         memory.take(job, file)
         photo = read_photo(file, max_pixels=save.max_pixels, enough=style.enough)
         note = processing_notes(file, job, style.plan, save)[0]
@@ -255,12 +303,57 @@ def _check_result(style: Style, photo: tuple[int, int], save: SaveOptions) -> No
         )
 
 
-def _draw(work: _Work, style: Style, on_share: Callable[[Job, float], None] | None) -> _Work:
+def _draw(
+    work: _Work | _Moving,
+    style: Style,
+    save: SaveOptions,
+    on_share: Callable[[Job, float], None] | None,
+    stopping: threading.Event,
+) -> _Work | Outcome:
+    if isinstance(work, _Moving):
+        return _draw_and_write(work, style, save, on_share, stopping)
     started = time.perf_counter()
     work.drawing = style.draw(work.sketch, on_share=None if on_share is None else partial(on_share, work.job))
     work.network_seconds = time.perf_counter() - started
     work.seconds += work.network_seconds
     return work
+
+
+def _draw_and_write(
+    work: _Moving,
+    style: Style,
+    save: SaveOptions,
+    on_share: Callable[[Job, float], None] | None,
+    stopping: threading.Event,
+) -> Outcome:
+    """Draw all frames, in this thread and some of its own; other photos are read and finished beside it."""
+    started = time.perf_counter()
+    job, picture = work.job, work.picture
+    total = len(picture.seconds)
+
+    def on_frame(count: int) -> None:
+        if stopping.is_set():
+            raise InterruptedError
+        if on_share is not None:
+            on_share(job, count / total)
+
+    drawn = draw_moving(picture, job.format, style, save, work.note, on_frame)
+    if (outcome := write_output(job, drawn.data, overwrite=save.overwrite)) is not None:
+        return outcome
+    height, width = picture.stored_size
+    return Outcome(
+        job.source,
+        job.target,
+        "drawn",
+        notes=drawn.notes,
+        width=width,
+        height=height,
+        output_width=drawn.size[0],
+        output_height=drawn.size[1],
+        clip={"frames": total},
+        seconds=work.seconds + time.perf_counter() - started,
+        network_seconds=drawn.network_seconds,
+    )
 
 
 def _finish_and_write(work: _Work, style: Style, save: SaveOptions, threads: int | None) -> Outcome:
@@ -286,7 +379,7 @@ def _finish_and_write(work: _Work, style: Style, save: SaveOptions, threads: int
 def _notes(work: _Work, save: SaveOptions) -> tuple[str, ...]:
     """What the user should know of a photo that was drawn."""
     notes = [*work.photo.notes]
-    if work.photo.alpha is not None and not FORMATS[work.job.format].transparency:
+    if work.photo.alpha is not None and not WRITTEN[work.job.format].transparency:
         notes.append("its transparency was laid on white")
     if not save.strip_metadata:
         notes += work.photo.metadata.left_out(work.job.format)

@@ -65,7 +65,7 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "--look": _OF_LOOK | {"--faces"},
 }
 # What a picture was drawn with that does not say it: flags that are younger than notes with flags.
-FORMERLY: Mapping[str, Any] = {"--precision": "fp32"}
+FORMERLY: Mapping[str, Any] = {"--precision": "fp32", "--first-frame": True}
 
 
 def identity(plan: DrawingPlan) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 FormatName = Literal["jpg", "png", "webp", "avif", "tiff"]
 FormatOption = Literal["same", FormatName]  # "same" as the photo's, or the nearest that is written
+WrittenFormat = FormatName | Literal["gif"]  # of all that is written; GIF only if it moves
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Format:
     max_exif: int | None = None  # bytes; None: any number
     max_xmp: int | None = None
     max_iptc: int | None = None
+    moves: bool = False  # whether it has moving pictures
     texts: bool = False  # whether it has PNG's text chunks
     comments: bool = False
     exif_turns: bool = True  # whether Exif's orientation counts in it
@@ -53,12 +55,15 @@ FORMATS: dict[FormatName, Format] = {
         suffixes=(".png",),
         read_suffixes=(".apng", ".bmp", ".dib", ".gif"),
         decoders=("PNG", "BMP", "DIB", "GIF"),
+        moves=True,
         texts=True,
         comments=True,
         metadata="png",
         compression="compress_level",
     ),
-    "webp": Format(pillow="WEBP", suffixes=(".webp",), decoders=("WEBP",), quality=90, max_side=16_383, max_iptc=0),
+    "webp": Format(
+        pillow="WEBP", suffixes=(".webp",), decoders=("WEBP",), quality=90, max_side=16_383, max_iptc=0, moves=True
+    ),
     "avif": Format(
         pillow="AVIF",
         suffixes=(".avif",),
@@ -67,11 +72,25 @@ FORMATS: dict[FormatName, Format] = {
         quality=80,
         max_side=65_536,
         max_iptc=0,
+        moves=True,
         exif_turns=False,
         options={"max_threads": 4},  # always, as the bytes depend on it
     ),
     "tiff": Format(pillow="TIFF", suffixes=(".tiff", ".tif"), decoders=("TIFF",), metadata="tiff"),
 }
+# A still GIF becomes PNG, which has all of the drawing's colors; one that moves stays GIF.
+GIF = Format(
+    pillow="GIF",
+    suffixes=(".gif",),
+    decoders=("GIF",),
+    max_side=65_535,
+    max_exif=0,
+    max_iptc=0,
+    moves=True,
+    comments=True,
+    exif_turns=False,
+)
+WRITTEN: Mapping[WrittenFormat, Format] = {"gif": GIF, **dict(FORMATS.items())}
 FALLBACK: FormatName = "png"  # of pictures that are in none of these formats
 DEFAULT_MAX_PIXELS = 250_000_000
 

@@ -127,7 +127,8 @@ def _find_meta(file: BinaryIO, size: int) -> memoryview | None:
     return None
 
 
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def boxes_of(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of each box in a row of them."""
     place = 0
     while place + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
@@ -157,7 +158,7 @@ class _Reader:
 
 def _parse(data: memoryview) -> _Meta:
     meta = _Meta()
-    for kind, body in _boxes(data):
+    for kind, body in boxes_of(data):
         if kind == b"pitm":
             meta.primary = int.from_bytes(body[4:6] if body[0] == 0 else body[4:8])
         elif kind == b"iloc":
@@ -169,16 +170,16 @@ def _parse(data: memoryview) -> _Meta:
         elif kind == b"idat":
             meta.idat = len(body)
         elif kind == b"iprp":
-            for inner, content in _boxes(body):
+            for inner, content in boxes_of(body):
                 if inner == b"ipco":
-                    meta.properties = list(_boxes(content))
+                    meta.properties = list(boxes_of(content))
                 elif inner == b"ipma":
                     meta.of_item |= _associations(content)
     return meta
 
 
 def _kinds(body: memoryview) -> Iterator[tuple[int, bytes]]:
-    for kind, entry in _boxes(body[6 if body[0] == 0 else 8 :]):
+    for kind, entry in boxes_of(body[6 if body[0] == 0 else 8 :]):
         if kind == b"infe" and entry[0] in (2, 3):
             size = 2 if entry[0] == 2 else 4
             yield int.from_bytes(entry[4 : 4 + size]), bytes(entry[6 + size : 10 + size])
@@ -206,7 +207,7 @@ def _locations(body: memoryview) -> dict[int, list[tuple[int, int, int]]]:
 
 def _references(body: memoryview) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
     size = 2 if body[0] == 0 else 4
-    for kind, content in _boxes(body[4:]):
+    for kind, content in boxes_of(body[4:]):
         reader = _Reader(content)
         source = reader.number(size)
         yield kind, source, tuple(reader.number(size) for _ in range(reader.number(2)))

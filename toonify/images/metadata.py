@@ -16,7 +16,7 @@ from toonify.images.exif import (
     standalone,
     true_of,
 )
-from toonify.images.formats import FORMATS, FormatName
+from toonify.images.formats import WRITTEN, WrittenFormat
 from toonify.images.opened import Opened
 from toonify.images.resolution import Resolution, of_bmp, of_jfif
 from toonify.images.segments import IPTC, as_resource, iptc_behind, others_of, photoshop_of, split_resources, trailer_of
@@ -52,9 +52,9 @@ class Metadata:
         except ValueError:
             return False
 
-    def true_of(self, width: int, height: int, note: str | None, format: FormatName) -> "Metadata":  # noqa: A002
+    def true_of(self, width: int, height: int, note: str | None, format: WrittenFormat) -> "Metadata":  # noqa: A002
         """What is written with a drawing of this size; `note` is what we say of its making."""
-        form, exif = FORMATS[format], self.exif
+        form, exif = WRITTEN[format], self.exif
         # Where boxes alone say how a picture lies, Pillow would write a block anew that has the tag.
         drop = frozenset() if form.exif_turns else frozenset({ORIENTATION})
         minimal = minimal_block(self.resolution)
@@ -77,12 +77,14 @@ class Metadata:
             comments=tuple(each for each in self.comments if len(each) <= _LONGEST_COMMENT) if form.comments else (),
         )
 
-    def _resources_fit(self, format: FormatName) -> bool:  # noqa: A002
-        return _fits(self.iptc + self.resources, FORMATS[format].max_iptc)
+    def _resources_fit(self, format: WrittenFormat) -> bool:  # noqa: A002
+        return _fits(self.iptc + self.resources, WRITTEN[format].max_iptc)
 
-    def left_out(self, format: FormatName) -> list[str]:  # noqa: A002
+    def left_out(self, format: WrittenFormat) -> list[str]:  # noqa: A002
         """What a format cannot hold of it, and what is never handed on."""
-        form, notes = FORMATS[format], []
+        form, notes = WRITTEN[format], []
+        if self.exif and form.max_exif == 0:
+            notes.append(f"its EXIF was left out, which {format} does not hold")
         if not _fits(_without_padding(self.xmp), form.max_xmp):
             notes.append(f"its XMP is too long for {format} and was left out")
         if self.iptc and form.max_iptc == 0:
@@ -107,6 +109,12 @@ def _fits(data: bytes, limit: int | None) -> bool:
 
 
 NO_METADATA = Metadata()
+
+
+def note_in_comment(comment: bytes) -> str | None:
+    """What is said of a drawing's making in the comments of a GIF, which has no other place for it."""
+    lines = comment.decode("ascii", "replace").split("\n")
+    return next((line for line in lines if line.startswith("toonify ")), None)
 
 
 def metadata_of(opened: Opened, notes: list[str]) -> Metadata:

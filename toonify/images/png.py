@@ -37,7 +37,9 @@ Deep = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
+    """A chunk where it lies."""
+
     kind: bytes
     data: memoryview
     start: int  # in the file
@@ -51,7 +53,7 @@ class PngFile:
     def __init__(self, file: BinaryIO) -> None:
         file.seek(0)
         self._data = file.read()
-        self._chunks = list(_chunks(self._data))
+        self._chunks = list(chunks_of(self._data))
         if not self._chunks or self._chunks[0].kind != b"IHDR" or len(self._chunks[0].data) != 13:
             raise ImageError("damaged: its head is not whole")
         self.bits, self.color_type = self._chunks[0].data[8], self._chunks[0].data[9]
@@ -196,10 +198,12 @@ def with_chunks(
         lines = b"\n".join(digits[place : place + 72] for place in range(0, len(digits), 72))
         text = b"\niptc\n%8d\n%b\n" % (len(resources), lines)
         added.append((b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text)))
-    made = [
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in added
-    ]
-    return b"".join([data[:_HEAD], *made, data[_HEAD:]])
+    return b"".join([data[:_HEAD], *(as_chunk(kind, body) for kind, body in added), data[_HEAD:]])
+
+
+def as_chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk as it lies in a file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def comment_chunk(comment: bytes) -> tuple[bytes, bytes]:
@@ -213,7 +217,8 @@ def comment_chunk(comment: bytes) -> tuple[bytes, bytes]:
     return b"iTXt", b"Comment" + bytes(5) + text.encode()
 
 
-def _chunks(data: bytes) -> Iterator[_Chunk]:
+def chunks_of(data: bytes) -> Iterator[Chunk]:
+    """The chunks of a PNG, up to IEND or where there are none any more."""
     view, place = memoryview(data), len(SIGNATURE)
     while place + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, place)
@@ -222,18 +227,18 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         is_whole = end <= len(data) and zlib.crc32(view[place + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
         if not kind.isalpha():  # what follows is no chunk
             return
-        yield _Chunk(kind, body, place, min(end, len(data)), is_whole)
+        yield Chunk(kind, body, place, min(end, len(data)), is_whole)
         if kind == b"IEND":
             return
         place = end
 
 
-def _is_in_the_way(chunk: _Chunk) -> bool:
+def _is_in_the_way(chunk: Chunk) -> bool:
     is_ancillary = bool(chunk.kind[0] & 0x20)
     return is_ancillary and (not chunk.is_whole or (chunk.kind in _LONG and _is_long(chunk)))
 
 
-def _is_long(chunk: _Chunk) -> bool:
+def _is_long(chunk: Chunk) -> bool:
     """Whether text, or a profile, may be longer than a megabyte, which is all that Pillow takes."""
     if len(chunk.data) <= _ALWAYS_SHORT:
         return False

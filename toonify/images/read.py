@@ -19,7 +19,7 @@ from toonify.images.color import ColorSource, Encoding
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
 from toonify.images.isobmff import refuse_damaged
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
-from toonify.images.metadata import NO_METADATA, Metadata, metadata_of, metadata_of_image
+from toonify.images.metadata import NO_METADATA, Metadata, metadata_of, metadata_of_image, note_in_comment
 from toonify.images.modes import deepest_white, on_white, samples_to_srgb, to_srgb
 from toonify.images.opened import Opened, color_of_image, head_size, is_read, open_image, opening
 from toonify.images.tiff_pages import is_common, named_kind
@@ -68,7 +68,7 @@ def read_photo(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: 
     Raises ImageError: not a picture, damaged, more than `max_pixels`, a camera's raw file, or a mode that has no
     defined white.
     """
-    with _decoding(file, max_pixels) as opened:
+    with decoding(file, max_pixels) as opened:
         notes = _frame_notes(opened.image)
         if opened.is_unusual:
             metadata = metadata_of(opened, notes)
@@ -90,7 +90,7 @@ def read_stored(file: BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixe
 
     Raises ImageError as `read_photo` does, and for 16-bit gray, which those tools turn white.
     """
-    with _decoding(file, max_pixels) as opened:
+    with decoding(file, max_pixels) as opened:
         _refuse_deep_gray(opened.image)
         return _apart(opened, "stored", None).pixels if opened.is_unusual else _stored(opened, [])
 
@@ -112,7 +112,7 @@ def picture_size(file: BinaryIO) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
+def decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
     """A picture that may be decoded; whatever goes wrong with it is an ImageError."""
     with opening(file) as opened:
         _refuse_bomb(opened.image.size, max_pixels, opened.length)
@@ -245,7 +245,7 @@ def _stored(opened: Opened, notes: list[str]) -> Pixels:
         image.load()
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGB")
         image.info.pop("transparency", None)
-        upright = _upright_pixels(np.asarray(image), opened.image, opened)
+        upright = upright_pixels(np.asarray(image), opened.image, opened)
         return samples_to_srgb(upright, None, color, notes)[0]
     return _from_image(image, color, notes, still=opened)[0]
 
@@ -308,7 +308,7 @@ def _from_image(
         image.info["transparency"] = _pillows_shade(image, clear, still.png.bits)
     if still is not None and still.still is not None:
         pixels, alpha = to_srgb(image, white, color, notes)
-        return _upright_pixels(pixels, image, still), None if alpha is None else _upright_pixels(alpha, image, still)
+        return upright_pixels(pixels, image, still), None if alpha is None else upright_pixels(alpha, image, still)
     return to_srgb(_upright(image), white, color, notes)
 
 
@@ -327,7 +327,7 @@ def _pillows_shade(image: Image.Image, clear: tuple[int, ...], bits: int) -> int
     return scaled[0] if len(scaled) == 1 else scaled
 
 
-def _upright_pixels(pixels: Pixels, image: Image.Image, opened: Opened) -> Pixels:
+def upright_pixels(pixels: Pixels, image: Image.Image, opened: Opened) -> Pixels:
     """Pixels turned as the file wants them to be looked at: in HEIF and AVIF, by their boxes alone (MIAF)."""
     if opened.still is None:
         return turned_upright(pixels, _orientation(image))
@@ -336,11 +336,16 @@ def _upright_pixels(pixels: Pixels, image: Image.Image, opened: Opened) -> Pixel
 
 
 def read_processing_note(path: Path) -> str | None:
-    """The EXIF tag ProcessingSoftware of a picture file, without decoding its pixels; None where there is none."""
+    """What a picture file says of its making, without decoding its pixels; None where it says nothing.
+
+    That is the EXIF tag ProcessingSoftware; of a GIF, a comment.
+    """
     try:
         if not path.is_file():  # to open a pipe would wait for ever
             return None
         with path.open("rb") as file, open_image(file) as image:
+            if image.format == "GIF":
+                return note_in_comment(image.info.get("comment", b""))
             note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
     except Exception:  # whatever is wrong with it, it is no picture of ours
         return None

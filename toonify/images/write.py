@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.errors import ImageError, one_line
-from toonify.images.formats import FORMATS, FormatName
+from toonify.images.formats import FORMATS, WrittenFormat
 from toonify.images.metadata import EXIF_HEAD, NO_METADATA, Metadata
 from toonify.images.modes import on_white
 from toonify.images.png import comment_chunk, with_chunks
@@ -17,7 +17,7 @@ from toonify.pixels.arrays import Pixels
 def encode_picture(
     pixels: Pixels,
     *,
-    format: FormatName,  # noqa: A002 - the field's own word, as in PIL
+    format: WrittenFormat,  # noqa: A002 - the field's own word, as in PIL
     quality: int | None = None,
     alpha: Pixels | None = None,
     metadata: Metadata | None = None,
@@ -28,9 +28,12 @@ def encode_picture(
 
     `compression` is for png: from 1, three times as quick as the default of 6 for a tenth more bytes, to 9.
     `metadata` is the photo's, which is made true of the picture; `note` says how that was made (ProcessingSoftware).
-    Transparency is laid on white where the format has none. Raises ImageError if the picture is too large for it.
+    Transparency is laid on white where the format has none. Raises ImageError if the picture is too large for it, and
+    for gif: see `encode_moving`.
     """
     height, width = pixels.shape[:2]
+    if format == "gif":
+        raise ImageError("a picture that does not move is not written as gif; choose png")
     form = FORMATS[format]
     if form.max_side is not None and max(height, width) > form.max_side:
         raise ImageError(
@@ -61,15 +64,20 @@ def encode_picture(
     if form.metadata == "jpeg":
         return _with_segments(buffer.getvalue(), fitted)
     if form.metadata == "png":
-        return with_chunks(
-            buffer.getvalue(),
-            exif=fitted.exif,
-            xmp=fitted.xmp,
-            resources=fitted.photoshop,
-            resolution=fitted.resolution,
-            texts=[*fitted.texts, *map(comment_chunk, fitted.comments)],
-        )
+        return with_png_metadata(buffer.getvalue(), fitted)
     return buffer.getvalue()
+
+
+def with_png_metadata(data: bytes, metadata: Metadata) -> bytes:
+    """An encoded PNG with its metadata."""
+    return with_chunks(
+        data,
+        exif=metadata.exif,
+        xmp=metadata.xmp,
+        resources=metadata.photoshop,
+        resolution=metadata.resolution,
+        texts=[*metadata.texts, *map(comment_chunk, metadata.comments)],
+    )
 
 
 def _with_segments(data: bytes, metadata: Metadata) -> bytes:

@@ -34,7 +34,7 @@ class Outcome:
     output_height: int | None = None
     seconds: float = 0.0  # of work on it; stages overlap, so the sum is more than the time that passed
     network_seconds: float = 0.0  # of these, in the network
-    clip: Mapping[str, Any] = field(default_factory=dict)  # of a video: frames, codecs and the like, for `record`
+    clip: Mapping[str, Any] = field(default_factory=dict)  # of what moves: frames, codecs and the like, for `record`
     error: Exception | None = field(default=None, compare=False)  # for --debug, where it was not expected
 
     def record(self) -> dict[str, Any]:

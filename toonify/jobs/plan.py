@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import overload
 
 from toonify.errors import UsageError, display
 from toonify.images import FORMAT_OF_SUFFIX, FORMATS, VIDEO_SUFFIXES
-from toonify.images.formats import FALLBACK, FormatName, FormatOption
+from toonify.images.formats import FALLBACK, WRITTEN, FormatName, FormatOption, WrittenFormat
 from toonify.jobs.find import Found, identity
 from toonify.videos.formats import CONTAINER_OF_SUFFIX, CONTAINERS, CodecName, ContainerName, choose_container
+
+_GIF = ".gif"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Job:
 
     source: Path
     target: Path
-    format: FormatName  # of the drawing
+    format: WrittenFormat  # of the drawing
     problem: str | None = None
 
 
@@ -37,29 +40,38 @@ class ClipJob:
 AnyJob = Job | ClipJob
 
 
-def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: FormatOption = "same") -> list[Job]:  # noqa: A002
+def plan_jobs(
+    found: list[Found],
+    *,
+    output: Path | None,
+    style: str,
+    format: FormatOption = "same",  # noqa: A002
+    moving: bool = False,
+) -> list[Job]:
     """Give every photo an output path of its own that is no input.
 
     Without `output`, drawings go beside the inputs: `photos/a.jpg` found in `photos/` to `photos_STYLE/a.jpg`,
     `cat.jpg` to `cat_STYLE.jpg`. With `output`, folders are mirrored into that folder (each under a name of its own
     if there are several), and files go straight into it; an `output` with the suffix of a picture is the file for one
-    photo.
+    photo. With `moving`, a GIF that moves stays GIF; else its first frame becomes a picture.
 
     Raises UsageError if `output` cannot serve.
     """
     is_input = _recognizer(photo.path for photo in found)
     if output is not None and not os.path.isdir(output) and output.suffix.lower() in FORMAT_OF_SUFFIX:  # noqa: PTH112
-        return [_job_for_file(found, output, format, is_input)]
+        return [_job_for_file(found, output, format, is_input, moving=moving)]
     if found:
         _check_folder(output)
     bases = _bases(found, output, style)
-    formats: list[FormatName] = []
+    formats: list[WrittenFormat] = []
     suffixes: list[str] = []
     for photo in found:
         suffix = photo.path.suffix
-        chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), FALLBACK) if format == "same" else format
+        chosen: WrittenFormat = FORMAT_OF_SUFFIX.get(suffix.lower(), FALLBACK) if format == "same" else format
+        if moving and format == "same" and suffix.lower() == _GIF and _moves(photo.path):
+            chosen = "gif"
         formats.append(chosen)
-        suffixes.append(suffix if suffix.lower() in FORMATS[chosen].suffixes else FORMATS[chosen].suffixes[0])
+        suffixes.append(suffix if suffix.lower() in WRITTEN[chosen].suffixes else WRITTEN[chosen].suffixes[0])
     targets = _targets(found, suffixes, bases, output, style, is_input)
     return [
         Job(photo.path, target, chosen, photo.problem)
@@ -131,13 +143,20 @@ def _targets(
     return [targets[i] for i in range(len(found))]
 
 
-def _job_for_file(found: list[Found], output: Path, format: FormatOption, is_input: Callable[[Path], bool]) -> Job:  # noqa: A002
+def _job_for_file(
+    found: list[Found],
+    output: Path,
+    format: FormatOption,  # noqa: A002
+    is_input: Callable[[Path], bool],
+    *,
+    moving: bool,
+) -> Job:
     """The job where `--output` is a file."""
     name, suffix = display(output), output.suffix.lower()
-    chosen = FORMAT_OF_SUFFIX[suffix]
+    chosen: WrittenFormat = "gif" if moving and suffix == _GIF else FORMAT_OF_SUFFIX[suffix]
     if len(found) > 1 or found[0].root is not None:
         raise UsageError(f"--output {name} is one file, and there may be more photos; give a folder")
-    if suffix not in FORMATS[chosen].suffixes:
+    if suffix not in WRITTEN[chosen].suffixes:
         raise UsageError(f"--output {name}: {suffix} is not written; choose {chosen}")
     if format not in ("same", chosen):
         raise UsageError(f"--output {name} and --format {format} do not agree; drop one of them")
@@ -196,6 +215,16 @@ def _wanted(photo: Found, bases: dict[Path, Path], output: Path | None, style: s
     return folder / (stem + suffix)
 
 
+def _moves(path: Path) -> bool:
+    from toonify.images.moving import moves
+
+    try:
+        with path.open("rb") as file:
+            return moves(file)
+    except OSError:  # which is said where it is read
+        return False
+
+
 def _recognizer(photos: Iterable[Path]) -> Callable[[Path], bool]:
     """Tells whether a path is one of the photos: by name, or because a link makes two names one file."""
     photos = list(photos)
@@ -214,15 +243,19 @@ def check_output_folder(output: Path, inputs: Iterable[Path]) -> None:
             raise UsageError(f"OUT {display(output)} is an input; give a folder of its own")
 
 
-def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool) -> FormatName:
-    """The format of a picture that is to be written to `output`.
+@overload
+def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool) -> FormatName: ...
+@overload
+def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool, moving: bool) -> WrittenFormat: ...
+def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool, moving: bool = False) -> WrittenFormat:
+    """The format of a picture that is to be written to `output`; with `moving` it may be GIF.
 
     Raises UsageError if its name is that of no format, if it is one of the photos, or if something is there already
     that it may not, or cannot, replace.
     """
     name, suffix = display(output), output.suffix.lower()
-    known = FORMAT_OF_SUFFIX.get(suffix)
-    if known is None or suffix not in FORMATS[known].suffixes:
+    known: WrittenFormat | None = "gif" if moving and suffix == _GIF else FORMAT_OF_SUFFIX.get(suffix)
+    if known is None or suffix not in WRITTEN[known].suffixes:
         endings = ", ".join(each.suffixes[0] for each in FORMATS.values())
         raise UsageError(f"--output {name}: give the name of a picture, which ends in one of {endings}")
     if _recognizer(photos)(output):

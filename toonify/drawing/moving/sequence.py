@@ -1,5 +1,6 @@
 """Frames one after the other through all steps of drawing, at the same time where order does not matter."""
 
+import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -39,6 +40,7 @@ class Held:
 
     layers: Layers | None = None
     picture: Pixels | None = None  # at the size of the result
+    network_seconds: float = 0.0  # that all drawings took
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,15 @@ class Step(Generic[Tag]):
     is_cut: bool = False  # another scene begins with it
 
 
-def draw_sequence(frames: Iterable[tuple[Tag, Pixels]], style: Style) -> Generator[tuple[Tag, Pixels]]:
+def draw_sequence(
+    frames: Iterable[tuple[Tag, Pixels]], style: Style, held: Held | None = None
+) -> Generator[tuple[Tag, Pixels]]:
     """Draw the frames of a moving picture in order, each H x W x 3 uint8 sRGB with whatever belongs to it.
 
-    Pictures come out as `Style` draws them, steady over time. Raises what `Style.draw` does.
+    Pictures come out as `Style` draws them, steady over time. A `held` that is given is filled. Raises what
+    `Style.draw` does.
     """
-    yield from draw_steps(follow(frames, style), style, Held())
+    yield from draw_steps(follow(frames, style), style, Held() if held is None else held)
 
 
 def follow(frames: Iterable[tuple[Tag, Pixels]], style: Style, seen: Seen | None = None) -> Iterator[Step[Tag]]:
@@ -105,7 +110,12 @@ def draw_steps(steps: Iterable[Step[Tag]], style: Style, held: Held) -> Generato
     workers = network_threads() // 2 + 1
 
     def draw(step: Step[Tag]) -> "_Work | Step[Tag]":
-        return step if step.sketch is None else _Work(step, step.sketch, style.draw(step.sketch))
+        if step.sketch is None:
+            return step
+        started = time.perf_counter()
+        drawing = style.draw(step.sketch)
+        held.network_seconds += time.perf_counter() - started
+        return _Work(step, step.sketch, drawing)
 
     def finish(work: "_Work | Step[Tag]") -> "_Work | Step[Tag]":
         if isinstance(work, _Work):
