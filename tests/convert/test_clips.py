@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import SIDE, Cue, Seen, make_clip, moving, packets_of, see, tracks_of, video_settings
+from clips import SIDE, Cue, Seen, make_clip, moving, names_in, packets_of, see, tracks_of, video_settings
 from files import snapshot
 from videos import plain, scene
 
@@ -129,7 +128,9 @@ def test_all_sound_is_copied_bit_for_bit(suffix: str, sound: list[str], convert,
     for number in range(2):
         assert packets_of(target, "audio", number) == packets_of(source, "audio", number)
     with av.open(str(target)) as file:
-        assert {stream.language for stream in file.streams.audio} <= {"deu", "ger"}
+        languages = [stream.language for stream in file.streams.audio]
+    with av.open(str(source)) as file:
+        assert languages == [stream.language for stream in file.streams.audio]
 
 
 def test_opus_in_webm_is_copied_bit_for_bit(convert, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_subtitles_chapters_title_date_and_language_are_kept(suffix: str, conver
         moving(24),
         sound=["aac"],
         language="fra",
-        cues=[Cue(0.25, 0.75, "un"), Cue(1.0, 1.5, "deux")],
+        cues=[Cue(0.25, 0.75, "bonjour"), Cue(1.0, 1.5, "bonsoir")],
         chapters=[(0, 1, "one"), (1, 2, "two")],
         metadata={"title": "A film", "date": "2024-05-06", "comment": "of mine"},
     )
@@ -240,7 +241,7 @@ def test_a_mirrored_picture_is_mirrored_and_not_turned(convert, tmp_path: Path) 
     corner[:32, :32] = (240, 30, 30)
     mirror = [-1 << 16, 0, 0, 0, 1 << 16, 0, 96 << 16, 0, 1 << 30]
     source = make_clip(tmp_path / "a.mp4", [corner] * 3, matrix=mirror)
-    assert convert(source) == 0
+    assert convert(source, "--strength", "0") == 0
     picture = see(tmp_path / "a_tiny.mp4").pictures[0]
     others = [corner, corner[::-1], corner[::-1, ::-1]]
     assert psnr(picture, corner[:, ::-1]) > max(psnr(picture, other) for other in others) + 3
@@ -398,7 +399,7 @@ def test_a_start_behind_the_end_is_told(convert, tmp_path: Path, capsys) -> None
     source = make_clip(tmp_path / "a.mp4", moving(12))
     assert convert(source, "--start", "5") == 1
     assert "nothing lies behind 0:05; give an earlier --start" in capsys.readouterr().err
-    assert sorted(os.listdir(tmp_path)) == ["a.mp4"]
+    assert names_in(tmp_path) == ["a.mp4"]
 
 
 def test_before_and_after_stand_side_by_side(convert, tmp_path: Path) -> None:
@@ -423,7 +424,7 @@ def test_a_second_run_skips_and_what_was_made_otherwise_is_kept(convert, tmp_pat
     assert "--codec h264 there, h265 now" in said and target.read_bytes() == before
     assert convert(source, "--codec", "h265", "--overwrite") == 0
     assert video_settings(target)["codec"] == "hevc"
-    assert sorted(os.listdir(tmp_path)) == ["a.mp4", "a_tiny.mp4"]
+    assert names_in(tmp_path) == ["a.mp4", "a_tiny.mp4"]
 
 
 def test_a_changed_source_is_drawn_anew_if_asked_for(convert, tmp_path: Path, capsys) -> None:
@@ -440,7 +441,7 @@ def test_what_is_whole_of_a_damaged_video_is_drawn_and_a_rerun_says_so_again(con
     source = make_clip(tmp_path / "a.ts", moving(60), g="12", bf="0")
     data = bytearray(source.read_bytes())
     middle = len(data) // 2
-    data[middle : middle + 1500] = os.urandom(0) + bytes(range(250)) * 6
+    data[middle : middle + 1500] = bytes(range(250)) * 6
     source.write_bytes(data)
     report = tmp_path / "r.json"
     for outcome in ("incomplete", "incomplete"):
@@ -482,7 +483,7 @@ def test_files_that_are_no_videos_are_named_in_a_line_each_and_the_others_are_dr
     failed = {line.split("/in/")[1].partition(": ")[0]: line for line in said.splitlines() if "  failed: " in line}
     assert set(failed) == {"empty.mp4", "text.mp4", "photo.mp4", "tail.mp4", "sound.mp4", "none.mp4"}
     assert snapshot(folder) == before
-    assert os.listdir(tmp_path / "out") == ["good.mp4"]
+    assert names_in(tmp_path / "out") == ["good.mp4"]
     assert len(see(tmp_path / "out" / "good.mp4").times) == len(see(good).times)
 
 
@@ -499,17 +500,13 @@ def test_a_video_without_a_suffix_is_drawn_if_it_is_named(convert, tmp_path: Pat
 
 
 def test_a_header_that_promises_three_hours_is_told(convert, tmp_path: Path, capsys) -> None:
-    source = make_clip(tmp_path / "a.mp4", moving(12), muxer={"movflags": "faststart"})
-    data = bytearray(source.read_bytes())
-    media = data.index(b"mdhd") + 4 + 12  # version and flags, creation, modification, then timescale, duration
-    scale = int.from_bytes(data[media : media + 4])
-    data[media + 4 : media + 8] = (scale * 10800).to_bytes(4)
-    source.write_bytes(data)
+    source = make_clip(tmp_path / "a.mkv", moving(12))
+    source.write_bytes(source.read_bytes().replace(b"00:00:01.0", b"03:00:00.0"))
     assert convert(source, "--preview", "1") == 1
     assert "--start and --end" in capsys.readouterr().err
     assert convert(source) == 1
     assert "damaged: ends at 0:00 of 3:00:00" in capsys.readouterr().err
-    assert len(see(tmp_path / "a_tiny.mp4").times) == 12
+    assert len(see(tmp_path / "a_tiny.mkv").times) == 12
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 300), (17, 9)])
@@ -530,7 +527,7 @@ def test_frames_that_are_too_large_are_refused_with_the_flag_that_raises_the_lim
 ) -> None:
     source = make_clip(tmp_path / "a.mp4", moving(2))
     assert convert(source, "--max-megapixels", "0.002") == 1
-    assert "--max-megapixels" in capsys.readouterr().err and os.listdir(tmp_path) == ["a.mp4"]
+    assert "--max-megapixels" in capsys.readouterr().err and names_in(tmp_path) == ["a.mp4"]
     assert convert(source, "--max-megapixels", "1") == 0
 
 
@@ -539,18 +536,20 @@ def test_names_with_odd_characters(convert, tmp_path: Path) -> None:
     for name in names:
         make_clip(tmp_path / name, moving(2))
     assert convert(*(tmp_path / name for name in names), "-o", tmp_path / "out") == 0
-    assert sorted(os.listdir(tmp_path / "out")) == sorted(names)
+    assert names_in(tmp_path / "out") == sorted(names)
 
 
 def test_pictures_that_change_their_size_are_brought_to_that_of_the_first_and_it_is_told(
     convert, tmp_path: Path, capsys
 ) -> None:
     parts = [
-        make_clip(tmp_path / f"{number}.ts", moving(6, *shape), codec="mpeg2video")
+        make_clip(
+            tmp_path / f"{number}.m2v", moving(6, *shape), codec="mpeg2video", rate=Fraction(25), base=Fraction(1, 25)
+        )
         for number, shape in enumerate([(64, 96), (96, 96)])
     ]
-    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
-    assert convert(tmp_path / "a.ts") in (0, 1)
+    (tmp_path / "a.mpg").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert convert(tmp_path / "a.mpg") in (0, 1)
     said = capsys.readouterr().err
     assert "96 x 96" in said and "96 x 64" in said
     assert {picture.shape for picture in see(tmp_path / "a_tiny.mp4").pictures} == {(64, 96, 3)}
@@ -574,9 +573,9 @@ def test_a_cover_is_not_the_video(convert, tmp_path: Path, capsys) -> None:
             if packet.dts is not None:
                 packet.stream = video
                 file.mux(packet)
-        packet = av.Packet(cover.getvalue())
-        packet.stream, packet.pts, packet.dts, packet.time_base = still, 0, 0, Fraction(1, 90000)
-        file.mux(packet)
+        shown: Any = av.Packet(cover.getvalue())
+        shown.stream, shown.pts, shown.dts, shown.time_base = still, 0, 0, Fraction(1, 90000)
+        file.mux(shown)
     assert convert(tmp_path / "a.mp4") == 0
     assert "cover picture" in capsys.readouterr().err
     assert len(see(tmp_path / "a_tiny.mp4").times) == 4

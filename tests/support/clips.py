@@ -52,7 +52,7 @@ def make_clip(
     muxer: Mapping[str, str] | None = None,
     **options: str,
 ) -> Path:
-    """Write a video, its frames at `times` in seconds, with tracks of sound in the codecs `sound`, each another tone."""
+    """Write a video, its frames at `times` in seconds, with a track of sound in each of the codecs `sound`."""
     times = [number / rate for number in range(len(frames))] if times is None else times
     seconds = float(max(times, default=0) + 1 / rate) + 0.05
     if codec == "libx264":
@@ -189,3 +189,8 @@ def video_settings(path: Path) -> dict[str, Any]:
             "range": int(context.color_range),
             "rotation": frame.rotation,
         }
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of what is in a folder, in order."""
+    return sorted(path.name for path in folder.iterdir())

@@ -1,5 +1,6 @@
 """Pictures to the packets of a video."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ from toonify.pixels.arrays import Pixels
 from toonify.videos.formats import CODECS, CodecName
 
 _PIXELS = "yuv420p"  # what every player shows
+_AVX_512 = 13  # OpenCV's number (CV_CPU_AVX_512F)
 _FINEST = 10_000  # ticks a second that a time base has at least, as FFmpeg's own MP4 files
 
 
@@ -52,7 +54,12 @@ class Stream:
     def options(self) -> dict[str, str]:
         """The encoder's."""
         codec = CODECS[self.codec]
-        return {**codec.options, "crf": f"{codec.rate_factor(self.quality):g}"}
+        options = {**codec.options, "crf": f"{codec.rate_factor(self.quality):g}"}
+        if codec.encoder == "libx264" and cv2.checkHardwareSupport(_AVX_512):
+            # With AVX-512, x264's macroblock tree reads memory that nothing was written to: the same pictures give
+            # other packets each time.
+            options["x264-params"] = "asm=avx2"
+        return options
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,6 +92,7 @@ class Encoder:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints its settings to stderr, read when it opens
         context = av.CodecContext.create(CODECS[stream.codec].encoder, "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - all of the table are
         for name, value in stream.settings.items():

@@ -15,7 +15,7 @@ from av.stream import Disposition
 from toonify.errors import ImageError
 from toonify.videos.encoder import Packet, Stream
 from toonify.videos.formats import CODECS, CONTAINERS, Container, ContainerName
-from toonify.videos.reader import open_container
+from toonify.videos.reader import main_stream, open_container
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -141,6 +141,7 @@ def _carried(
     copied: dict[int, Any] = {}
     transcoded: dict[int, Any] = {}
     left_out: dict[str, int] = {}
+    drawn = main_stream(origin)
     for stream in origin.streams:
         codec = stream.codec_context.name if stream.codec_context is not None else "unknown"
         if stream.type == "audio" and isinstance(stream, AudioStream):
@@ -171,24 +172,28 @@ def _carried(
             new = _copy_of(out, stream)
             if new is None:
                 left_out["attachment"] = left_out.get("attachment", 0) + 1
-        elif (kind := _other(stream, origin)) is not None:
+        elif (kind := _other(stream, origin, drawn)) is not None:
             left_out[kind] = left_out.get(kind, 0) + 1
-    muxed.notes += [
-        f"left out: {count} {kind}, which {container.muxer} does not hold" for kind, count in left_out.items()
-    ]
+    muxed.notes += [f"left out: {count} {kind}{_why(kind, container)}" for kind, count in left_out.items()]
     return _packets(origin, copied, transcoded, extras)
 
 
-def _other(stream: Any, origin: InputContainer) -> str | None:
+def _other(stream: Any, origin: InputContainer, drawn: Any) -> str | None:
     """What a stream is that is not carried on; None for the video itself, and for what is no loss."""
     if stream.type == "video":
-        return "cover picture" if stream.disposition & Disposition.attached_pic else None
+        if stream.disposition & Disposition.attached_pic:
+            return "cover picture"
+        return None if stream is drawn else "further video"
     if stream.type == "data":
         # MP4 has its chapters in a track of texts; a DVD's menus lead nowhere in a file.
         is_no_loss = stream.name == _DVD_MENUS or (stream.name == _UNKNOWN_DATA and origin.chapters())
         return None if is_no_loss else "stream of data"
     kind: str = stream.type
     return {"subtitle": "subtitles"}.get(kind, kind)
+
+
+def _why(kind: str, container: Container) -> str:
+    return "" if kind == "further video" else f", which {container.muxer} does not hold"
 
 
 def _copy_of(out: OutputContainer, stream: Any) -> Any:

@@ -131,7 +131,7 @@ class Video:
         crops = pixel_crops(self._file)
         try:
             self._container = open_container(self._file)
-            self._stream = _main_stream(self._container)
+            self._stream = main_stream(self._container)
             if self._stream.codec_context is None:  # decoding would end the process in PyAV before 18.1
                 raise ImageError("what is in it cannot be decoded")
         except ImageError:
@@ -332,7 +332,7 @@ def open_container(file: BinaryIO) -> InputContainer:
         raise ImageError(f"not a video that can be read: {_said(error)}") from error
 
 
-def _main_stream(container: InputContainer) -> VideoStream:
+def main_stream(container: InputContainer) -> VideoStream:
     """The stream that players show: the first that is marked as default, or else the first; never a cover."""
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:

@@ -38,6 +38,7 @@ class _Timed:
     length: int
     share: float  # of the clip that is read with it
     frame: Frame
+    shown: tuple[int, int]  # width and height of the frame
     photo: Pixels | None  # what is to stand beside the picture
 
 
@@ -117,6 +118,7 @@ class _Film:
                 if progress.stream is None:
                     progress.stream = self._stream(picture, timed.frame, ticks)
                 encoder = encoder or Encoder(progress.stream)
+                self._remark_size(timed.shown)
                 part.packets += encoder.encode(picture, timed.begin, timed.length)
                 progress.frames += 1
                 self._on_frame(progress.frames, timed.share)
@@ -193,7 +195,8 @@ class _Film:
             share = min(frame.time / duration, 1.0) if duration else 0.0
             pixels = self._checked(frame.pixels())
             photo = pixels if self._options.before_after else None
-            yield _Timed(first, max(round((end - begin) * ticks), 1), share, frame, photo), pixels
+            height, width = pixels.shape[:2]
+            yield _Timed(first, max(round((end - begin) * ticks), 1), share, frame, (width, height), photo), pixels
 
     def _shown(self) -> Iterator[tuple[Frame, float, float]]:
         """The frames to draw, each with the time at which it is shown and that at which it is not any more."""
@@ -263,7 +266,16 @@ class _Film:
             self._video.remark(f"{width} x {height} is odd: it is written as {even_width} x {even_height}")
         return stream
 
+    def _remark_size(self, shown: tuple[int, int]) -> None:
+        """Take note of a frame of another size than the first."""
+        first = self._progress.shown
+        if shown != first:
+            change = f"from {first[0]} x {first[1]} to {shown[0]} x {shown[1]}"
+            self._video.remark(f"its size changes {change}: all is brought to the first")
+
     def _nothing(self) -> str:
+        if self._options.preview is not None:
+            return f"nothing lies at {clock(self._start)}, the middle that its header gives; use --start and --end"
         if self._start:
             return f"nothing lies behind {clock(self._start)}; give an earlier --start"
         return "no frame in it can be read"

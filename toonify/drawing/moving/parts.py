@@ -1,6 +1,7 @@
 """The work on a clip that is done already: kept beside the output until that is whole, so that nothing is lost."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from toonify.errors import ImageError
 from toonify.system.files import write_atomically
 from toonify.videos.encoder import Packet, Stream
 
+_DIGEST = 32  # bytes of SHA-256, before what a part holds
 _DAMAGE = (msgspec.DecodeError, ValueError, OSError)
 
 
@@ -54,16 +56,16 @@ class Parts:
         except Timeout as error:
             raise ImageError("another toonify is drawing it; wait for that one, or give another output") from error
         noted = self._folder / "recipe"
-        if not noted.exists() or noted.read_text("utf-8") != recipe:
+        if not noted.exists() or noted.read_bytes() != recipe.encode():
             for path in [*self._folder.glob("part-*"), *self._folder.glob("state-*")]:
                 path.unlink()
             write_atomically(noted, recipe.encode(), overwrite=True)
         self._count = self._whole()
 
     def _whole(self) -> int:
-        """How many parts there are without a gap; what lies behind them is removed."""
+        """How many whole parts there are without a gap; what lies behind them is removed."""
         count = 0
-        while self._part(count).exists():
+        while self._read(count) is not None:
             count += 1
         kept = {"lock", "recipe", self._state(count).name, *(self._part(number).name for number in range(count))}
         for path in self._folder.iterdir():
@@ -86,14 +88,27 @@ class Parts:
         """Keep a further part, and what the next one begins with. Raises OSError."""
         state = msgspec.msgpack.encode(progress, enc_hook=_to_plain)
         write_atomically(self._state(self._count + 1), state, overwrite=True)
-        write_atomically(self._part(self._count), msgspec.msgpack.encode(packets), overwrite=True)
+        data = msgspec.msgpack.encode(packets)
+        write_atomically(self._part(self._count), _digest(data) + data, overwrite=True)
         self._count += 1
         self._state(self._count - 1).unlink(missing_ok=True)
 
     def packets(self) -> Iterator[Packet]:
-        """The packets of all parts, one part in memory at a time."""
+        """The packets of all parts, one part in memory at a time. Raises ImageError if one was spoilt meanwhile."""
         for number in range(self._count):
-            yield from msgspec.msgpack.decode(self._part(number).read_bytes(), type=list[Packet])
+            data = self._read(number)
+            if data is None:
+                raise ImageError("a part that was drawn is spoilt; run the same command again, which draws it anew")
+            yield from msgspec.msgpack.decode(data, type=list[Packet])
+
+    def _read(self, number: int) -> bytes | None:
+        """What a part holds; None where there is none, or one that is spoilt."""
+        try:
+            data = self._part(number).read_bytes()
+        except OSError:
+            return None
+        digest, content = data[:_DIGEST], data[_DIGEST:]
+        return content if digest == _digest(content) else None
 
     @property
     def whole(self) -> Path:
@@ -122,6 +137,10 @@ class Parts:
 def parts_folder_exists(target: Path) -> bool:
     """Whether a clip that is to be at `target` is partly drawn."""
     return os.path.isdir(target.with_name(f".{target.name}.parts"))  # noqa: PTH112 - it bears names that are too long
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _to_plain(value: Any) -> Any:
