@@ -24,6 +24,7 @@ from toonify.images.modes import deepest_white, on_white, samples_to_srgb, to_sr
 from toonify.images.opened import Opened, color_of_image, head_size, is_read, open_image, opening
 from toonify.images.tiff_pages import is_common, named_kind
 from toonify.images.tiff_strips import refuse_damaged_strips
+from toonify.images.xmp import note_of
 from toonify.images.zeros import refuse_zeros, webp_data
 from toonify.pixels.arrays import Pixels
 
@@ -336,12 +337,18 @@ def _upright_pixels(pixels: Pixels, image: Image.Image, opened: Opened) -> Pixel
 
 
 def read_processing_note(path: Path) -> str | None:
-    """The EXIF tag ProcessingSoftware of a picture file, without decoding its pixels; None where there is none."""
+    """What a picture file says of its making, without decoding its pixels; None where it says nothing.
+
+    It is in XMP, and in pictures by toonify before 0.2.0 in Exif's ProcessingSoftware.
+    """
     try:
         if not path.is_file():  # to open a pipe would wait for ever
             return None
         with path.open("rb") as file, open_image(file) as image:
-            note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
+            packet = image.info.get("xmp") or b""
+            note = note_of(packet.encode() if isinstance(packet, str) else bytes(packet))
+            if note is None:
+                note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
     except Exception:  # whatever is wrong with it, it is no picture of ours
         return None
     return note if isinstance(note, str) else None

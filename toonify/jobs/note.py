@@ -1,4 +1,4 @@
-"""What a picture says of its making, in its EXIF: how a rerun knows what is done, and what else is in a place.
+"""What a picture says of its making, in its XMP: how a rerun knows what is done, and what else is in a place.
 
 A note is `toonify VERSION MAKER recipe:DIGEST`, and since 0.2.0 ` source:DIGEST {OPTIONS}` after it: the first digest
 is of source, steps and options together, the second of the source alone; the options are JSON, by the flags that they
@@ -40,7 +40,7 @@ class Note:
 
 
 def making_notes(file: BufferedIOBase, *recipes: Recipe) -> list[str]:
-    """What a picture would say of its making (EXIF ProcessingSoftware) by each recipe.
+    """What a picture would say of its making (toonify:ProcessingSoftware in XMP) by each recipe.
 
     The first is the one to write; the others are what earlier versions of toonify wrote for the same picture. Reads
     the file, and leaves it at its beginning.
