@@ -67,7 +67,7 @@ class Opened:
         if self.image.width * self.image.height > _LARGE or self.still is not None:
             return True
         if self.frame is not None:
-            return not self.frame.is_usual or self._scanned_pixels() > _MOST_SCANNED
+            return not self.frame.is_usual or (not self.frame.is_one_scan and self._scanned_pixels() > _MOST_SCANNED)
         return isinstance(self.image, TiffImagePlugin.TiffImageFile) and _needs_libtiff(self.image)
 
     def _scanned_pixels(self) -> int:

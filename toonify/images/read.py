@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 from toonify.errors import ImageError
 from toonify.images.bmp import bit_fields
 from toonify.images.child import Decoded, decode_apart
-from toonify.images.color import ColorSource, Encoding
+from toonify.images.color import ColorSource, Encoding, is_srgb
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
 from toonify.images.isobmff import refuse_damaged
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
@@ -208,16 +208,27 @@ def _samples(opened: Opened, color: ColorSource) -> tuple[Pixels | npt.NDArray[n
         orientation = _orientation(opened.image)
         samples, alpha = deep
         return _turned(samples, orientation), None if alpha is None else _turned(alpha, orientation)
-    is_deep = opened.image.format == "HEIF" and opened.image.info.get("bit_depth", 8) > 8
-    if is_deep and isinstance(color, Encoding) and color.is_hdr:
+    if opened.image.format != "HEIF":
+        return None
+    if opened.image.info.get("bit_depth", 8) > 8 and isinstance(color, Encoding) and color.is_hdr:
         return _deep_heif(opened.file)
-    return None
+    # Little CMS takes pictures of Pillow's, whose copies this saves.
+    is_converted = isinstance(color, bytes) and not is_srgb(color)
+    return _heif(opened.file) if opened.image.mode in ("RGB", "RGBA") and not is_converted else None
 
 
 def _turned(samples: Any, orientation: int) -> Any:
     """`turned_upright` of any number of bits and channels."""
     turned = turned_upright(samples, orientation)
     return turned if turned.dtype == samples.dtype else turned.astype(samples.dtype)
+
+
+def _heif(file: BinaryIO) -> tuple[Pixels, Pixels | None]:
+    """H x W x 3 samples of 8 bits of an HEIF picture, and transparency, without the copies that Pillow makes."""
+    file.seek(0)
+    heif = pillow_heif.open_heif(file)
+    samples = np.asarray(heif[heif.primary_index])
+    return np.ascontiguousarray(samples[..., :3]), samples[..., 3] if samples.shape[2] == 4 else None
 
 
 def _deep_heif(file: BinaryIO) -> tuple[npt.NDArray[np.uint16], Pixels | None]:
