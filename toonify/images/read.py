@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 from toonify.errors import ImageError
 from toonify.images.bmp import bit_fields
 from toonify.images.child import Decoded, decode_apart
-from toonify.images.color import ColorSource, Encoding, is_srgb
+from toonify.images.color import ColorSource, Encoding
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
 from toonify.images.isobmff import refuse_damaged
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg, turned_upright
@@ -212,9 +212,7 @@ def _samples(opened: Opened, color: ColorSource) -> tuple[Pixels | npt.NDArray[n
         return None
     if opened.image.info.get("bit_depth", 8) > 8 and isinstance(color, Encoding) and color.is_hdr:
         return _deep_heif(opened.file)
-    # Little CMS takes pictures of Pillow's, whose copies this saves.
-    is_converted = isinstance(color, bytes) and not is_srgb(color)
-    return _heif(opened.file) if opened.image.mode in ("RGB", "RGBA") and not is_converted else None
+    return _heif(opened.file) if opened.image.mode in ("RGB", "RGBA") else None
 
 
 def _turned(samples: Any, orientation: int) -> Any:
