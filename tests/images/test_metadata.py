@@ -437,7 +437,7 @@ def test_text_of_a_png_goes_along_byte_for_byte_and_is_named_where_it_cannot() -
     photo = photo_with(Metadata(texts=TEXTS, xmp=XMP), "png")
     assert photo.metadata.texts == TEXTS
     for kind in ("jpg", "webp", "avif", "tiff"):
-        assert photo.metadata.left_out(kind) == ["left out of its metadata: PNG text (Title, Author, Description)"]
+        assert photo.metadata.left_out(kind) == ["left out of the file: PNG text (Title, Author, Description)"]
         assert photo_with(photo.metadata, kind).metadata.texts == ()
 
 
@@ -448,7 +448,7 @@ def test_a_comment_goes_along(comment: bytes) -> None:
     ((_, body),) = photo_with(jpeg.metadata, "png").metadata.texts
     keyword, _, rest = body.partition(b"\0")
     assert keyword == b"Comment" and rest.strip(b"\0").decode() in ("a comment", "Zoë")
-    assert jpeg.metadata.left_out("webp") == ["left out of its metadata: its comment"]
+    assert jpeg.metadata.left_out("webp") == ["left out of the file: its comment"]
 
 
 def test_the_comment_of_a_gif_goes_into_a_png() -> None:
@@ -461,7 +461,7 @@ def test_the_comment_of_a_gif_goes_into_a_png() -> None:
 def test_photoshops_resources_that_stay_true_go_along(kind: str) -> None:
     metadata = photo_with(Metadata(iptc=IPTC, resources=RIGHTS), kind).metadata
     assert metadata.resources == RIGHTS and metadata.iptc.rstrip(b"\0") == IPTC
-    assert metadata.left_out("webp")[-1] == "left out of its metadata: Photoshop's resources"
+    assert metadata.left_out("webp")[-1] == "left out of the file: Photoshop's resources"
 
 
 def with_segments(*segments: tuple[int, bytes]) -> bytes:
@@ -480,9 +480,7 @@ def test_what_is_never_handed_on_is_named_in_one_note() -> None:
         (0xE4, b"\1\2\3"),
     )
     metadata = read_photo(BytesIO(data)).metadata
-    assert metadata.left_out("jpg") == [
-        "left out of its metadata: APP1 FLIR, APP6 GoPro, APP4, 1 of Photoshop's resources"
-    ]
+    assert metadata.left_out("jpg") == ["left out of the file: APP1 FLIR, APP6 GoPro, APP4, 1 of Photoshop's resources"]
     assert metadata.resources == as_resource(0x0425, b"0123456789abcdef")
     assert read_photo(BytesIO(with_segments((0xE0, b"JFXX\0\x13"), (0xEF, bytes(40))))).metadata.others == ()
 
@@ -507,6 +505,57 @@ def test_stripping_takes_all_of_it() -> None:
         assert (kept.iptc, kept.resources, kept.texts, kept.comments) == (b"", b"", (), ())
         assert note_of(kept.xmp) == NOTE and b"Rating" not in kept.xmp
         assert photo_with(whole, kind).metadata.exif
+
+
+# --- behind a JPEG's end ---
+
+
+def index_of_pictures(*types: int) -> tuple[int, bytes]:
+    """The segment that tells of several pictures in a file (CIPA DC-007): their types."""
+    entries = b"".join(struct.pack("<IIIHH", kind, 100, 0, 0, 0) for kind in (0x030000, *types))
+    fields = [(0xB000, 7, 4, b"0100"), (0xB001, 4, 1, struct.pack("<I", 1 + len(types)))]
+    fields.append((0xB002, 7, len(entries), struct.pack("<I", 8 + 2 + 3 * 12 + 4)))
+    head = b"II*\0\x08\0\0\0\3\0" + b"".join(struct.pack("<HHI4s", *each) for each in fields) + bytes(4)
+    return 0xE2, b"MPF\0" + head + entries
+
+
+def samsungs_trailer(kind: int) -> bytes:
+    directory = b"SEFH" + struct.pack("<IIHHII", 106, 1, 0, kind, 20, 20)
+    return b"data" + directory + struct.pack("<I", len(directory)) + b"SEFT"
+
+
+GOOGLES = description(
+    b"<GCamera:MotionPhoto xmlns:GCamera='http://ns.google.com/photos/1.0/camera/'>1</GCamera:MotionPhoto>"
+)
+GAIN_MAP = description(b"", b'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"')
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(200))
+
+
+@pytest.mark.parametrize(
+    ("segments", "packet", "behind", "named"),
+    [
+        ([], b"", b"", []),
+        ([], b"", bytes(300), []),  # which cameras fill files up with
+        ([], b"", VIDEO, ["its video (motion photo)"]),
+        ([], GOOGLES, VIDEO, ["its video (motion photo)"]),
+        ([], b"", VIDEO + samsungs_trailer(0x0A30), ["its video (motion photo)"]),
+        ([], b"", samsungs_trailer(0x0001), ["Samsung's trailer"]),
+        ([], b"", b"other data", ["bytes behind its end"]),
+        ([index_of_pictures(0x020002)], b"", b"", ["1 further picture (MPF)"]),
+        ([index_of_pictures(0, 0)], b"", b"", ["2 further pictures (MPF)"]),
+        ([index_of_pictures(0x010001, 0x010002)], b"", b"", []),  # thumbnails
+        ([index_of_pictures(0)], GAIN_MAP, b"", ["its gain map"]),
+        ([index_of_pictures(0, 0)], GAIN_MAP, b"", ["its gain map", "1 further picture (MPF)"]),
+    ],
+)
+def test_what_lies_behind_a_jpegs_end_is_named(
+    segments: list[tuple[int, bytes]], packet: bytes, behind: bytes, named: list[str]
+) -> None:
+    if packet:
+        segments = [(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet), *segments]
+    photo = read_photo(BytesIO(with_segments(*segments) + behind))
+    assert photo.metadata.left_out("jpg") == ([f"left out of the file: {', '.join(named)}"] if named else [])
+    assert np.array_equal(photo.pixels, read_photo(BytesIO(with_segments())).pixels)
 
 
 # --- by ExifTool ---

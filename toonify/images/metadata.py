@@ -6,6 +6,7 @@ from PIL import Image, TiffImagePlugin
 
 from toonify.errors import display
 from toonify.images import xmp as packets
+from toonify.images.behind import what_is_behind
 from toonify.images.exif import (
     IPTC_TAG,
     ORIENTATION,
@@ -19,7 +20,7 @@ from toonify.images.exif import (
 from toonify.images.formats import FORMATS, FormatName
 from toonify.images.opened import Opened
 from toonify.images.resolution import Resolution, of_bmp, of_jfif
-from toonify.images.segments import IPTC, as_resource, iptc_behind, others_of, photoshop_of, split_resources, trailer_of
+from toonify.images.segments import IPTC, as_resource, iptc_behind, others_of, photoshop_of, split_resources
 
 EXIF_HEAD = b"Exif\0\0"
 BROKEN = "its EXIF is broken and was left out"
@@ -108,7 +109,7 @@ class Metadata:
         if any(not form.comments or len(comment) > _LONGEST_COMMENT for comment in self.comments):
             lost.append("its comment")
         if lost:
-            notes.append(f"left out of its metadata: {', '.join(lost)}")
+            notes.append(f"left out of the file: {', '.join(lost)}")
         return notes
 
 
@@ -142,9 +143,9 @@ def metadata_of(opened: Opened, notes: list[str]) -> Metadata:
     found = metadata_of_image(image, notes)
     if opened.frame is None:
         return found
-    trailer = trailer_of(opened.file)
-    others = found.others if trailer is None else (*found.others, trailer)
-    return replace(found, iptc=found.iptc or iptc_behind(opened.file), others=others)
+    behind = iptc_behind(opened.file)
+    others = what_is_behind(opened.file, getattr(image, "applist", []), found.xmp, has_iptc=bool(behind))
+    return replace(found, iptc=found.iptc or behind, others=(*found.others, *others))
 
 
 def metadata_of_image(image: Image.Image, notes: list[str]) -> Metadata:
