@@ -82,6 +82,8 @@ class Opened:
         """What its colors are. What is said of them and cannot be followed is put in `notes`."""
         if self.png is not None:
             found = self.png.color(notes)
+            if found is None and not self.png.says_srgb and _says_adobe_rgb(self.image):
+                found = ADOBE_RGB
         elif self.still is not None:
             found = self._color_of_still(notes)
         elif self.image.format in ("BMP", "DIB"):

@@ -13,7 +13,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from toonify.errors import ImageError
-from toonify.images.bmp import bit_fields
+from toonify.images.bmp import bit_fields, refuse_damaged_runs
 from toonify.images.child import Decoded, decode_apart
 from toonify.images.color import ColorSource, Encoding
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
@@ -121,6 +121,8 @@ def _decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
             raise ImageError(f"{opened.image.format} pictures are not read; convert it to JPEG or PNG first")
         if opened.still is not None:
             refuse_damaged(opened.file, opened.still, opened.image.width * opened.image.height)
+        if opened.image.format in ("BMP", "DIB"):
+            refuse_damaged_runs(opened.file)
         if opened.image.format == "WEBP":
             refuse_zeros(webp_data(opened.file), opened.image.width * opened.image.height)
         yield opened
