@@ -23,7 +23,7 @@ import scenedetect  # type: ignore[import-not-found]  # not among the dev packag
 from make_shots import Event, Reel, filmed_folder, make_reels
 
 from toonify.prepare.shots import find_cuts, pick_shots
-from toonify.prepare.video import Video
+from toonify.videos.reader import Video
 
 TOLERANCE = 1  # frames
 DETECTORS: dict[str, Callable[[], scenedetect.SceneDetector]] = {

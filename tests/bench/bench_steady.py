@@ -46,7 +46,8 @@ def unsteadiness(frames: Sequence[np.ndarray], origins: Sequence[np.ndarray]) ->
     """The mean difference to the frame before, moved along the flow, of 255; and the same over the mean gradient."""
     differences, gradients = [], []
     for (before, now), origin in zip(pairwise(frames), origins, strict=True):
-        moved = cv2.remap(before, origin, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        x, y = cv2.split(origin)  # OpenCV 5.0 remaps wrongly where both are in one array and the other is an empty one
+        moved = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         differences.append(np.abs(now.astype(float) - moved).mean())
         gray = cv2.cvtColor(now, cv2.COLOR_RGB2GRAY).astype(np.float32)
         gradients.append(np.hypot(*np.gradient(gray)).mean())

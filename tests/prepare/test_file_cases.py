@@ -22,7 +22,7 @@ from toonify.images.child import decode_apart
 from toonify.images.frame_header import frame_header
 from toonify.images.jpeg import decode_jpeg, refuse_damaged_jpeg
 from toonify.prepare.content import find_bars
-from toonify.prepare.video import Video
+from toonify.videos.reader import Video
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 TONE_MAPPED = "its HDR was tone-mapped to sRGB"
@@ -139,7 +139,8 @@ def test_code_points_that_nobody_knows_are_named() -> None:
 
 def test_exif_that_says_adobe_rgb_counts_in_a_png_that_says_nothing_else() -> None:
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif).update({0xA001: 65_535, 0xA005: {1: "R03"}})
+    exif[0x010F] = "Maker"
+    exif.get_ifd(ExifTags.IFD.Exif).update({0xA001: 65_535, 0xA005: {1: "R03", 2: b"0100"}})
     file = BytesIO()
     Image.new("RGB", (4, 4), (0, 200, 0)).save(file, "PNG", exif=exif)
     green = read_photo(file).pixels[0, 0]
@@ -860,9 +861,9 @@ def float_tiff(order: str, *, big: bool) -> bytes:
         (b"\xff\x0a" + bytes(50), "a JPEG XL picture, which is not read; convert it"),
         (b'<?xml version="1.0"?>\n<svg></svg>', "an SVG drawing, which is not read"),
         (b"%PDF-1.7\n", "a PDF document, which is not read"),
-        (b"\0\0\0\x18ftypqt  " + bytes(50), "a video; videos are not drawn yet"),
-        (b"RIFF\0\0\0\0AVI LIST", "a video; videos are not drawn yet"),
-        (b"\x47" + bytes(187) + b"\x47" + bytes(187) + b"\x47", "a video; videos are not drawn yet"),
+        (b"\0\0\0\x18ftypqt  " + bytes(50), "a video; `toonify convert FILE` draws those"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video; `toonify convert FILE` draws those"),
+        (b"\x47" + bytes(187) + b"\x47" + bytes(187) + b"\x47", "a video; `toonify convert FILE` draws those"),
         (b"notes", "not a picture, or of a kind that is not read"),
     ],
 )

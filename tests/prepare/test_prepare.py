@@ -27,9 +27,9 @@ from toonify.jobs.find import Found
 from toonify.pixels.crops import center_box, cut, random_boxes
 from toonify.prepare.manifest import MANIFEST, Options, read_manifest
 from toonify.prepare.survey import picture_names
-from toonify.prepare.video import Frame, Video
 from toonify.prepare.workspace import open_workspace, timestamp
 from toonify.system.locks import only_process
+from toonify.videos.reader import Frame, Video
 
 SIZE = 64
 

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify.cli.clips import (
+    CodecOption,
+    EndOption,
+    FpsOption,
+    NoAudioOption,
+    PreviewOption,
+    StartOption,
+    VideosOption,
+)
 from toonify.cli.options import (
     RUNNING,
     ConfigOption,
@@ -24,7 +33,7 @@ from toonify.cli.options import (
     parse_format,
 )
 from toonify.engines.engine import Backend, Precision
-from toonify.images.formats import FORMATS, FormatOption
+from toonify.images.formats import FORMAT_OF_SUFFIX, FORMATS, VIDEO_SUFFIXES, FormatOption
 from toonify.styles.look import FacesMode
 from toonify.styles.options import OPTIONS
 
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from toonify.convert.local import SaveOptions
     from toonify.drawing import Combination
     from toonify.drawing.drawer import Tile
+    from toonify.drawing.moving.options import ClipOptions
     from toonify.jobs.outcome import Outcome
     from toonify.jobs.plan import Job
 
@@ -51,7 +61,9 @@ def convert(
     context: typer.Context,
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="Photos and folders of photos, in any mix; - reads one from stdin."),
+        typer.Argument(
+            metavar="INPUT...", help="Photos, videos and folders of photos, in any mix; - reads a photo from stdin."
+        ),
     ],
     style: Annotated[
         list[str] | None,
@@ -190,6 +202,13 @@ def convert(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    videos: VideosOption = False,
+    start: StartOption = None,
+    end: EndOption = None,
+    preview: PreviewOption = None,
+    fps: FpsOption = None,
+    codec: CodecOption = None,
+    no_audio: NoAudioOption = False,
     max_megapixels: MaxMegapixelsOption = 250,
     config: ConfigOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and do nothing.")] = False,
@@ -198,7 +217,7 @@ def convert(
     ] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Turn photos into pictures: files and folders in, the same tree of drawings out.
+    """Turn photos and videos into pictures: files and folders in, the same tree of drawings out.
 
     With several styles or looks every photo is drawn in each: photos_STYLE-LOOK/, or a folder STYLE-LOOK in --output.
 
@@ -212,9 +231,11 @@ def convert(
     # Read when NumPy is loaded. Pictures are finished beside a network that uses all cores: threads of OpenBLAS would
     # wait for each other there, and a folder of 12-megapixel photos would take 1.6 times as long.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from toonify.cli.clips import check_clip_flags, clip_options
     from toonify.cli.progress import Progress, count_bar
     from toonify.cli.stream import STREAM, Streamed, check_stream
     from toonify.convert.batches import Batch, plan_batches
+    from toonify.convert.clips import convert_clips, settled_clips
     from toonify.convert.local import SaveOptions, settled
     from toonify.convert.local import convert as draw_jobs
     from toonify.convert.report import check_report
@@ -244,6 +265,8 @@ def convert(
         if not quiet:
             print(line, file=sys.stderr)
 
+    chosen_codec = codec or ("vp9" if output is not None and output.suffix.lower() == ".webm" else "h264")
+    clip = clip_options(start=start, end=end, preview=preview, fps=fps, codec=chosen_codec, no_audio=no_audio)
     save = SaveOptions(quality, strip_metadata, overwrite, before_after, int(max_megapixels * 1e6))
     combinations = choose_combinations(
         style,
@@ -281,19 +304,23 @@ def convert(
         return streamed.convert(loaded, save, quiet=quiet)
     if ray is not None and workers is not None:
         raise UsageError("--workers is for one machine; with --ray every core of the cluster works, so drop it")
-    found = find_photos(inputs, recursive=recursive, leave_out=output)
-    not_read = in_words(found.others)
-    batches = plan_batches(found, combinations, inputs=inputs, output=output, format=format)
+    searched = FORMAT_OF_SUFFIX.keys() | VIDEO_SUFFIXES if videos else FORMAT_OF_SUFFIX.keys()
+    way = "" if videos else "--videos draws them, too"
+    found = find_photos(inputs, recursive=recursive, leave_out=output, suffixes=searched, way_to_videos=way)
+    not_read = in_words(found.others, way)
+    batches = plan_batches(found, combinations, inputs=inputs, output=output, format=format, codec=chosen_codec)
+    given = {"--start": start, "--end": end, "--preview": preview, "--fps": fps, "--codec": codec}
+    check_clip_flags(batches, given | {"--no-audio": no_audio}, format=format, ray=ray is not None)
     if part is not None:
         for batch in batches:
-            check_shardable(batch.jobs, inputs, output=output)
-            batch.jobs = take_shard(batch.jobs, part)
-        tell(f"shard {part}: {len(batches[0].jobs)} of {len(found)} photos")
+            check_shardable(batch.all_jobs, inputs, output=output)
+            batch.jobs, batch.clips = take_shard(batch.jobs, part), take_shard(batch.clips, part)
+        tell(f"shard {part}: {len(batches[0].all_jobs)} of {len(found)} {'files' if batches[0].clips else 'photos'}")
     if dry_run:
-        return _print_plan(batches, save, not_read, tell)
+        return _print_plan(batches, save, clip, not_read, tell)
     debug = bool(context.find_root().params["debug"])
     finish = functools.partial(_convert_files, batches, not_read=not_read, report=report, quiet=quiet, debug=debug)
-    if not batches[0].jobs:  # a shard may be empty
+    if not batches[0].all_jobs:  # a shard may be empty
         return finish(_open_nothing)
     several = len(batches) > 1
 
@@ -325,12 +352,18 @@ def convert(
 
     def open_here(batch: Batch, progress: Progress) -> "Generator[Outcome]":
         known, left = look_first(batch)
-        if not left:
-            return _chained(known)
+        known_clips = settled_clips(batch.clips, batch.plan, save, clip)
+        clips_left = batch.clips[len(known_clips) :]
+        if not left and not clips_left:
+            return _chained([*known, *known_clips])
         loaded = load(batch.plan)
         batch.plan, batch.ran_on = loaded.plan, [ran_on(loaded.engine)]
         say(batch, str(loaded))
-        return _chained(known, draw_jobs(left, loaded, save, workers=workers, on_share=progress.on_share))
+        return _chained(
+            [*known, *known_clips],
+            draw_jobs(left, loaded, save, workers=workers, on_share=progress.on_share),
+            convert_clips(clips_left, loaded, save, clip, progress.on_frame),
+        )
 
     return finish(open_here)
 
@@ -353,12 +386,14 @@ def _warn(batches: "list[Batch]") -> None:
         plan.warn()
 
 
-def _chained(known: "list[Outcome]", others: "Generator[Outcome] | None" = None) -> "Generator[Outcome]":
+def _chained(known: "list[Outcome]", *others: "Generator[Outcome]") -> "Generator[Outcome]":
     """Outcomes that are known, and then others, which are closed with it."""
-    with contextlib.closing(others) if others is not None else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        for each in others:
+            stack.enter_context(contextlib.closing(each))
         yield from known
-        if others is not None:
-            yield from others
+        for each in others:
+            yield from each
 
 
 def _open_nothing(batch: "Batch", progress: "Progress") -> "Generator[Outcome]":
@@ -376,27 +411,33 @@ def _pixels(flag: str, text: str, *words: str, example: int) -> Any:
     return int(text)
 
 
-def _print_plan(batches: "list[Batch]", save: "SaveOptions", not_read: str, tell: Callable[[str], None]) -> int:
+def _print_plan(
+    batches: "list[Batch]", save: "SaveOptions", clip: "ClipOptions", not_read: str, tell: Callable[[str], None]
+) -> int:
     from toonify.cli.progress import beside
+    from toonify.convert.clips import examine_clip
     from toonify.convert.local import examine
     from toonify.errors import display
     from toonify.jobs.outcome import guard
+    from toonify.jobs.plan import Job
 
     has_failures = would_draw = False
     for batch in batches:
         if batch.problem is not None:
             print(f"not drawn: {batch.combination.label}: {batch.problem}", file=sys.stderr)
             continue
-        look_at = guard(functools.partial(examine, plan=batch.plan, save=save), memory_advice="look at fewer at a time")
+        advice = {"memory_advice": "look at fewer at a time"}
+        look_at = guard(functools.partial(examine, plan=batch.plan, save=save), **advice)
+        look_at_clip = guard(functools.partial(examine_clip, plan=batch.plan, save=save, options=clip), **advice)
         counts: Counter[str] = Counter()
-        for job in batch.jobs:
-            outcome = look_at(job)
+        for job in batch.all_jobs:
+            outcome = look_at(job) if isinstance(job, Job) else look_at_clip(job)
             if outcome is None:
                 result = what = "would replace" if os.path.lexists(job.target) else "would draw"
             else:
                 result, what = outcome.result, f"{outcome.result} ({outcome.reason})"
             counts[result] += 1
-            has_failures = has_failures or result == "failed"
+            has_failures = has_failures or result in ("failed", "incomplete")
             print(f"{display(job.source)} -> {display(job.target)}: {what}")
         told = ", ".join(f"{result} {count}" for result, count in counts.items()) or "nothing to do"
         tell(f"{batch.plan}: {told}")
@@ -421,14 +462,14 @@ def _convert_files(
     from toonify.convert.batches import draw_batches
     from toonify.convert.report import write_report
 
-    total, several = sum(len(batch.jobs) for batch in batches), len(batches) > 1
+    total, several = sum(len(batch.all_jobs) for batch in batches), len(batches) > 1
     progress = Progress(total, quiet=quiet, debug=debug, with_target=several)
     # What is wrong with the only style ends the command, before anything is shown.
     opened = None if several else open_batch(batches[0], progress)
     with progress:
 
         def give_up(batch: "Batch") -> None:
-            left = len(batch.jobs) - len(batch.outcomes)
+            left = len(batch.all_jobs) - len(batch.outcomes)
             progress.give_up(batch.combination.label, str(batch.problem), left)
 
         if opened is None:

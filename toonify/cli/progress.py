@@ -18,7 +18,9 @@ from toonify.errors import ToonifyError, display
 
 if TYPE_CHECKING:
     from toonify.jobs.outcome import Outcome, Result
-    from toonify.jobs.plan import Job
+    from toonify.jobs.plan import ClipJob, Job
+
+_FAILURES = ("failed", "incomplete")
 
 
 @contextlib.contextmanager
@@ -61,6 +63,7 @@ class Progress:
         self._given_up: list[str] = []
         self._ended: BaseException | None = None
         self._shares: dict[Path, float] = {}  # of the pictures that are being drawn
+        self._begun: dict[Path, tuple[float, int]] = {}  # of each video, when, and with which frame, it was begun
         self._shown = 0
         self._bar: Bar | None = None
         if self._console.is_terminal and not quiet:
@@ -92,15 +95,15 @@ class Progress:
     def show(self, outcome: "Outcome") -> None:
         """Take note of one more file."""
         if outcome.result == self._done and outcome.width and outcome.height:
-            self._megapixels += outcome.width * outcome.height / 1e6
-        self._failed += outcome.result == "failed"
+            self._megapixels += outcome.width * outcome.height * outcome.clip.get("frames", 1) / 1e6
+        self._failed += outcome.result in _FAILURES
         if self._bar is not None:
             failures = f"{self._failed} failed" if self._failed else ""
             self._shown += 1
             self._shares.pop(outcome.source, None)
             self._bar.update(self._task, rate=self._rate(), failures=failures)
             self._show_shares()
-        if outcome.result == "failed":
+        if outcome.result in _FAILURES:
             self._say(self._failure(outcome), style="red", even_if_quiet=True)
             if self._debug and outcome.error is not None:
                 traceback.print_exception(outcome.error, file=sys.stderr)
@@ -120,6 +123,21 @@ class Progress:
     def _note_share(self, job: "Job", share: float) -> None:
         self._shares[job.source] = share
         self._show_shares()
+
+    @property
+    def on_frame(self) -> "Callable[[ClipJob, int, float], None] | None":
+        """What is told how many frames of a video, and what part of it, are drawn; None where nobody sees it."""
+        return None if self._bar is None else self._note_frame
+
+    def _note_frame(self, job: "ClipJob", frames: int, share: float) -> None:
+        began = self._begun.setdefault(job.source, (time.perf_counter(), frames))
+        self._shares[job.source] = min(share, 0.999)  # the last part of a video is put together with its sound
+        self._show_shares()
+        seconds = time.perf_counter() - began[0]
+        if self._bar is not None and seconds > 0.5:
+            pace = f"{(frames - began[1]) / seconds:.1f} frames/s"
+            what = f"{100 * share:.0f} % of {display(job.source.name)[:24]}, {frames} frames"
+            self._bar.update(self._task, now=what, rate=pace)
 
     def _show_shares(self) -> None:
         """Count the pictures that are being drawn by what is done of them, and name the last that is not yet drawn."""
@@ -159,7 +177,9 @@ class Progress:
         """
         counts = Counter(outcome.result for outcome in outcomes)
         parts = [f"{counts[self._done]} {self._done}"]
-        parts += [f"{counts[result]} {result}" for result in ("skipped", "kept", "failed") if counts[result]]
+        parts += [
+            f"{counts[result]} {result}" for result in ("skipped", "kept", "incomplete", "failed") if counts[result]
+        ]
         if self._ended is not None:
             how = "interrupted" if isinstance(self._ended, KeyboardInterrupt) else "ended"
             parts.append(f"{how} with {self._total - len(outcomes)} to go")
@@ -169,7 +189,7 @@ class Progress:
         self._say(f"{', '.join(parts)} in {seconds:.1f} s{rate}{way_on}{beside(others)}")
         for reason, count in Counter(outcome.reason for outcome in outcomes if outcome.result == "kept").items():
             self._say(f"  {count} kept: {reason}", style="yellow")
-        failed = [outcome for outcome in outcomes if outcome.result == "failed"]
+        failed = [outcome for outcome in outcomes if outcome.result in _FAILURES]
         if len(outcomes) > len(failed):
             for line in [*map(self._failure, failed), *self._given_up]:
                 self._say(f"  {line}", style="red")
@@ -183,7 +203,8 @@ class Progress:
         self._say(self._given_up[-1], style="red", even_if_quiet=True)
 
     def _failure(self, outcome: "Outcome") -> str:
-        what = _arrow(outcome) if self._with_target else f"failed: {display(outcome.source)}"
+        has_target = self._with_target or outcome.result == "incomplete"
+        what = _arrow(outcome) if has_target else f"failed: {display(outcome.source)}"
         return f"{what}: {outcome.reason}"
 
     def _rate(self) -> str:
@@ -200,7 +221,8 @@ def _sizes(outcome: "Outcome") -> str:
         return ""
     size, picture = f"{outcome.width} x {outcome.height}", f"{outcome.output_width} x {outcome.output_height}"
     other = f" to {picture}" if outcome.output_width and picture != size else ""
-    return f"{size}{other}, {outcome.seconds:.1f} s"
+    frames = f"{outcome.clip['frames']} frames of " if "frames" in outcome.clip else ""
+    return f"{frames}{size}{other}, {outcome.seconds:.1f} s"
 
 
 def _arrow(outcome: "Outcome") -> str:

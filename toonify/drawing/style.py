@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -12,7 +13,16 @@ from PIL import Image
 from toonify.drawing.close_ups import CloseUp, find_close_ups, put_in_place
 from toonify.drawing.drawer import Drawer
 from toonify.drawing.faces import Face, FaceFinder
-from toonify.drawing.finish import Colors, finish, finish_soft, measure_frame
+from toonify.drawing.finish import (
+    Colors,
+    Frame,
+    Layers,
+    finish,
+    finish_layers,
+    finish_soft,
+    measure_frame,
+    merge_layers,
+)
 from toonify.drawing.plan import DrawingPlan, DrawOptions
 from toonify.engines.engine import Engine, ran_on
 from toonify.errors import UsageError
@@ -24,6 +34,7 @@ from toonify.styles.card import StyleVariant
 if TYPE_CHECKING:
     from torch import nn
 
+    from toonify.drawing.moving.options import ClipOptions, ClipResult
     from toonify.drawing.tiles import OnShare
 
 _log = logging.getLogger(__name__)
@@ -37,6 +48,10 @@ class Sketch:
     small: Pixels  # at the size at which the style is drawn
     faces: Sequence[Face] = ()  # in pixels of `small`
     close_ups: Sequence[CloseUp] = ()  # of those that are too small in it
+
+    def with_faces(self, faces: Sequence[Face]) -> "Sketch":
+        """The same with faces, in pixels of `small`, largest first."""
+        return Sketch(self.full, self.small, faces, find_close_ups(faces, self.full, self.small))
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Style:
 
     plan: DrawingPlan
     _drawer: Drawer
-    _find_faces: FaceFinder | None = None
+    find_faces: FaceFinder | None = None  # None: the style leaves faces alone
 
     @classmethod
     def of_network(cls, network: "nn.Module", style: StyleVariant, options: DrawOptions, *, device: str) -> "Style":
@@ -68,7 +83,7 @@ class Style:
 
         Faces are looked for only if they are by this style, too.
         """
-        finder = self._find_faces if options.faces else None
+        finder = self.find_faces if options.faces else None
         chosen = dataclasses.replace(options, faces=finder is not None)
         plan = dataclasses.replace(self.plan, options=chosen, instead=None, warning="")
         return Style(plan, self._drawer, finder)
@@ -120,13 +135,14 @@ class Style:
         return drawn, drawn if options.output_size == "drawn" else fit_long_side(height, width, options.output_size)
 
     def prepare(self, pixels: Pixels) -> Sketch:
-        """Bring a photo to the size of the result and to that at which the style is drawn."""
+        """Bring a photo to the size of the result and to that at which the style is drawn, and find its faces."""
+        sketch = self.resized(pixels)
+        return sketch if self.find_faces is None else sketch.with_faces(self.find_faces(sketch.small))
+
+    def resized(self, pixels: Pixels) -> Sketch:
+        """A photo at both sizes, whose faces nobody has looked for."""
         drawn, result = self.sizes(*pixels.shape[:2])
-        full, small = resize(pixels, result), resize(pixels, drawn)
-        if self._find_faces is None:
-            return Sketch(full, small)
-        faces = self._find_faces(small)
-        return Sketch(full, small, faces, find_close_ups(faces, full, small))
+        return Sketch(resize(pixels, result), resize(pixels, drawn))
 
     def draw(self, sketch: Sketch, *, on_share: "OnShare | None" = None) -> Drawing:
         """Run the network; what comes out is float16 if it ran in tiles or on CUDA.
@@ -147,19 +163,65 @@ class Style:
         they were for `prepare` and `draw`. `threads` are those of `upsample`.
         """
         options = options or self.plan.options
-        colors = Colors(options.keep_color, options.saturation)
-        share: dict[str, Any] = {"detail": options.detail, "strength": options.strength, "threads": threads}
         if options.look is None:
+            colors = Colors(options.keep_color, options.saturation)
+            share: dict[str, Any] = {"detail": options.detail, "strength": options.strength, "threads": threads}
             return finish_soft(drawing.picture, sketch.small, sketch.full, colors, **share)
         frame = measure_frame(sketch.small, options.look.grade)
-        looks: dict[str, Any] = {"look": options.look, **share}
-        picture = finish(drawing.picture, sketch.small, sketch.full, colors, faces=sketch.faces, frame=frame, **looks)
+        layers = self.layers(sketch, drawing, frame, options)
+        return self.merge(sketch, drawing, layers, frame, options, threads=threads)
+
+    def layers(self, sketch: Sketch, drawing: Drawing, frame: Frame, options: DrawOptions | None = None) -> Layers:
+        """The first half of `finish`: the layers of the picture without its close-ups.
+
+        `frame` is what the grade measures.
+        """
+        options = options or self.plan.options
+        colors = Colors(options.keep_color, options.saturation)
+        return finish_layers(drawing.picture, sketch.small, colors, options.look, faces=sketch.faces, frame=frame)
+
+    def merge(
+        self,
+        sketch: Sketch,
+        drawing: Drawing,
+        layers: Layers,
+        frame: Frame,
+        options: DrawOptions | None = None,
+        *,
+        threads: int | None = None,
+    ) -> Pixels:
+        """The second half of `finish`: the layers at the size of the result, with the close-ups put in their places."""
+        options = options or self.plan.options
+        colors, look = Colors(options.keep_color, options.saturation), options.look
+        share: dict[str, Any] = {"detail": options.detail, "strength": options.strength, "threads": threads}
+        picture = merge_layers(layers, sketch.small, sketch.full, look, **share)
+        if look is None:
+            return picture
         for close_up, drawn in zip(sketch.close_ups, drawing.close_ups, strict=True):
             photo = sketch.full[close_up.box.slices]
             seen = frame.cropped(close_up.box, *sketch.full.shape[:2])
-            face = finish(drawn, close_up.photo, photo, colors, faces=[close_up.face], frame=seen, **looks)
+            face = finish(drawn, close_up.photo, photo, colors, look, faces=[close_up.face], frame=seen, **share)
             put_in_place(picture, close_up, face)
         return picture
+
+    def video(
+        self, path: Path, out: Path, options: "ClipOptions | None" = None, *, overwrite: bool = False
+    ) -> "ClipResult":
+        """Draw a video from file to file, with its sound: steady over time, and gone on with where a call was killed.
+
+        `options` say which part of it, and how it is written; the container is that of the name `out`. Raises
+        UsageError for a name of no container, or one that does not hold the codec, ImageError for what cannot be read,
+        FileExistsError, OSError.
+        """
+        from toonify.drawing.moving.clip import draw_clip
+        from toonify.drawing.moving.options import ClipOptions, clip_notes
+
+        options = (options or ClipOptions()).named(out)
+        if not overwrite and out.exists():
+            raise FileExistsError(f"{out} is there already")
+        with path.open("rb") as file:
+            note = clip_notes(file, self.plan, options)[0]
+        return draw_clip(path, out, self, options, note=note, overwrite=overwrite)
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""

@@ -10,6 +10,7 @@ from toonify.images.formats import DEFAULT_MAX_PIXELS, FORMAT_OF_SUFFIX, FORMATS
 
 if TYPE_CHECKING:
     from toonify.images.metadata import Metadata
+    from toonify.images.other_kinds import is_video
     from toonify.images.read import (
         Photo,
         check_measurable,
@@ -32,6 +33,7 @@ __all__ = [
     "Photo",
     "check_measurable",
     "encode_picture",
+    "is_video",
     "opaque",
     "photo_from_image",
     "picture_size",
@@ -44,5 +46,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = {"encode_picture": "write", "Metadata": "metadata"}.get(name, "read")
+    module = {"encode_picture": "write", "Metadata": "metadata", "is_video": "other_kinds"}.get(name, "read")
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -1,6 +1,7 @@
 """Files that are not read, named for what they are by their first bytes."""
 
 import re
+from pathlib import Path
 from typing import BinaryIO
 
 from toonify.images.frame_header import frame_header
@@ -8,7 +9,7 @@ from toonify.images.tiff_pages import named_kind
 
 _LONGEST_HEAD = 1 << 20  # bytes of a JPEG in which its frame header is looked for
 _CONVERT = "convert it to JPEG or PNG first"
-VIDEO = "a video; videos are not drawn yet (`toonify prepare` takes pictures out of them)"
+VIDEO = "a video; `toonify convert FILE` draws those, and `toonify prepare` takes pictures out of them"
 _STILL_BRANDS = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"jxl ", b"crx "}
 )
@@ -37,6 +38,19 @@ _PICTURES = (
 )
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file begins as videos do."""
+    try:
+        with path.open("rb") as file:
+            return _begins_as_video(file.read(1024))
+    except OSError:
+        return False
+
+
+def _begins_as_video(head: bytes) -> bool:
+    return bool(_VIDEOS.match(head)) or (head[4:8] == b"ftyp" and head[8:12] not in _STILL_BRANDS)
+
+
 def unread_kind(file: BinaryIO) -> str | None:
     """What a file is that no decoder knows, and what to do, as the end of a line; None where its bytes do not tell."""
     file.seek(0)
@@ -45,7 +59,7 @@ def unread_kind(file: BinaryIO) -> str | None:
         return _jpeg_kind(head + file.read(_LONGEST_HEAD))
     if (tiff := named_kind(file)) is not None:
         return f"{tiff} is not read; convert it to PNG first"
-    if _VIDEOS.match(head) or (head[4:8] == b"ftyp" and head[8:12] not in _STILL_BRANDS):
+    if _begins_as_video(head):
         return VIDEO
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"<?xml") and b"<svg" in text:

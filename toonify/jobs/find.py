@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.images import FORMAT_OF_SUFFIX, RAW_SUFFIXES, VIDEO_SUFFIXES, read_processing_note
+from toonify.images import FORMAT_OF_SUFFIX, RAW_SUFFIXES, VIDEO_SUFFIXES, is_video
+from toonify.jobs.note import read_note
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,14 @@ class Found:
     path: Path
     root: Path | None = None
     problem: str | None = None  # why it cannot be read, where that is known already
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video: by its name; where that says nothing and the file was named, by its first bytes."""
+        suffix = self.path.suffix.lower()
+        if suffix in VIDEO_SUFFIXES or suffix in FORMAT_OF_SUFFIX or self.root is not None or self.problem is not None:
+            return suffix in VIDEO_SUFFIXES
+        return is_video(self.path)
 
 
 class FoundPhotos(list[Found]):
@@ -38,10 +47,11 @@ _PLURALS = {
 }
 
 
-def in_words(others: Counter[str]) -> str:
-    """`2 videos, 1 other file`; nothing where there are none."""
+def in_words(others: Counter[str], way_to_videos: str = "") -> str:
+    """`2 videos, 1 other file`; nothing where there are none. `way_to_videos` says how videos are read, if they are."""
     counts = [(kind, others[kind]) for kind in _PLURALS if others[kind]]
-    return ", ".join(f"{count} {kind if count == 1 else _PLURALS[kind]}" for kind, count in counts)
+    ways = {"video": f" ({way_to_videos})"} if way_to_videos else {}
+    return ", ".join(f"{n} {kind if n == 1 else _PLURALS[kind]}{ways.get(kind, '')}" for kind, n in counts)
 
 
 def find_photos(
@@ -51,6 +61,7 @@ def find_photos(
     leave_out: Path | None = None,
     drawings: bool = False,
     suffixes: Collection[str] = FORMAT_OF_SUFFIX.keys(),
+    way_to_videos: str = "",
 ) -> FoundPhotos:
     """The photos among files and folders, each once, folders in the order of their names.
 
@@ -58,7 +69,8 @@ def find_photos(
     does the folder `leave_out` (where the drawings go). Links are followed, a loop of folders is walked once. A file
     that is named itself is taken whatever its suffix. Drawings by toonify that lie beside their photo, if that is among
     the inputs, are left out, unless `drawings` asks for them too. Folders that cannot be entered are among the photos,
-    with their problem, and so are inputs that cannot be looked at; what else a folder has is counted in `others`.
+    with their problem, and so are inputs that cannot be looked at; what else a folder has is counted in `others`. For
+    `way_to_videos` see `in_words`.
 
     Raises UsageError if an input does not exist, or if there is no photo in all of them.
     """
@@ -66,7 +78,8 @@ def find_photos(
     found: dict[Path, Found] = {}
     others: Counter[str] = Counter()
     folders = {path for path in inputs if os.path.isdir(path)}  # noqa: PTH112 - Path.is_dir raises for a long name
-    beside = _by_stem(path for path in inputs if path.suffix.lower() in suffixes and path not in folders)
+    named = {*suffixes, *VIDEO_SUFFIXES}
+    beside = _by_stem(path for path in inputs if path.suffix.lower() in named and path not in folders)
     for path in inputs:
         if path in folders:
             photos: Iterable[Found] = _walk(
@@ -83,7 +96,8 @@ def find_photos(
     if not found:
         where = ", ".join(display(path) for path in inputs)
         known = " ".join(sorted(suffixes))
-        beside_them = f"; not read: {in_words(others)}" if in_words(others) else ""
+        not_read = in_words(others, way_to_videos)
+        beside_them = f"; not read: {not_read}" if not_read else ""
         below = "" if recursive else " and not in subfolders"
         raise UsageError(f"no photos in {where}; looked for {known}{below}{beside_them}")
     return FoundPhotos(found.values(), others)
@@ -209,5 +223,5 @@ def _is_drawing_of_neighbor(path: Path, beside: Mapping[tuple[Path, str], Sequen
 
 def _style_of_drawing(path: Path) -> str | None:
     """The style of one of our drawings, by what it says of its making; None for any other picture."""
-    program, _, made = (read_processing_note(path) or "").partition(" ")
+    program, _, made = (read_note(path) or "").partition(" ")
     return made.partition(" ")[2].partition("/")[0] if program == "toonify" else None

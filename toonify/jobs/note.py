@@ -1,4 +1,4 @@
-"""What a picture says of its making, in its XMP: how a rerun knows what is done, and what else is in a place.
+"""What pictures and videos say of their making: how a rerun knows what is done, and what else is in a place.
 
 A note is `toonify VERSION MAKER recipe:DIGEST`, and since 0.2.0 ` source:DIGEST {OPTIONS}` after it: the first digest
 is of source, steps and options together, the second of the source alone; the options are JSON, by the flags that they
@@ -11,9 +11,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from toonify.images import VIDEO_SUFFIXES, read_processing_note
 from toonify.version import __version__
 
 _NOTE = re.compile(r"toonify (\S+) (\S+) recipe:([0-9a-f]{16})(?: source:([0-9a-f]{16}) (\{.*\}))?")
@@ -58,6 +60,15 @@ def making_notes(file: BufferedIOBase, *recipes: Recipe) -> list[str]:
     return notes
 
 
+def read_note(path: Path) -> str | None:
+    """What a picture or video says of its making; None for one that says nothing, and for any other file."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        from toonify.videos.mux import read_note as read_note_of_video
+
+        return read_note_of_video(path)
+    return read_processing_note(path)
+
+
 def parse_note(text: str | None) -> Note | None:
     """Read a note; None for what is none, of a picture of somebody else's."""
     match = _NOTE.fullmatch(text or "")
@@ -68,6 +79,14 @@ def parse_note(text: str | None) -> Note | None:
     except (ValueError, RecursionError):
         return None
     return Note(match[2], match[3], match[4], flags)
+
+
+def with_flag(note: str, flag: str, value: Any) -> str:
+    """A note that says one thing more for the reader; the same note where that is None."""
+    found = parse_note(note)
+    if value is None or found is None or found.flags is None:
+        return note
+    return note[: note.index(" {")] + " " + json.dumps({**found.flags, flag: value}, separators=(",", ":"))
 
 
 def is_made_by(note: str | None, notes: Sequence[str]) -> bool:

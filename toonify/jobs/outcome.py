@@ -10,13 +10,12 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from toonify.errors import DiskFullError, ImageError, ToonifyError, describe, display, no_space, one_line
-from toonify.images import read_processing_note
-from toonify.jobs.note import is_made_by, parse_note, what_is_there
-from toonify.jobs.plan import Job
+from toonify.jobs.note import is_made_by, parse_note, read_note, what_is_there
+from toonify.jobs.plan import AnyJob, ClipJob, Job
 from toonify.system.files import write_atomically
 from toonify.system.memory import ran_out
 
-Result = Literal["drawn", "smoothed", "skipped", "kept", "failed"]
+Result = Literal["drawn", "smoothed", "skipped", "kept", "incomplete", "failed"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,9 @@ class Outcome:
 
     source: Path
     target: Path
-    result: Result  # drawn or smoothed; skipped: there already, made the same way; kept: another is there; failed
-    reason: str = ""  # of skipped, kept and failed
+    result: Result  # drawn or smoothed; skipped: there already, made the same way; kept: another is there; incomplete:
+    # drawn so far as the source is whole; failed
+    reason: str = ""  # of skipped, kept, incomplete and failed
     notes: tuple[str, ...] = ()  # what the user should know of the source
     width: int | None = None  # of the source as it stands upright, in pixels
     height: int | None = None
@@ -34,11 +34,12 @@ class Outcome:
     output_height: int | None = None
     seconds: float = 0.0  # of work on it; stages overlap, so the sum is more than the time that passed
     network_seconds: float = 0.0  # of these, in the network
+    clip: Mapping[str, Any] = field(default_factory=dict)  # of a video: frames, codecs and the like, for `record`
     error: Exception | None = field(default=None, compare=False)  # for --debug, where it was not expected
 
     def record(self) -> dict[str, Any]:
         """The outcome for `--report`: plain values, paths as text."""
-        record = {key: value for key, value in vars(self).items() if key != "error"}
+        record = {key: value for key, value in vars(self).items() if key not in ("error", "clip")} | {**self.clip}
         return {
             "input": os.fspath(record.pop("source")),
             "output": os.fspath(record.pop("target")),
@@ -48,7 +49,7 @@ class Outcome:
 
 
 def examine(
-    job: Job,
+    job: AnyJob,
     notes: Callable[[BufferedReader], Sequence[str]],
     *,
     overwrite: bool,
@@ -71,7 +72,7 @@ def examine(
             expected = notes(file)
     except ImageError as error:
         return Outcome(job.source, job.target, "failed", str(error))
-    note = read_processing_note(job.target)
+    note = read_note(job.target)
     if is_made_by(note, expected):
         return Outcome(job.source, job.target, "skipped", "already made in this way")
     # Of several that it may be, the one that it differs least from: in the fewest words.
@@ -114,7 +115,7 @@ def guard(function: Callable[[Any], Any], *, memory_advice: str) -> Callable[[An
     def guarded(item: Any) -> Any:
         if isinstance(item, Outcome):
             return item
-        job = item if isinstance(item, Job) else item.job
+        job = item if isinstance(item, Job | ClipJob) else item.job
         unexpected = None
         try:
             return function(item)

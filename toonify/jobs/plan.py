@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from toonify.errors import UsageError, display
-from toonify.images import FORMAT_OF_SUFFIX, FORMATS
+from toonify.images import FORMAT_OF_SUFFIX, FORMATS, VIDEO_SUFFIXES
 from toonify.images.formats import FALLBACK, FormatName, FormatOption
 from toonify.jobs.find import Found, identity
+from toonify.videos.formats import CONTAINER_OF_SUFFIX, CONTAINERS, CodecName, ContainerName, choose_container
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,19 @@ class Job:
     target: Path
     format: FormatName  # of the drawing
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """A video and where its drawing goes."""
+
+    source: Path
+    target: Path
+    container: ContainerName  # of the drawing
+    problem: str | None = None
+
+
+AnyJob = Job | ClipJob
 
 
 def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: FormatOption = "same") -> list[Job]:  # noqa: A002
@@ -34,19 +48,74 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: Fo
     Raises UsageError if `output` cannot serve.
     """
     is_input = _recognizer(photo.path for photo in found)
-    is_folder = output is not None and os.path.isdir(output)  # noqa: PTH112 - as above
-    if output is not None and not is_folder:
-        if output.suffix.lower() in FORMAT_OF_SUFFIX:
-            return [_job_for_file(found, output, format, is_input)]
-        if os.path.lexists(output):
-            raise UsageError(f"--output {display(output)} is a file; give a folder")
+    if output is not None and not os.path.isdir(output) and output.suffix.lower() in FORMAT_OF_SUFFIX:  # noqa: PTH112
+        return [_job_for_file(found, output, format, is_input)]
+    if found:
+        _check_folder(output)
     bases = _bases(found, output, style)
-    wanted = [_wanted(photo, bases, output, style, format) for photo in found]
+    formats: list[FormatName] = []
+    suffixes: list[str] = []
+    for photo in found:
+        suffix = photo.path.suffix
+        chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), FALLBACK) if format == "same" else format
+        formats.append(chosen)
+        suffixes.append(suffix if suffix.lower() in FORMATS[chosen].suffixes else FORMATS[chosen].suffixes[0])
+    targets = _targets(found, suffixes, bases, output, style, is_input)
+    return [
+        Job(photo.path, target, chosen, photo.problem)
+        for photo, target, chosen in zip(found, targets, formats, strict=True)
+    ]
+
+
+def plan_clips(found: list[Found], *, output: Path | None, style: str, codec: CodecName) -> list[ClipJob]:
+    """Give every video an output path of its own, as `plan_jobs` does for photos, in a container for that codec.
+
+    Raises UsageError if `output` cannot serve.
+    """
+    is_input = _recognizer(clip.path for clip in found)
+    is_file = output is not None and output.suffix.lower() in VIDEO_SUFFIXES | FORMAT_OF_SUFFIX.keys()
+    if found and output is not None and is_file and not os.path.isdir(output):  # noqa: PTH112 - as above
+        return [_clip_for_file(found, output, codec, is_input)]
+    if found:
+        _check_folder(output)
+    containers = [choose_container(clip.path.suffix, codec) for clip in found]
+    suffixes = []
+    for clip, container in zip(found, containers, strict=True):
+        suffix = clip.path.suffix
+        kept = suffix.lower() in CONTAINERS[container].suffixes
+        suffixes.append(suffix if kept else CONTAINERS[container].suffixes[0])
+    targets = _targets(found, suffixes, _bases(found, output, style), output, style, is_input)
+    return [
+        ClipJob(clip.path, target, container, clip.problem)
+        for clip, target, container in zip(found, targets, containers, strict=True)
+    ]
+
+
+def _check_folder(output: Path | None) -> None:
+    """Raise UsageError for an output folder that is a file, or has the name of a video."""
+    if output is None or os.path.isdir(output):  # noqa: PTH112 - as above
+        return
+    if os.path.lexists(output):
+        raise UsageError(f"--output {display(output)} is a file; give a folder")
+    if output.suffix.lower() in CONTAINER_OF_SUFFIX:
+        raise UsageError(f"--output {display(output)} is the name of one video; give a folder")
+
+
+def _targets(
+    found: list[Found],
+    suffixes: list[str],
+    bases: dict[Path, Path],
+    output: Path | None,
+    style: str,
+    is_input: Callable[[Path], bool],
+) -> list[Path]:
+    """An output path for each file, with the suffix that is wanted, which is no other's and no input."""
+    wanted = [_wanted(each, bases, output, style, suffix) for each, suffix in zip(found, suffixes, strict=True)]
     taken: set[str] = set()
-    jobs: dict[int, Job] = {}
+    targets: dict[int, Path] = {}
     # A photo whose name need not change has the first right to it.
-    for i in sorted(range(len(found)), key=lambda i: wanted[i][0].name != found[i].path.name):
-        photo, (target, chosen) = found[i], wanted[i]
+    for i in sorted(range(len(found)), key=lambda i: wanted[i].name != found[i].path.name):
+        photo, target = found[i], wanted[i]
         stem = target.stem
         if is_input(target):
             stem = f"{stem}_{style}"
@@ -58,8 +127,8 @@ def plan_jobs(found: list[Found], *, output: Path | None, style: str, format: Fo
             target = target.with_name(f"{stem}_{number}{target.suffix}")
             number += 1
         taken.add(path_key(target))
-        jobs[i] = Job(photo.path, target, chosen, photo.problem)
-    return [jobs[i] for i in range(len(found))]
+        targets[i] = target
+    return [targets[i] for i in range(len(found))]
 
 
 def _job_for_file(found: list[Found], output: Path, format: FormatOption, is_input: Callable[[Path], bool]) -> Job:  # noqa: A002
@@ -75,6 +144,24 @@ def _job_for_file(found: list[Found], output: Path, format: FormatOption, is_inp
     if is_input(output):
         raise UsageError(f"--output {name} is the photo itself; give another name")
     return Job(found[0].path, output, chosen, found[0].problem)
+
+
+def _clip_for_file(found: list[Found], output: Path, codec: CodecName, is_input: Callable[[Path], bool]) -> ClipJob:
+    """The job where `--output` is a file, for a video."""
+    name, suffix = display(output), output.suffix.lower()
+    container = CONTAINER_OF_SUFFIX.get(suffix)
+    if container is None:
+        known = ", ".join(CONTAINER_OF_SUFFIX)
+        raise UsageError(f"--output {name}: a video is not written in {suffix}; give {known}, or a folder")
+    if len(found) > 1 or found[0].root is not None:
+        raise UsageError(f"--output {name} is one file, and there may be more videos; give a folder")
+    if codec not in CONTAINERS[container].codecs:
+        fitting = next(each for each, other in CONTAINERS.items() if codec in other.codecs)
+        others = ", ".join(CONTAINERS[container].codecs)
+        raise UsageError(f"--output {name} does not hold {codec}; give --codec {others}, or a name in .{fitting}")
+    if is_input(output):
+        raise UsageError(f"--output {name} is the video itself; give another name")
+    return ClipJob(found[0].path, output, container, found[0].problem)
 
 
 def _bases(found: list[Found], output: Path | None, style: str) -> dict[Path, Path]:
@@ -95,16 +182,10 @@ def _bases(found: list[Found], output: Path | None, style: str) -> dict[Path, Pa
     return bases
 
 
-def _wanted(
-    photo: Found,
-    bases: dict[Path, Path],
-    output: Path | None,
-    style: str,
-    format: FormatOption,  # noqa: A002
-) -> tuple[Path, FormatName]:
-    """The output path that a photo would have if it were alone, and its format."""
+def _wanted(photo: Found, bases: dict[Path, Path], output: Path | None, style: str, suffix: str) -> Path:
+    """The output path that a file would have if it were alone."""
     path = photo.path
-    stem, suffix = path.stem, path.suffix
+    stem = path.stem
     if photo.root is not None:
         below = path.relative_to(photo.root)  # "." where the folder itself cannot be listed
         folder = bases[photo.root] / below.parent
@@ -112,10 +193,7 @@ def _wanted(
         folder = output
     else:
         folder, stem = path.parent, f"{stem}_{style}"
-    chosen = FORMAT_OF_SUFFIX.get(suffix.lower(), FALLBACK) if format == "same" else format
-    if suffix.lower() not in FORMATS[chosen].suffixes:
-        suffix = FORMATS[chosen].suffixes[0]
-    return folder / (stem + suffix), chosen
+    return folder / (stem + suffix)
 
 
 def _recognizer(photos: Iterable[Path]) -> Callable[[Path], bool]:
@@ -156,7 +234,7 @@ def check_output_file(output: Path, photos: Iterable[Path], *, overwrite: bool) 
     return known
 
 
-def target_among_photos(jobs: Iterable[Job], inputs: Iterable[Path], *, output: Path | None) -> Path | None:
+def target_among_photos(jobs: Iterable[AnyJob], inputs: Iterable[Path], *, output: Path | None) -> Path | None:
     """The first picture that would lie where a later search in `inputs` takes it for a photo; None if none would.
 
     Pictures may lie outside of all input folders, in a folder `output` inside one (it is left out of the search), or

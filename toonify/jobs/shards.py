@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from toonify.errors import UsageError, display
-from toonify.jobs.plan import Job, target_among_photos
+from toonify.jobs.plan import AnyJob, ClipJob, Job, target_among_photos
+
+OneJob = TypeVar("OneJob", Job, ClipJob)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(match[1]), int(match[2]))
 
 
-def take_shard(jobs: Iterable[Job], shard: Shard) -> list[Job]:
+def take_shard(jobs: Iterable[OneJob], shard: Shard) -> list[OneJob]:
     """Every N-th job in the order of the photos' paths, whatever the order in which the inputs were named.
 
     Each job is in one shard, and shards differ by one job at most.
@@ -38,7 +41,7 @@ def take_shard(jobs: Iterable[Job], shard: Shard) -> list[Job]:
     return in_order[shard.index - 1 :: shard.count]
 
 
-def check_shardable(jobs: Iterable[Job], inputs: Iterable[Path], *, output: Path | None) -> None:
+def check_shardable(jobs: Iterable[AnyJob], inputs: Iterable[Path], *, output: Path | None) -> None:
     """Raise UsageError if a picture would lie where a shard that starts later takes it for a photo.
 
     The shards' lists would not be the same. See `target_among_photos`.

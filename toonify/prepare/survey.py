@@ -20,9 +20,9 @@ from toonify.prepare.content import blank, find_bars, is_plain, looks_like_credi
 from toonify.prepare.hashing import perceptual_hash, sharpness
 from toonify.prepare.manifest import Cut, Picture, Reason, Source
 from toonify.prepare.shots import pick_every, pick_shots
-from toonify.prepare.video import Frame, Video
 from toonify.prepare.workspace import Workspace
 from toonify.system.pipeline import run_parallel
+from toonify.videos.reader import Frame, Video
 
 _SAMPLES = 40  # frames of a video in which bars are looked for
 _FEWEST_SAMPLES = 12  # key frames; where there are less, other frames are looked at too

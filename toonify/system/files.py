@@ -53,6 +53,24 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         _drop(part)
 
 
+def put_in_place(part: Path, target: Path, *, overwrite: bool = False) -> None:
+    """Give a whole file its name, `part` being on the same disk; without `overwrite` it may keep its other name, too.
+
+    Raises FileExistsError if `target` exists and `overwrite` is false, OSError.
+    """
+    if overwrite:
+        part.replace(target)
+        return
+    try:
+        os.link(part, target)  # unlike a rename, it fails if the name is taken
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        if os.path.lexists(target):  # no hard links here, as on FAT
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        part.rename(target)
+
+
 def is_plain_name(name: str) -> bool:
     """Whether a name that somebody else has written is a path below a folder, and can be shown and typed."""
     parts = name.replace("\\", "/").split("/")
@@ -98,14 +116,7 @@ def _create(path: Path, data: bytes) -> None:
     try:
         with part.open("xb", buffering=0) as file:
             _write_through(file.fileno(), data)
-        try:
-            os.link(part, path)  # unlike a rename, it fails if the name is taken
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
-            if os.path.lexists(path):  # no hard links here, as on FAT
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-            part.rename(path)
+        put_in_place(part, path)
     finally:
         _drop(part)
 

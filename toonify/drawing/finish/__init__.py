@@ -1,6 +1,7 @@
 """From the network's drawing to the picture: colors, flat tones, contours, grade and size. Arrays in, arrays out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from toonify.pixels.ink import Ink
 from toonify.pixels.upsample import blend, upsample
 from toonify.styles.look import Look
 
-__all__ = ["Colors", "Frame", "finish", "finish_soft", "measure_frame"]
+__all__ = ["Colors", "Frame", "Layers", "finish", "finish_layers", "finish_soft", "measure_frame", "merge_layers"]
 
 
 def finish_soft(
@@ -68,14 +69,63 @@ def finish(
     `faces` are those of the photo, in pixels of `small`; `frame` is what the grade measures, by default `small`. It
     takes memory for the drawing in float32. Raises ImageError as `finish_soft` does.
     """
+    layers = finish_layers(drawing, small, colors, look, faces=faces, frame=frame)
+    return merge_layers(layers, small, full, look, detail=detail, strength=strength, threads=threads)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A finished drawing at the size at which it was drawn."""
+
+    colors: Floats  # h x w x 3 in about 0..1
+    opacity: Floats | None = None  # of the lines over them, h x w in 0..1; None: no look, and no lines
+
+
+def finish_layers(
+    drawing: Floats | Halves,
+    small: Pixels,
+    colors: Colors,
+    look: Look | None,
+    *,
+    faces: Sequence[Face] = (),
+    frame: Frame | None = None,
+) -> Layers:
+    """The first half of `finish`, or of `finish_soft` where there is no look: all that is done at the size of `small`.
+
+    Raises ImageError as `finish_soft` does.
+    """
     _check_finite(drawing)
     finished = np.empty(drawing.shape, np.float32)
+    correction = Correction(drawing, small, colors)
+    if look is None:
+        height, width = drawing.shape[:2]
+        for rows in strips(height, width):
+            finished[rows] = correction(Box(rows.start, 0, rows.stop, width))
+        return Layers(finished)
     opacity = np.empty(drawing.shape[:2], np.float32)
     frame = frame or measure_frame(small, look.grade)
-    for box, part, lines in finish_drawn(Correction(drawing, small, colors), small, look, frame, faces):
+    for box, part, lines in finish_drawn(correction, small, look, frame, faces):
         finished[box.slices], opacity[box.slices] = part, lines
-    ink = None if look.lines is None else Ink(opacity, look.lines.keep, look.lines.ink)
-    return upsample(finished, small, full, ink=ink, detail=detail, strength=strength, threads=threads)
+    return Layers(finished, opacity)
+
+
+def merge_layers(
+    layers: Layers,
+    small: Pixels,
+    full: Pixels,
+    look: Look | None,
+    *,
+    detail: float,
+    strength: float,
+    threads: int | None = None,
+) -> Pixels:
+    """The second half: the layers over each other at the size of the full photo, H x W x 3 uint8."""
+    if look is None and layers.colors.shape == full.shape:
+        return to_pixels(blend(layers.colors, full, strength))
+    ink = None
+    if look is not None and look.lines is not None and layers.opacity is not None:
+        ink = Ink(layers.opacity, look.lines.keep, look.lines.ink)
+    return upsample(layers.colors, small, full, ink=ink, detail=detail, strength=strength, threads=threads)
 
 
 def _check_finite(drawing: Floats | Halves) -> None:

@@ -31,6 +31,13 @@ class Frame:
         bottom, right = -(-box.bottom * h // height), -(-box.right * w // width)
         return Frame(self.lightness, np.ascontiguousarray(self.glow[:, top:bottom, left:right]))
 
+    def towards(self, other: "Frame", share: float) -> "Frame":
+        """Between this one (`share` 0) and another of the same grade (1)."""
+        lightness = self.lightness + share * (other.lightness - self.lightness)
+        if self.glow is None or other.glow is None:
+            return Frame(lightness, other.glow)
+        return Frame(lightness, self.glow + np.float32(share) * (other.glow - self.glow))
+
 
 def measure_frame(photo: Pixels, grade: Grade | None) -> Frame:
     """Measure a photo of any size, H x W x 3."""

@@ -5,9 +5,10 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import av
 import cv2
@@ -23,13 +24,15 @@ from toonify.errors import ImageError, one_line
 from toonify.images.color import SRGB, encoding_to_srgb, from_code_points
 from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
-from toonify.prepare.matroska import pixel_crops
+from toonify.videos.matroska import pixel_crops
 
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _THUMBNAIL = 64, 36  # width and height
 _UNSPECIFIED = 2  # color space
+_SRGB_CURVE = 13  # transfer characteristics of H.273
+_CLOCKS = frozenset({"mpegts", "mpeg", "asf", "flv"})  # where times count from anywhere, not from the beginning
 _HD = 720  # lines, from which on a video that does not say its color space has that of HDTV
 
 
@@ -40,6 +43,7 @@ class Frame:
     time: float  # seconds since the first frame
     _frame: av.VideoFrame = field(repr=False)
     _video: "Video" = field(repr=False)
+    duration: float = 0.0  # seconds that it is shown, as the file says; 0 where it does not
 
     @property
     def pts(self) -> int | None:
@@ -48,7 +52,19 @@ class Frame:
 
     def again(self, time: float) -> "Frame":
         """The same picture at another time."""
-        return Frame(time, self._frame, self._video)
+        return Frame(time, self._frame, self._video, self.duration)
+
+    @property
+    def is_srgb(self) -> bool:
+        """Whether its pixels follow sRGB's curve, as what was converted does; else they are a camera's."""
+        transfer = int(self._frame.color_trc)
+        return transfer == _SRGB_CURVE or from_code_points(int(self._frame.color_primaries), transfer, []) != SRGB
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it is shown turned by a quarter, so that its rows are the file's columns."""
+        matrix = _display_matrix(self._frame)
+        return matrix is not None and _is_turned(matrix)
 
     @cached_property
     def thumbnail(self) -> Pixels:
@@ -62,6 +78,7 @@ class Frame:
         aspect = self._video.pixel_aspect
         pixels = self._video.to_srgb(frame, max(1, round(frame.width * aspect)), frame.height)
         if frame.interlaced_frame and len(pixels) > 1:
+            self._video.remark("interlaced: one field of each frame is taken, without combs")
             height, width = pixels.shape[:2]
             pixels = np.asarray(cv2.resize(pixels[::2], (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
         left, top, right, bottom = self._video.crop
@@ -108,30 +125,27 @@ class Video:
             self._file = path.open("rb")  # not by its name: FFmpeg takes some names for addresses
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror}") from error
+        if not self._file.read(1):
+            self._file.close()
+            raise ImageError("an empty file")
         crops = pixel_crops(self._file)
         try:
-            self._container: InputContainer = av.open(
-                self._file,
-                "r",
-                container_options={"format_whitelist": _FORMATS},
-                metadata_errors="replace",
-                buffer_size=1 << 18,
-            )
+            self._container = open_container(self._file)
             self._stream = _main_stream(self._container)
             if self._stream.codec_context is None:  # decoding would end the process in PyAV before 18.1
                 raise ImageError("what is in it cannot be decoded")
         except ImageError:
             self._file.close()
             raise
-        except Exception as error:  # FFmpeg's own, and what its wrapper raises on odd files
-            self._file.close()
-            raise ImageError(f"not a video that can be read: {_said(error)}") from error
         self._stream.thread_type = "AUTO"
-        self.pixel_aspect = float(self._stream.sample_aspect_ratio or 1)  # width of a pixel by its height
+        self.exact_aspect = Fraction(self._stream.sample_aspect_ratio or 1)  # width of a pixel by its height
+        self.pixel_aspect = float(self.exact_aspect)
         place = list(self._container.streams.video).index(self._stream)
         self.crop = crops[place] if place < len(crops) else (0, 0, 0, 0)  # left, top, right and bottom, in pixels
         self._alpha_decoder = _alpha_decoder(self._stream)
         self.problem: str | None = None  # what was found to be damaged, once `frames` has been gone through
+        self.lost = 0  # frames, likewise
+        self.start = 0.0  # the first frame's time in seconds on the clock of the file, once that is read
         self.notes: list[str] = []  # what the user should know, once frames have been looked at
         self._reformatter = VideoReformatter()
 
@@ -141,6 +155,27 @@ class Video:
     def __exit__(self, *_: object) -> None:
         self._container.close()
         self._file.close()
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of it, such as hevc."""
+        return self._stream.codec_context.name
+
+    @property
+    def time_base(self) -> Fraction | None:
+        """Seconds that a tick of its times takes."""
+        return self._stream.time_base
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second, on the average; None where it is not known."""
+        return self._stream.average_rate or self._stream.guessed_rate or None
+
+    @property
+    def origin(self) -> float:
+        """The time on the clock of the file at which players begin, in seconds."""
+        started = self._container.start_time
+        return started / 1e6 if started and self._container.format.name in _CLOCKS else 0.0
 
     @property
     def duration(self) -> float | None:
@@ -187,7 +222,8 @@ class Video:
                     break
                 losses.add(packet.dts if packet.pts is None else packet.pts, last)
             for frame in decoded:
-                start = (frame.time or 0.0) if start is None else start
+                if start is None:
+                    start = self.start = frame.time or 0.0
                 if latest is not None:
                     yield from self._repeats(latest, [pts for pts in held if frame.pts is None or pts < frame.pts])
                 held = [pts for pts in held if frame.pts is not None and pts > frame.pts]
@@ -198,7 +234,7 @@ class Video:
                     losses.forget()
                 last = time
                 if losses.spare(frame):
-                    latest = Frame(last, frame, self)
+                    latest = Frame(last, frame, self, self._seconds(frame.duration or 0))
                     yield latest
                 else:
                     losses.add(frame.pts if frame.is_corrupt else None, last)
@@ -207,7 +243,7 @@ class Video:
             last = max(last, latest.time + self._seconds(held[-1] - (latest.pts or 0)))
         if start is None:
             raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
-        duration = self.duration
+        duration, self.lost = self.duration, losses.count
         if losses.count:
             self.problem = f"damaged: {losses.count} frames lost, the first at {clock(losses.first)}"
         elif duration is not None and max(ended, last + step) < 0.95 * duration - 2:
@@ -252,8 +288,14 @@ class Video:
         else:
             samples = self._reformat(frame, width, height, "rgb48le" if encoding.is_hdr else "rgb24")
             pixels = encoding_to_srgb(samples, encoding, notes)
-        self.notes += [note for note in notes if note not in self.notes]
+        for note in notes:
+            self.remark(note)
         return pixels
+
+    def remark(self, note: str) -> None:
+        """Take note of something that the user should know."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def to_rgb(self, frame: av.VideoFrame, width: int, height: int) -> Pixels:
         """A decoded frame as height x width x 3 RGB in its own colors; what is transparent lies on white."""
@@ -261,7 +303,10 @@ class Video:
             return np.asarray(self._reformat(frame, width, height, "rgb24"), np.uint8)
         samples = np.asarray(self._reformat(frame, width, height, "rgba"), np.uint8)
         pixels, alpha = np.ascontiguousarray(samples[..., :3]), samples[..., 3]
-        return pixels if alpha.min() == 255 else on_white(pixels, alpha)
+        if alpha.min() == 255:
+            return pixels
+        self.remark("its transparency was laid on white")
+        return on_white(pixels, alpha)
 
     def _reformat(self, frame: av.VideoFrame, width: int, height: int, name: str) -> Samples:
         is_hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD
@@ -270,6 +315,21 @@ class Video:
         )
         samples: Samples = reformatted.to_ndarray()  # type: ignore[assignment]  # of 8 or 16 bits, by its name
         return samples
+
+
+def open_container(file: BinaryIO) -> InputContainer:
+    """Open a file as a container of videos. Raises ImageError if it is none."""
+    file.seek(0)
+    try:
+        return av.open(
+            file,
+            "r",
+            container_options={"format_whitelist": _FORMATS},
+            metadata_errors="replace",
+            buffer_size=1 << 18,
+        )
+    except Exception as error:  # FFmpeg's own, and what its wrapper raises on odd files
+        raise ImageError(f"not a video that can be read: {_said(error)}") from error
 
 
 def _main_stream(container: InputContainer) -> VideoStream:
@@ -292,15 +352,29 @@ def _alpha_decoder(stream: VideoStream) -> av.VideoCodecContext | None:
     return decoder if isinstance(decoder, av.VideoCodecContext) else None
 
 
-def _displayed(pixels: Pixels, frame: av.VideoFrame) -> Pixels:
-    """Pixels turned and mirrored as the file wants them to be shown, by the display matrix, to the nearest quarter."""
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+    """a, b, c and d of the display matrix: a pixel at x, y goes to a x + c y, b x + d y. None where there is none."""
     said = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(said, SideData):
-        return pixels
-    # A pixel at x, y goes to a x + c y, b x + d y.
+        return None
     a, b, _, c, d, *_ = struct.unpack("<9i", bytes(said)[:36])
+    return a, b, c, d
+
+
+def _is_turned(matrix: tuple[int, int, int, int]) -> bool:
+    """Whether rows become columns, to the nearest quarter."""
+    a, b, c, d = matrix
+    return max(abs(b), abs(c)) > max(abs(a), abs(d))
+
+
+def _displayed(pixels: Pixels, frame: av.VideoFrame) -> Pixels:
+    """Pixels turned and mirrored as the file wants them to be shown, to the nearest quarter."""
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return pixels
+    a, b, c, d = matrix
     right, down = a, d
-    if max(abs(b), abs(c)) > max(abs(a), abs(d)):
+    if _is_turned(matrix):
         pixels = pixels.transpose(1, 0, 2)
         right, down = c, b
     if right < 0:

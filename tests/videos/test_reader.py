@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from videos import FPS, HEIGHT, WIDTH, credits_page, hold, plain, scene, write_video
 
 from toonify.errors import ImageError
-from toonify.prepare.video import Video, clock
+from toonify.videos.reader import Video, clock
 
 FIRST = {"movflags": "faststart"}  # the table of contents
 
