@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -556,6 +557,34 @@ def test_what_lies_behind_a_jpegs_end_is_named(
     photo = read_photo(BytesIO(with_segments(*segments) + behind))
     assert photo.metadata.left_out("jpg") == ([f"left out of the file: {', '.join(named)}"] if named else [])
     assert np.array_equal(photo.pixels, read_photo(BytesIO(with_segments())).pixels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        (b"urn:mpeg:hevc:2015:auxid:1", []),  # transparency
+        (b"urn:mpeg:hevc:2015:auxid:2", ["left out of the file: its depth map"]),
+        (b"urn:com:photo:hdrgainmap:x", ["left out of the file: its gain map"]),
+        (b"urn:com:photo:portrait:abc", ["left out of the file: an auxiliary picture"]),
+    ],
+)
+def test_pictures_beside_that_of_a_heic_are_named(kind: bytes, named: list[str]) -> None:
+    file = BytesIO()
+    pillow_heif.from_pillow(Image.new("RGBA", (64, 48), (9, 99, 200, 120))).save(file, quality=90)
+    data = file.getvalue()
+    assert data.count(b"urn:mpeg:hevc:2015:auxid:1") == 1
+    photo = read_photo(BytesIO(data.replace(b"urn:mpeg:hevc:2015:auxid:1", kind)))
+    assert photo.metadata.left_out("jpg") == named
+    assert (photo.alpha is None) == bool(named)
+
+
+def test_of_several_pictures_in_a_heic_the_main_one_is_drawn_and_that_is_noted() -> None:
+    file = BytesIO()
+    several = pillow_heif.from_pillow(Image.new("RGB", (64, 48)))
+    several.add_from_pillow(Image.new("RGB", (32, 32)))
+    several.save(file, quality=90)
+    photo = read_photo(file)
+    assert photo.pixels.shape == (48, 64, 3) and photo.notes == ("the main one of 2 pictures",)
 
 
 # --- by ExifTool ---

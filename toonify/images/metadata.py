@@ -131,7 +131,7 @@ def metadata_of(opened: Opened, notes: list[str]) -> Metadata:
         )
     if opened.still is not None:
         exif, xmp = opened.still.metadata(opened.file)
-        return Metadata(_checked(exif, notes), xmp)
+        return Metadata(_checked(exif, notes), xmp, others=opened.still.beside)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _of_tiff(opened, notes)
     if image.format == "GIF":

@@ -32,7 +32,6 @@ _Kind = Literal["photo", "stored"]
 _SAMPLE_FORMAT, _SIGNED = 339, 2  # of TIFF
 # Scans and drawings of black on white have up to 1,000 pixels a byte; nothing is asked of the first 25 megapixels.
 _PIXELS_PER_BYTE, _FREE_SHARE = 2000, 10
-_PREVIEWS = ("MPO", "HEIF")  # formats whose further pictures are previews
 
 
 @dataclass(frozen=True)
@@ -305,7 +304,9 @@ def _load(image: Image.Image) -> None:
 
 def _frame_notes(image: Image.Image) -> list[str]:
     frames = getattr(image, "n_frames", 1)
-    return [f"first of {frames} frames"] if frames > 1 and image.format not in _PREVIEWS else []
+    if frames == 1 or image.format == "MPO":  # of whose further pictures the metadata tell
+        return []
+    return [f"the main one of {frames} pictures" if image.format == "HEIF" else f"first of {frames} frames"]
 
 
 def _from_image(
