@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,21 @@ def test_lite() -> None:
 
 def test_memory() -> None:
     assert "after 60:" in start("bench_memory", "--count", 60, "--early", 30, "--distinct", 5)
+
+
+def test_metadata(photos: Path) -> None:
+    if shutil.which("exiftool") is None:
+        pytest.skip("needs exiftool: apt-get install libimage-exiftool-perl")
+    said = start("bench_metadata", photos, "--format", "same", "png", "--verbose")
+    assert "| same | 2 |" in said and "| png | 2 |" in said
+
+
+def test_read(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "toonify").symlink_to(ROOT / "toonify")
+    said = start("bench_read", other, "--rounds", 1, "--reads", 1, "--megapixels", 0.02)
+    assert said.count("\n| p") == 7
 
 
 def test_serve(monkeypatch: pytest.MonkeyPatch) -> None:
