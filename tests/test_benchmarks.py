@@ -148,6 +148,11 @@ def test_tiles(photos: Path, tiny_onnx: Path) -> None:
     assert "tiles of 64" in said
 
 
+def test_noise() -> None:
+    arguments = ["--size", 32, "--width", 8, "--batch-size", 2, "--device", "cpu", "--rounds", 1]
+    assert start("bench_noise", *arguments).count("times as fast") == 6
+
+
 @pytest.mark.parametrize("arch", ["cartoongan", "cyclegan"])
 def test_train(arch: str) -> None:
     said = start("bench_train", "--arch", arch, "--size", 32, "--batch-size", 1, "--rounds", 1, "--device", "cpu")
