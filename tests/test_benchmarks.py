@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_memory() -> None:
     assert "after 60:" in start("bench_memory", "--count", 60, "--early", 30, "--distinct", 5)
 
 
+def test_metadata(photos: Path) -> None:
+    if shutil.which("exiftool") is None:
+        pytest.skip("needs exiftool: apt-get install libimage-exiftool-perl")
+    said = start("bench_metadata", photos, "--format", "same", "png", "--verbose")
+    assert "| same | 2 |" in said and "| png | 2 |" in said
+
+
+def test_read(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "toonify").symlink_to(ROOT / "toonify")
+    said = start("bench_read", other, "--rounds", 1, "--reads", 1, "--megapixels", 0.02)
+    assert said.count("\n| p") == 7
+
+
 def test_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     said = start("bench_serve", "--repeats", 1, "--photos", 2, "--size", 96, 64)
@@ -130,6 +146,11 @@ def test_steady(tmp_path: Path, tiny_onnx: Path) -> None:
 def test_tiles(photos: Path, tiny_onnx: Path) -> None:
     said = start("bench_tiles", photos, "--styles", tiny_onnx, "--megapixels", 0.02, "--tile", 64)
     assert "tiles of 64" in said
+
+
+def test_noise() -> None:
+    arguments = ["--size", 32, "--width", 8, "--batch-size", 2, "--device", "cpu", "--rounds", 1]
+    assert start("bench_noise", *arguments).count("times as fast") == 6
 
 
 @pytest.mark.parametrize("arch", ["cartoongan", "cyclegan"])

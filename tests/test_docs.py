@@ -35,6 +35,8 @@ MANUAL = {
     "smooth-edges": "training-sets",
     "train": "train",
     "distill": "distill",
+    "generate": "noise",
+    "swap-layers": "noise",
     "export": "export",
     "fid": "measure",
     "evaluate": "measure",

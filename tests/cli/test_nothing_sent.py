@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from PIL import Image
 from training import flags
 
 from toonify.checkpoints.tensors import fingerprint, read_tensors
-from toonify.cli import main
 from toonify.styles.card import HubWeights
 from toonify.styles.find import find_style
 
@@ -25,14 +23,22 @@ RECORDER = """
 import os, socket
 def recording(name):
     original = getattr(socket.socket, name)
-    def record(self, address):
+    def record(self, *arguments):
         if self.family != socket.AF_UNIX:
             with open(os.environ["CALLS"], "a") as file:
-                print(address, file=file)
-        return original(self, address)
+                print(arguments[-1], file=file)
+        return original(self, *arguments)
     setattr(socket.socket, name, record)
 recording("connect")
 recording("connect_ex")
+recording("sendto")
+look_up = socket.getaddrinfo
+def looked_up(host, *rest, **others):
+    if host not in ("127.0.0.1", "localhost", None):
+        with open(os.environ["CALLS"], "a") as file:
+            print("name", host, file=file)
+    return look_up(host, *rest, **others)
+socket.getaddrinfo = looked_up
 """
 AGENTS = {"CLAUDECODE": "1", "AI_AGENT": "an-agent", "CURSOR_AGENT": "1", "CODEX_SANDBOX": "1", "GEMINI_CLI": "1"}
 
@@ -46,11 +52,11 @@ def run_recorded(folder: Path, address: str, *arguments: Any) -> list[str]:
         **AGENTS,
         "CALLS": str(calls),
         "HF_ENDPOINT": address,
-        "HF_HOME": str(folder / "home"),
+        "HF_HOME": os.environ.get("HF_HOME", str(folder / "home")),  # of the test alone
         "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
     }
     environment.pop("HF_HUB_DISABLE_TELEMETRY", None)
-    subprocess.run([sys.executable, "-m", "toonify", *map(str, arguments)], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "toonify", *map(str, arguments)], env=environment, check=True, cwd=folder)
     return calls.read_text().splitlines() if calls.exists() else []
 
 
@@ -92,29 +98,15 @@ def test_pull_and_convert_ask_for_the_weights_and_tell_nothing(card_on_the_hub: 
         assert len(handler.requests) == before  # all of it is in the cache
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Whom this process calls."""
-    called: list[object] = []
-    connect = socket.socket.connect
-
-    def record(self: socket.socket, address: object) -> None:
-        if self.family != socket.AF_UNIX:
-            called.append(address)
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", record)
-    return called
-
-
-def test_measuring_calls_nobody(inception: Path, calls: list[object], tmp_path: Path) -> None:
+def test_measuring_calls_nobody(inception: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for number in range(3):
             pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
-    assert main(["fid", str(tmp_path / "a"), str(tmp_path / "b"), "--weights", str(inception), "--metrics", "fid"]) == 0
-    assert calls == []
+    with serve(tmp_path) as (address, handler):
+        words = ["fid", tmp_path / "a", tmp_path / "b", "--weights", inception, "--metrics", "fid"]
+        assert run_recorded(tmp_path, address, *words) == [] and handler.requests == []
 
 
 def test_evaluate_asks_for_the_weights_and_tells_nothing(
@@ -133,8 +125,25 @@ def test_evaluate_asks_for_the_weights_and_tells_nothing(
         only_downloads(handler)
 
 
-def test_training_calls_nobody(training_data: Path, calls: list[object], tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["train", *flags(training_data, epochs=1)]) == 0
-    assert calls == []
-    assert json.loads(next(Path("runs").glob("*/*.json")).read_text())
+def test_training_calls_nobody(training_data: Path, tmp_path: Path) -> None:
+    with serve(tmp_path) as (address, handler):
+        calls = run_recorded(tmp_path, address, "train", *flags(training_data, epochs=1))
+        assert calls == [] and handler.requests == []
+    assert json.loads(next((tmp_path / "runs").glob("*/*.json")).read_text())
+
+
+def test_the_recorder_records(tmp_path: Path) -> None:
+    code = """
+import socket, urllib.request
+for url in ("http://127.0.0.1:9/", "http://nowhere.invalid/"):
+    try:
+        urllib.request.urlopen(url)
+    except OSError:
+        pass
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
+"""
+    (tmp_path / "sitecustomize.py").write_text(RECORDER)
+    environment = os.environ | {"CALLS": str(tmp_path / "calls"), "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    said = (tmp_path / "calls").read_text().splitlines()
+    assert said == ["('127.0.0.1', 9)", "name nowhere.invalid", "('127.0.0.1', 9)"]

@@ -1,9 +1,8 @@
-"""What every training method must keep to with every objective, on networks that are tiny in width, blocks and size."""
+"""What every method from photo to cartoon must keep to with every objective, on networks that are tiny in all ways."""
 
 import copy
-import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,18 +13,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from contracts import assert_same, close, gradients, last, parameters, phase, through_a_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from toonify.distill.options import DistillOptions
 from toonify.errors import UsageError
 from toonify.methods import METHODS, Arch
-from toonify.methods.adversarial import ADVERSARIAL, DISCRIMINATOR, INITIALIZATION, AdversarialMethod
+from toonify.methods.adversarial import ADVERSARIAL, INITIALIZATION, AdversarialMethod
 from toonify.methods.batch import Batch
 from toonify.methods.cyclegan import CycleGAN
 from toonify.methods.distill import DISTILLATION, Distill
+from toonify.methods.gan import DISCRIMINATOR
 from toonify.methods.losses import OBJECTIVES, ObjectiveName
-from toonify.methods.method import GENERATOR, Method, Schedule, Settings
+from toonify.methods.method import GENERATOR, ContentSettings, Method, Schedule, Settings
 from toonify.methods.pool import ImagePool
 from toonify.methods.trained import Learning, Precision, TrainedNetworks
 from toonify.methods.ugatit import UGATIT
@@ -45,11 +46,12 @@ TINY: dict[str, dict[str, Any]] = {  # the smallest that each method takes
     "pix2pix": {"size": 24, "depth": 3},
     "distill": {"size": 16, "blocks": 1},
 }
-ADVERSARIAL_METHODS = [arch for arch, method in METHODS.items() if issubclass(method, AdversarialMethod)]
+OF_PHOTOS = [arch for arch, method in METHODS.items() if not method.from_noise]  # test_noise.py has the others
+ADVERSARIAL_METHODS = [arch for arch in OF_PHOTOS if issubclass(METHODS[arch], AdversarialMethod)]
 WITH_OBJECTIVES: list[tuple[str, ObjectiveName | None]] = [
     (arch, objective) for arch in ADVERSARIAL_METHODS for objective in OBJECTIVES
 ]
-EVERY = WITH_OBJECTIVES + [(arch, None) for arch in METHODS if arch not in ADVERSARIAL_METHODS]
+EVERY = WITH_OBJECTIVES + [(arch, None) for arch in OF_PHOTOS if arch not in ADVERSARIAL_METHODS]
 KINDS = (Options, DistillOptions)
 Make = Callable[..., Method]
 
@@ -112,25 +114,6 @@ def batch_for(method: Method, count: int = 2) -> Batch:
     return Batch(photo, cartoon, smooth, frame).to("cpu")
 
 
-def last(method: Method) -> int:
-    """The number of a step that updates all networks."""
-    return method.full_step
-
-
-def phase(method: Method) -> str:
-    """The phase in which all losses count."""
-    return method.phases[-1].name
-
-
-def parameters(method: Method, name: str) -> dict[str, nn.Parameter]:
-    return dict(method.trained[name].network.named_parameters())
-
-
-def gradients(method: Method, name: str) -> dict[str, Tensor | None]:
-    found = {key: parameter.grad for key, parameter in parameters(method, name).items()}
-    return {name: None if gradient is None else gradient.clone() for name, gradient in found.items()}
-
-
 def calm(method: Method) -> Method:
     """Take away what makes each forward pass another one: dropout, and the power iterations of spectral norms."""
     for trained in method.trained.values():
@@ -140,32 +123,6 @@ def calm(method: Method) -> Method:
             elif isinstance(module, ParametrizationList):
                 module.eval()
     return method
-
-
-def close(found: Mapping[str, Tensor | None], expected: Mapping[str, Tensor | None]) -> bool:
-    """Whether gradients are the same up to rounding, measured by the largest."""
-    pairs = [(found[name], expected[name]) for name in expected]
-    largest = max(b.abs().max().item() for _, b in pairs if b is not None)
-    return all(
-        (a is None and b is None) or (a is not None and b is not None and (a - b).abs().max() < 1e-4 * largest)
-        for a, b in pairs
-    )
-
-
-def assert_same(a: object, b: object, where: str = "state") -> None:
-    """The same to the last bit, all the way down."""
-    if isinstance(a, Tensor):
-        assert isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b), where
-    elif isinstance(a, Mapping):
-        assert isinstance(b, Mapping) and a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f"{where}/{key}")
-    elif isinstance(a, Sequence) and not isinstance(a, str):
-        assert isinstance(b, Sequence) and len(a) == len(b), where
-        for number, (one, other) in enumerate(zip(a, b, strict=True)):
-            assert_same(one, other, f"{where}/{number}")
-    else:
-        assert a == b, where
 
 
 # Every method with every objective
@@ -293,13 +250,6 @@ def test_together_the_players_get_the_gradients_that_each_gets_alone(
         assert close(gradients(both, network), gradients(alone, network))
 
 
-def through_a_file(state: object) -> Any:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
 @pytest.mark.parametrize(("arch", "objective"), EVERY)
 def test_a_run_goes_on_from_its_state_bit_for_bit(arch: str, objective: ObjectiveName, make: Make) -> None:
     first = make(arch, objective, ema=0.5, width=3)
@@ -403,7 +353,7 @@ WEIGHTS = {  # of the generators' losses, with a content weight of 10 where the 
 }
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", OF_PHOTOS)
 def test_losses_and_their_weights_are_the_papers(arch: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"objective": "lsgan", "edge_promoting": False} if arch in ADVERSARIAL_METHODS else {}
     method, other = (calm(make(arch, content_weight=10, **own)) for _ in range(2))
@@ -425,11 +375,11 @@ def test_losses_and_their_weights_are_the_papers(arch: str, make: Make, monkeypa
 
 
 def test_fresh_weights_follow_from_the_seed(make: Make) -> None:
-    for arch in METHODS:
+    for arch in OF_PHOTOS:
         assert_same(make(arch).state_dict(), make(arch).state_dict())
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", OF_PHOTOS)
 def test_parts_make_no_difference(arch: str, make: Make) -> None:
     """With norms that are a picture's own, and three pictures in parts of two and one."""
     own = {"norm": "instance", "edge_promoting": True} if arch in ADVERSARIAL_METHODS else {}
@@ -445,7 +395,7 @@ def test_parts_make_no_difference(arch: str, make: Make) -> None:
         assert close(gradients(parts, network), gradients(whole, network))
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", OF_PHOTOS)
 def test_what_is_kept_is_the_moving_average(arch: str, make: Make) -> None:
     method = make(arch, ema=0.75)
     batch = batch_for(method)
@@ -462,7 +412,7 @@ def test_what_is_kept_is_the_moving_average(arch: str, make: Make) -> None:
     assert plain.ema_generator is plain.generator
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", OF_PHOTOS)
 def test_the_config_is_that_of_the_generator_that_is_kept(arch: str, make: Make) -> None:
     """A card has no more of it than config and weights. (test_networks.py exports every architecture.)"""
     method = make(arch, ema=0.5, learning_rate=0.01)
@@ -478,7 +428,7 @@ def test_the_config_is_that_of_the_generator_that_is_kept(arch: str, make: Make)
         assert kept(photo).std() > 1e-4  # it draws something
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", OF_PHOTOS)
 def test_bfloat16_comes_near_float32(arch: str, make: Make) -> None:
     results = []
     for dtype in (torch.float32, torch.bfloat16):
@@ -593,7 +543,7 @@ def test_edge_smoothed_cartoons_are_shown_as_fakes(arch: str, make: Make) -> Non
     assert step(batch.smooth.flip(3))[title] != shown[title]
 
 
-@pytest.mark.parametrize("arch", METHODS)
+@pytest.mark.parametrize("arch", OF_PHOTOS)
 def test_the_learning_rate_follows_the_schedule(arch: str, make: Make) -> None:
     method = make(arch)
     before = copy.deepcopy(method.state_dict())
@@ -620,9 +570,11 @@ def test_turns_of_the_critic_come_before_one_of_the_generator(make: Make) -> Non
 
 
 def test_without_content_no_network_is_loaded(make: Make) -> None:
-    for arch in METHODS:
+    for arch in OF_PHOTOS:
         without = {"init_epochs": 0} if arch in ADVERSARIAL_METHODS else {}
-        settings = replace(make(arch).settings, **without, content_weight=0, content_weights="nowhere.pth")
+        made = make(arch).settings
+        assert isinstance(made, ContentSettings)
+        settings = replace(made, **without, content_weight=0, content_weights="nowhere.pth")
         method = METHODS[arch](settings, Precision("cpu"))
         assert method.features is None
         assert "content" not in method.step(batch_for(method), phase(method), 0)
@@ -736,9 +688,9 @@ def test_every_setting_is_an_option_and_every_choice_is_one_that_there_is() -> N
     known = {kind: {field.name: bare_type(field.type)[0] for field in msgspec.structs.fields(kind)} for kind in KINDS}
     kinds = known[Options]
     for arch, method in METHODS.items():
-        of_method = known[Options if arch in ADVERSARIAL_METHODS else DistillOptions]
+        of_method = known[DistillOptions if arch == "distill" else Options]
         assert {field.name for field in fields(method.settings_type)} <= of_method.keys()
-    assert get_args(Arch) == tuple(ADVERSARIAL_METHODS)
+    assert get_args(Arch) == tuple(arch for arch in METHODS if arch != "distill")
     assert get_args(kinds["objective"]) == get_args(ObjectiveName) == tuple(OBJECTIVES)
     assert get_args(kinds["norm"]) == get_args(Norm)
     assert get_args(kinds["schedule"]) == get_args(Schedule)
@@ -752,6 +704,17 @@ OF_SOME = {  # options that some methods know, with a value each
     "identity_weight": 1.0,
     "cam_weight": 1.0,
     "l1_weight": 1.0,
+    "adversarial_weight": 2.0,
+    "content": "vgg16",
+    "content_weight": 2.0,
+    "content_weights": "x.pth",
+    "edge_promoting": True,
+    "init_epochs": 3,
+    "norm": "instance",
+    "augment": False,
+    "grow_epochs": 3,
+    "r1": 2.0,
+    "r1_every": 2,
 }
 
 
@@ -762,7 +725,8 @@ def test_options_of_other_methods_are_refused_by_name() -> None:
     for arch in known:
         for name, value in OF_SOME.items():
             if name in known[arch]:
-                assert getattr(settings_of(arch=arch, **{name: value}), name) == value
+                needed = {"content_weight": 1.0} if name.startswith("content") else {}
+                assert getattr(settings_of(arch=arch, **{**needed, name: value}), name) == value
             else:
                 with pytest.raises(UsageError, match=f"^--{name.replace('_', '-')} is not for {arch}; it is for "):
                     settings_of(arch=arch, **{name: value})

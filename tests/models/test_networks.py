@@ -461,7 +461,9 @@ def test_discriminators_bear_two_forwards_and_a_gradient_penalty(
 
 
 def test_every_architecture_is_tried_here() -> None:
-    assert {name.split()[0] for name in TINY} == ARCHITECTURES.keys()
+    """test_noise_networks.py tries those from noise."""
+    of_photos = {name for name, architecture in ARCHITECTURES.items() if not architecture.from_noise}
+    assert {name.split()[0] for name in TINY} == of_photos
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from videos import write_video
 
 from toonify.errors import ImageError
@@ -135,6 +135,23 @@ def test_code_points_that_nobody_knows_are_named() -> None:
     photo = read(png_with((CASES / "base.png").read_bytes(), (b"cICP", bytes([99, 13, 0, 1]))))
     assert np.array_equal(photo.pixels, base())
     assert photo.notes == ("its colors are read as sRGB: primaries 99 of H.273 not known",)
+
+
+def test_exif_that_says_adobe_rgb_counts_in_a_png_that_says_nothing_else() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(ExifTags.IFD.Exif).update({0xA001: 65_535, 0xA005: {1: "R03", 2: b"0100"}})
+    file = BytesIO()
+    Image.new("RGB", (4, 4), (0, 200, 0)).save(file, "PNG", exif=exif)
+    green = read_photo(file).pixels[0, 0]
+    assert np.abs(green.astype(int) - np.array([0, 201, 0])).max() <= 1  # clipped: more than sRGB holds
+    file = BytesIO()
+    Image.new("RGB", (4, 4), (100, 150, 100)).save(file, "PNG", exif=exif)
+    assert np.abs(read_photo(file).pixels[0, 0].astype(int) - np.array([66, 151, 97])).max() <= 1
+    data = file.getvalue()
+    said = struct.pack(">I4sB", 1, b"sRGB", 0)
+    data = data[:33] + said + struct.pack(">I", zlib.crc32(said[4:])) + data[33:]
+    assert read_photo(BytesIO(data)).pixels[0, 0].tolist() == [100, 150, 100]
 
 
 def test_exif_that_says_adobe_rgb_is_followed() -> None:
@@ -371,6 +388,36 @@ def test_bit_fields_of_a_bmp_are_read_and_alpha_that_was_never_filled_in_is_none
     assert photo.pixels[2, 3].tolist() == [(11 * 0x050709 >> shift) & 255 for shift in (16, 8, 0)]
     half = read(bmp(words | np.uint32(0x80000000), masks))
     assert half.alpha is not None and (half.alpha == 0x80).all()
+
+
+def run_length_bmp(data: bytes, width: int = 4, height: int = 3) -> bytes:
+    """A BMP of 8 bits in run lengths: pairs of count and color, or 0 and what to do."""
+    palette = bytes(range(256)) * 4
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
+    start = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + head + palette + data
+
+
+@pytest.mark.parametrize(
+    ("data", "missing"),
+    [
+        (b"\4\1\0\0\4\2\0\0\4\3\0\1", 0),
+        (b"\4\1\0\0\4\2\0\0\4\3", 0),  # without an end
+        (b"\4\1\0\0\0\4abcd\0\0\4\3\0\1", 0),  # single pixels
+        (b"\6\1\0\0\6\2\0\0\6\3\0\1", 0),  # runs that go on behind the end of a row
+        (b"\2\1\0\0\4\2\0\0\0\2\2\0\2\3\0\1", 0),  # what is skipped is meant so
+        (b"\4\1\0\0\4\2\0\0", 4),
+        (b"\4\1\0\0\0\4ab", 4),
+        (b"\x20\1\0\1", 8),
+    ],
+)
+def test_run_lengths_of_a_bmp_that_leave_pixels_out_are_damage(data: bytes, missing: int) -> None:
+    file = BytesIO(run_length_bmp(data))
+    if not missing:
+        assert read_photo(file).pixels.shape == (3, 4, 3)
+        return
+    with pytest.raises(ImageError, match=f"^damaged: {missing} of its 12 pixels are not in its data$"):
+        read_photo(file)
 
 
 def test_bit_fields_of_any_width_are_read() -> None:

@@ -67,6 +67,25 @@ def flags(data: Path, arch: str = "cartoongan", **changed: Any) -> list[str]:
     return words
 
 
+def noise_flags(data: Path, arch: str, **changed: Any) -> list[str]:
+    """The same of a generator from noise."""
+    options: dict[str, Any] = {
+        "arch": arch,
+        "pictures": data / "photos",
+        "width": 8,
+        "discriminator_width": 8,
+        "size": 32,
+        "batch_size": 2,
+        "workers": 0,
+        "precision": "fp32",
+        "device": "cpu",
+        "steps": 2,
+        "log_every": 1,
+    }
+    options |= changed
+    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
 def train(*arguments: Any) -> int:
     return main(["train", *map(str, arguments)])
 

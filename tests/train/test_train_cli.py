@@ -47,9 +47,9 @@ def test_help_lists_every_option_with_its_default(
     assert main(["train", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     for part in (
-        "One of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix.",
+        "One of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix, dcgan, progan, stylegan.",
         "--size 16..8192",
-        "[default: 256]",
+        "Default: 256; from noise 64.",
         "[default: data/photo]",
         "--edge-promoting,",
         "--no-edge-promoting",
@@ -72,8 +72,8 @@ def test_help_does_not_import_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "--arch is missing; choose one of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix"),
-        (["--arch", "stylegan"], "--arch"),
+        ([], "--arch is missing; choose one of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix, dc"),
+        (["--arch", "biggan"], "--arch"),
         (["--arch", "cyclegan", "--learning-rate", "0"], "--learning-rate 0.0: give a number above 0 to 1"),
         (["--arch", "cyclegan", "--learning-rate", "nan"], "--learning-rate nan: give a number above 0 to 1"),
         (["--arch", "cyclegan", "--width", "0"], "--width 0: give a whole number from 1 to 1024"),

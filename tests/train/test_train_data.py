@@ -55,7 +55,7 @@ def grays(tensor: torch.Tensor) -> list[int]:
 
 def take(folders: Folders, made: Options, count: int, *, batch: int = 2, first: int = 0, **who: int) -> list[Batch]:
     with contextlib.closing(
-        batches(folders, made, batch_size=batch, first_step=first, **{"workers": 0, **who})
+        batches(folders, made, size=SIZE, batch_size=batch, first_step=first, **{"workers": 0, **who})
     ) as source:
         return [got for got, _ in itertools.islice(source, count)]
 
@@ -325,7 +325,7 @@ def test_broken_pictures_are_named_and_another_serves(tmp_path: Path) -> None:
     plain(tmp_path / "photos", 6)
     bad = hostile(tmp_path / "photos")
     folders = _find(tmp_path, 6, 4)
-    source = batches(folders, made(folders), batch_size=2, first_step=0, workers=0)
+    source = batches(folders, made(folders), size=SIZE, batch_size=2, first_step=0, workers=0)
     told: Counter[str] = Counter()
     for batch, problems in itertools.islice(source, 40):
         told.update(problems)
@@ -357,7 +357,7 @@ def test_color_modes_and_tiny_pictures_are_taken(tmp_path: Path) -> None:
 
 def test_a_picture_that_goes_or_turns_to_garbage_during_the_run(tmp_path: Path) -> None:
     folders = _find(tmp_path, 4, 4)
-    source = batches(folders, made(folders), batch_size=2, first_step=0, workers=0)
+    source = batches(folders, made(folders), size=SIZE, batch_size=2, first_step=0, workers=0)
     next(source)
     (tmp_path / "photos" / "001.png").unlink()
     (tmp_path / "photos" / "002.png").write_bytes(b"garbage")
@@ -444,7 +444,9 @@ def test_where_nothing_can_be_read_any_more_the_run_stops_in_one_line(tmp_path: 
 
 def test_a_reader_is_not_ended_by_what_ends_a_group_of_processes(folders: Folders) -> None:
     before = set(psutil.Process().children())
-    with contextlib.closing(batches(folders, made(folders), batch_size=2, first_step=0, workers=1)) as source:
+    with contextlib.closing(
+        batches(folders, made(folders), size=SIZE, batch_size=2, first_step=0, workers=1)
+    ) as source:
         next(source)
         (reader,) = set(psutil.Process().children()) - before
         for which in (signal.SIGINT, signal.SIGTERM):

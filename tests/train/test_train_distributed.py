@@ -2,16 +2,14 @@
 
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import free_port, in_both
 from torch import Tensor
 from training import checkpoint, flags, losses, notes, same, steps_saved, train
 
@@ -28,36 +26,6 @@ SAME = {"norm": "instance", "steps": 4, "batch_size": 4, "epochs": 9}  # batch n
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def in_both(work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in two processes, as torchrun starts them, but forked: importing PyTorch takes seconds."""
-    port = free_port()
-    context = multiprocessing.get_context("fork")
-
-    def run(rank: int, answer: Connection) -> None:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        answer.send(work(rank))
-
-    pipes = [context.Pipe(duplex=False) for _ in range(2)]
-    processes = [context.Process(target=run, args=(rank, pipe[1])) for rank, pipe in enumerate(pipes)]
-    for process in processes:
-        process.start()
-    try:
-        answers = [pipe[0].recv() if pipe[0].poll(60) else None for pipe in pipes]
-    finally:
-        for process in processes:
-            process.join(5)
-            process.kill()
-            process.join()
-    return answers
 
 
 def told_in_both(*arguments: Any, before: str = "pass") -> list[tuple[int, str]]:

@@ -53,7 +53,7 @@ def test_what_methods_are_told_are_options() -> None:
         ({"content_weight": float("inf")}, "--content-weight inf: give a number from 0 to 1000000"),
         ({"ema": 1.0}, "--ema 1.0: give a number from 0 below 1"),
         ({"norm": "group"}, "--norm group: give one of batch, instance, layer"),
-        ({"arch": "stylegan"}, "--arch stylegan: give one of cartoongan, cartoongan-improved, cyclegan"),
+        ({"arch": "biggan"}, "--arch biggan: give one of cartoongan, cartoongan-improved, cyclegan"),
         ({"spectral_norm": "maybe"}, "--spectral-norm maybe: give true or false"),
         ({"photos": 3}, "--photos 3: give text"),
         ({"epochs": None}, "--epochs None: give a whole number from 1 to 100000"),

@@ -467,7 +467,7 @@ def test_pytorchs_own_error_of_a_full_disk_is_told_like_any_other(
 def test_a_sheet_or_page_that_cannot_be_written_stops_the_run_in_one_line(
     training_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def spoil() -> None:

@@ -16,12 +16,14 @@ from toonify.cli import (
     evaluate,
     export,
     fid,
+    generate,
     prepare,
     serve,
     sheet,
     smooth_edges,
     study,
     styles,
+    swap_layers,
     train,
 )
 from toonify.cli.help import App
@@ -53,6 +55,8 @@ app.command("prepare")(prepare.prepare)
 app.command("smooth-edges")(smooth_edges.smooth_edges)
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
+app.command("generate")(generate.generate)
+app.command("swap-layers")(swap_layers.swap_layers)
 app.command("export")(export.export)
 app.add_typer(study.app, name="study")
 app.command("doctor")(doctor.doctor)

@@ -49,12 +49,13 @@ def export(
 ) -> None:
     """Write a generator as ONNX, with its style described inside, checked on a photo against PyTorch (int8: float32).
 
-    Batch, height and width are free (height and width in steps of the style's multiple).
+    Batch, height and width are free (height and width in steps of the style's multiple). A generator from noise takes
+    latents, and with styles noise and a truncation.
     """
     from toonify.errors import ExportError, UsageError, describe, display
     from toonify.networks.check_photo import check_photo
     from toonify.networks.load import load_module
-    from toonify.styles.find import find_style
+    from toonify.styles.find import find_any
 
     if target.suffix != ".onnx":
         raise UsageError(f"{display(target)}: give a name that ends in .onnx")
@@ -68,9 +69,15 @@ def export(
         raise UsageError("--int8 needs --photos DIR: some dozens of photos, on which ranges are measured")
     if photos is not None and not int8:
         raise UsageError("--photos is for --int8; drop it")
-    chosen = find_style(style).variant(variant)
+    chosen = find_any(style).variant(variant)
+    if chosen.variant.input == "noise" and (fp16 or int8):
+        raise UsageError(f"{'--fp16' if fp16 else '--int8'} is for networks that draw photos; drop it")
     try:
-        if photos is not None:
+        if chosen.variant.input == "noise":
+            from toonify.generate.export import export_generator
+
+            told = f"agrees with PyTorch to {export_generator(chosen, target, overwrite=overwrite):.0f} dB"
+        elif photos is not None:
             from toonify.jobs.find import find_photos
             from toonify.networks.quantize import export_int8
 

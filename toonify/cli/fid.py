@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from toonify.metrics.sets import PictureSet
 
 
+_DRAWN = 1000  # pictures of a generator from noise, unless it is said otherwise
+
+
 class _CompareByDefault(Group):
     """`toonify fid A B` is `toonify fid compare A B`: what is no command is a set of pictures."""
 
@@ -58,9 +62,12 @@ app = App(
 
 @app.command("compare")
 def compare(
+    context: typer.Context,
     sets: Annotated[
         list[str],
-        typer.Argument(metavar="SET... REFERENCE", help="Folders, globs, lists (.txt) or saved statistics (.npz)."),
+        typer.Argument(
+            metavar="SET... REFERENCE", help="Folders, globs, lists (.txt), saved statistics (.npz), or generators."
+        ),
     ],
     metrics: Annotated[
         str | None,
@@ -73,6 +80,16 @@ def compare(
     ] = None,
     mode: ModeOption = "legacy",
     weights: WeightsOption = None,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            max=100_000,
+            help="Pictures that are drawn of a generator from noise. Default: 1000.",
+            rich_help_panel=MEASURING,
+        ),
+    ] = None,
     kid_subset: Annotated[
         int | None,
         typer.Option(
@@ -95,6 +112,8 @@ def compare(
 ) -> int:
     """Compare each SET with the REFERENCE, which comes last. Lower is nearer, but for precision and recall.
 
+    A run of a generator from noise is a set, too: pictures of the seeds from 0 on, which are drawn for it.
+
     Pictures that cannot be read are named and left out of figures and counts. Figures can be compared with others if
     mode, weights and counts are the same. Exit code 1 if a picture could not be read.
     """
@@ -102,11 +121,19 @@ def compare(
     from toonify.metrics.compare import check_set, compare, record
     from toonify.metrics.inception import Inception, find_weights
     from toonify.metrics.measure import load_statistics
-    from toonify.metrics.sets import find_set
+    from toonify.metrics.sets import find_set, set_to_draw
+    from toonify.styles.find import generator_at
 
+    drawn_in = Path(context.with_resource(tempfile.TemporaryDirectory()))
     if len(sets) < 2:
         raise UsageError(f"{display(sets[0])} alone has no distance; name the reference after it")
-    found = [find_set(name) for name in sets]
+    generators = [generator_at(name) for name in sets]
+    if number is not None and not any(generators):
+        raise UsageError("--number is for generators from noise, of which there is none; drop it")
+    found = [
+        find_set(name) if generator is None else set_to_draw(name, number or _DRAWN, drawn_in / str(place))
+        for place, (name, generator) in enumerate(zip(sets, generators, strict=True))
+    ]
     wanted = _metrics(metrics, saved=any(one.statistics for one in found))
     if kid_subset is not None and "kid" not in wanted:
         raise UsageError("--kid-subset is for KID; add kid to --metrics, or drop it")
@@ -125,6 +152,12 @@ def compare(
     keep_vectors = any(SET_METRICS[name].vectors for name in wanted)
     saved = {i: load_statistics(one.statistics, network, mode) for i, one in enumerate(found) if one.statistics}
     measured = []
+    for one, generator in zip(found, generators, strict=True):
+        if generator is not None:
+            from toonify.generate.sets import draw_set  # only here, for with it comes PyTorch
+
+            with count_bar(f"drawing {one.name}", len(one.pictures), quiet=quiet) as advance:
+                draw_set(generator, one, device=device, on_picture=advance)
     with _open_cache(network, mode, cache) as features:
         for i, one in enumerate(found):
             if i in saved:

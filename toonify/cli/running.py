@@ -110,7 +110,9 @@ def end_of(run: "Run") -> list[str]:
     named = folder if len(folder.parts) > 1 else f"./{folder}"  # a bare word could be a shipped style's name
     return [
         f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(run.folder.page)}",
-        f"try it: toonify convert PHOTOS --style {display(named)}",
+        f"try it: toonify generate {display(named)} --grid 4x4"
+        if run.method.from_noise
+        else f"try it: toonify convert PHOTOS --style {display(named)}",
     ]
 
 

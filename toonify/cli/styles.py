@@ -61,16 +61,16 @@ def show(
 
     from toonify.networks.cache import is_cached
     from toonify.styles.describe import describe_look
-    from toonify.styles.find import find_style
+    from toonify.styles.find import find_any, from_noise
 
-    style = find_style(name)
+    style = find_any(name)
     card = style.card
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
         return
     unknown = card.license == UNKNOWN_LICENSE
     facts = {
-        "looks": describe_look(card.look),
+        "looks": "" if from_noise(style) else describe_look(card.look),
         "by": card.attribution,
         "license": "not stated" if unknown else card.license,
         "source": card.source,
@@ -84,9 +84,11 @@ def show(
         state = "on this machine" if is_cached(each) else "to be fetched once"
         size = each.variant.size
         drawn = "at full size" if size is None else f"at up to {size} px"
+        if from_noise(style):
+            drawn = "pictures from noise"
         first = ", preferred" if number == 0 and len(card.variants) > 1 else ""
         print(f"  {each.name:10}{_megabytes(each)}, {state}{first}; draws {drawn}")
-    print(f"  try       toonify convert PHOTO --style {name}")
+    print(f"  try       toonify {f'generate {name}' if from_noise(style) else f'convert PHOTO --style {name}'}")
 
 
 @app.command("pull")

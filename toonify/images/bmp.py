@@ -14,7 +14,7 @@ from toonify.errors import ImageError
 from toonify.images.color import Chromaticities, ColorSource, Encoding, Gamma
 from toonify.pixels.arrays import Pixels
 
-_BITFIELDS, _ALPHA_BITFIELDS = 3, 6
+_RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 1, 2, 3, 6
 _CALIBRATED, _EMBEDDED, _LINKED = 0, b"DEBM", b"KNIL"  # color spaces; the last two as they lie in the file
 _MOST_PROFILE = 16 << 20  # bytes
 
@@ -117,6 +117,42 @@ def bit_fields(file: BinaryIO) -> tuple[Pixels, Pixels | None] | None:
     channels = [_samples(words, mask) for mask in masks if mask]
     alpha = channels[3] if len(channels) == 4 and channels[3].any() else None
     return np.dstack(channels[:3]), alpha
+
+
+def refuse_damaged_runs(file: BinaryIO) -> None:
+    """Raise ImageError if run lengths of a BMP (RLE of 4 or 8 bits) leave out pixels that they mean to set.
+
+    They may end the picture early, and skip what is to be transparent. Some programs' runs go on behind the end of a
+    row; that is no loss where nothing is missing.
+    """
+    header = _header(file)
+    if header is None or header.compression not in (_RLE8, _RLE4):
+        return
+    file.seek(header.start)
+    data = file.read()
+    width, height = header.width, abs(header.height)
+    per_byte = 1 if header.compression == _RLE8 else 2
+    place = x = y = filled = behind = 0
+    while place + 2 <= len(data) and y < height:
+        count, value = data[place], data[place + 1]
+        place += 2
+        if count == 0 and value == 0:
+            x, y = 0, y + 1
+        elif count == 0 and value == 1:
+            break
+        elif count == 0 and value == 2:
+            right, down = data[place : place + 1], data[place + 1 : place + 2]
+            x, y, place = x + int.from_bytes(right), y + int.from_bytes(down), place + 2
+        else:
+            if count == 0:
+                count, place = value, place + -(-value // (2 * per_byte)) * 2
+            there = max(0, min(count, width - x))
+            filled += there
+            behind += count - there
+            x += count
+    is_cut = place > len(data) or (place + 2 > len(data) and filled < width * height and (y, x) < (height - 1, width))
+    if is_cut or (behind and filled < width * height):
+        raise ImageError(f"damaged: {width * height - filled} of its {width * height} pixels are not in its data")
 
 
 def _is_run(mask: int) -> bool:

@@ -7,6 +7,7 @@ stdin, and what libraries print by themselves goes nowhere.
 import atexit
 import contextlib
 import json
+import mmap
 import os
 import signal
 import struct
@@ -86,6 +87,24 @@ class _Worker:
             raise ImageError(f"its decoder died ({_cause(self._process.returncode)}); convert it to PNG first")
         return answer
 
+    def shares_memory(self) -> bool:
+        """Whether arrays may come back in memory that both have, which saves to write and to read them (Linux)."""
+        return hasattr(os, "memfd_create") and os.access(f"/proc/{self._process.pid}/fd", os.R_OK | os.X_OK)
+
+    def memory(self, place: int) -> mmap.mmap:
+        """What the child holds in memory that both have, by its number there, until it is asked again.
+
+        Raises ImageError if the child is gone.
+        """
+        try:
+            number = os.open(f"/proc/{self._process.pid}/fd/{place}", os.O_RDWR)
+        except OSError as error:
+            raise ImageError(f"its decoder died ({error.strerror}); convert it to PNG first") from error
+        try:
+            return mmap.mmap(number, 0)
+        finally:
+            os.close(number)
+
     def is_alive(self) -> bool:
         """Whether the child waits for requests."""
         return self._process.poll() is None
@@ -116,8 +135,10 @@ def decode_apart(data: bytes, megapixels: float, **options: Any) -> Decoded:
     """
     worker = _idle() or _Worker()
     most = _BYTES + int(_BYTES_PER_PIXEL * megapixels * 1e6)
-    head = {"bytes": min(most, max(_BYTES, available_memory())), "options": options}
-    values, arrays = worker.ask(head, data, _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels)
+    limit = min(most, max(_BYTES, available_memory()))
+    head = {"bytes": limit, "shared": worker.shares_memory(), "options": options}
+    values, data_back = worker.ask(head, data, _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels)
+    arrays = data_back if (place := values.pop("memory", None)) is None else worker.memory(place)
     _IDLE.append(worker)
     if "error" in values:
         raise ImageError(values["error"])
@@ -199,26 +220,39 @@ def _fill(pipe: IO[bytes], data: bytearray) -> bool:
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    from toonify.images.read import decode_request
+    import toonify.images.read  # noqa: F401 - before the first request
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
-    while (request := _receive(sys.stdin.buffer)) is not None:
-        head, data = request
-        _limit_memory(head["bytes"])
-        try:
-            decoded = decode_request(BytesIO(data), **head["options"])
-        except ImageError as error:
-            _send(answers, {"error": str(error)}, b"")
-        except MemoryError:
-            _send(answers, {"error": "not enough memory to decode it"}, b"")
-        except Exception as error:
-            _send(answers, {"error": f"damaged: {one_line(error)}"}, b"")
-        else:
-            arrays = [array for array in (decoded.pixels, decoded.alpha) if array is not None]
-            values = {**decoded.values, "size": decoded.pixels.shape[:2], "alpha": decoded.alpha is not None}
-            _send(answers, values, *map(np.ascontiguousarray, arrays))
+    with contextlib.ExitStack() as held:
+        while (request := _receive(sys.stdin.buffer)) is not None:
+            held.close()
+            _answer(answers, *request, held)
+
+
+def _answer(answers: IO[bytes], head: dict[str, Any], data: bytearray, held: contextlib.ExitStack) -> None:
+    """Answer one request; `held` takes what has to stay until the next."""
+    from toonify.images.read import decode_request
+
+    _limit_memory(head["bytes"])
+    try:
+        decoded = decode_request(BytesIO(data), **head["options"])
+    except ImageError as error:
+        return _send(answers, {"error": str(error)}, b"")
+    except MemoryError:
+        return _send(answers, {"error": "not enough memory to decode it"}, b"")
+    except Exception as error:
+        return _send(answers, {"error": f"damaged: {one_line(error)}"}, b"")
+    arrays = [np.ascontiguousarray(array) for array in (decoded.pixels, decoded.alpha) if array is not None]
+    values = {**decoded.values, "size": decoded.pixels.shape[:2], "alpha": decoded.alpha is not None}
+    if not head["shared"]:
+        return _send(answers, values, *arrays)
+    file = held.enter_context(os.fdopen(os.memfd_create("toonify"), "wb"))
+    for array in arrays:
+        file.write(array.data.cast("B"))
+    file.flush()
+    return _send(answers, {**values, "memory": file.fileno()})
 
 
 def _limit_memory(size: int) -> None:

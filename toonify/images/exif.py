@@ -6,6 +6,7 @@ a note which is moved is lost. Only the first directory is written anew, behind 
 Source: CIPA DC-008 (Exif 2.32), 4.5 and 4.6; TIFF 6.0, section 2.
 """
 
+import contextlib
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ _POINTERS: dict[Name, tuple[Name, int]] = {
     "interop": ("details", 0xA005),
 }
 _COLOR_SPACE, _DETAILS_SIZE, _MAIN_SIZE, _MAKER_NOTE = 0xA001, (0xA002, 0xA003), (0x0100, 0x0101), 0x927C
+_POSITIONING = 0x0213
+_MAKE, _CANON_SIGNATURE = 0x010F, 0x0083  # the latter in Canon's note: the place of the original decision data
 _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 # What tells how the photo's file is laid out, of which nothing is left: strips, tiles, samples, profiles, previews.
 _LAYOUT = frozenset(
@@ -87,6 +90,13 @@ class Block:
                 return int.from_bytes(entry.value[:size], "little" if self.order == "<" else "big")
         return None
 
+    def numbers(self, directory: Name, tag: int) -> tuple[int, ...]:
+        """All values of a tag of whole numbers; none where there is none."""
+        for entry in self.directories.get(directory, ()):
+            if entry.tag == tag and entry.kind in (_SHORT, _LONG):
+                return struct.unpack(f"{self.order}{entry.count}{'H' if entry.kind == _SHORT else 'I'}", entry.value)
+        return ()
+
     def value(self, directory: Name, tag: int) -> bytes | None:
         """The bytes of a tag's value; None where there is none."""
         return next((entry.value for entry in self.directories.get(directory, ()) if entry.tag == tag), None)
@@ -142,6 +152,8 @@ def standalone(block: Block) -> bytes:
     main = [entry for entry in block.directories["main"] if entry.tag not in dropped]
     if not main and len(block.directories) == 1:
         return b""
+    if all(entry.tag != _POSITIONING for entry in main):  # which JPEGs must have (Exif 2.32, table 4)
+        main.append(Entry(_POSITIONING, _SHORT, 1, struct.pack(f"{block.order}H", 1)))
     return _packed(replace(block, directories={**block.directories, "main": main}))
 
 
@@ -149,24 +161,23 @@ def true_of(
     data: bytes,
     width: int,
     height: int,
-    note: str | None,
     *,
     limit: int | None = None,
     drop: frozenset[int] = frozenset(),
 ) -> bytes:
-    """A block as it is true of a drawing: upright, its size, sRGB, without the photo's thumbnail; `note` is ours.
+    """A block as it is true of a drawing: upright, its size, sRGB, without the photo's thumbnail.
 
     All else stays byte for byte where it was. Where `limit` bytes are not enough, the maker's note goes, then every
-    value longer than 1,000 bytes. Tags of the first directory in `drop` go, too. Raises ValueError for a block that
+    value longer than 1,000 bytes. Tags in `drop` go, too. Raises ValueError for a block that
     cannot be read.
     """
     block = read_block(data)
-    changed = _in_place(block, width, height, note, drop)
+    changed = _in_place(block, width, height, drop)
     if limit is None or len(changed) <= limit:
         return changed
     for is_kept in (lambda entry: entry.tag != _MAKER_NOTE, lambda entry: len(entry.value) <= _LONG_VALUE):
         shorter = {name: [each for each in entries if is_kept(each)] for name, entries in block.directories.items()}
-        changed = _in_place(read_block(_packed(replace(block, directories=shorter))), width, height, note, drop)
+        changed = _in_place(read_block(_packed(replace(block, directories=shorter))), width, height, drop)
         if len(changed) <= limit:
             break
     return changed
@@ -183,7 +194,7 @@ def with_entries(data: bytes, added: Collection[Entry], *, without: Collection[i
     return _with_main(data, block.order, kept, list(added))
 
 
-def _in_place(block: Block, width: int, height: int, note: str | None, drop: frozenset[int]) -> bytes:
+def _in_place(block: Block, width: int, height: int, drop: frozenset[int]) -> bytes:
     order, data = block.order, bytearray(block.data)
     long, short = (struct.Struct(f"{order}{code}") for code in "IH")
     for of_details, of_main, side in zip(_DETAILS_SIZE, _MAIN_SIZE, (width, height), strict=True):
@@ -193,18 +204,18 @@ def _in_place(block: Block, width: int, height: int, note: str | None, drop: fro
     _set(data, block, "main", ORIENTATION, _SHORT, short.pack(1))
     if block.value("interop", 1) == b"R03\0":  # Adobe RGB
         _set(data, block, "interop", 1, _ASCII, b"R98\0")
+    _forget_trailer(data, block)
+    _drop_details(data, block, drop)
     data = _without_thumbnail(data, block)
     first, count = block.places["main"], struct.unpack_from(f"{order}H", data, block.places["main"])[0]
     main = _read_directory(bytes(data), first, order)[0]
     data[first : first + 6 + 12 * count] = bytes(len(data[first : first + 6 + 12 * count]))
     pointers = {tag: name for name, (parent, tag) in _POINTERS.items() if parent == "main"}
     lost = {tag for tag, name in pointers.items() if name not in block.directories}
-    dropped = {*_LAYOUT, *lost, *drop, PROCESSING_SOFTWARE}
-    added = []
-    if note is not None:
-        text = note.encode("ascii", "replace") + b"\0"
-        added.append(Entry(PROCESSING_SOFTWARE, _ASCII, len(text), text))
-    return _with_main(bytes(data), order, [entry for entry in main if entry.tag not in dropped], added)
+    dropped = {*_LAYOUT, *lost, *drop}
+    if (block.value("main", PROCESSING_SOFTWARE) or b"").startswith(b"toonify "):  # of a drawing before 0.2.0
+        dropped.add(PROCESSING_SOFTWARE)
+    return _with_main(bytes(data), order, [entry for entry in main if entry.tag not in dropped], [])
 
 
 def _with_main(data: bytes, order: str, kept: list[Entry], added: list[Entry]) -> bytes:
@@ -235,6 +246,32 @@ def _set(data: bytearray, block: Block, name: Name, tag: int, kind: int, value: 
         if struct.unpack_from(f"{block.order}H", data, at)[0] == tag:
             number = len(value) if kind == _ASCII else 1
             data[at : at + 12] = struct.pack(f"{block.order}HHI", tag, kind, number) + value.ljust(4, b"\0")
+
+
+def _drop_details(data: bytearray, block: Block, tags: frozenset[int]) -> None:
+    """Take tags out of the directory of details, which stays where it is."""
+    if "details" not in block.places:
+        return
+    place = block.places["details"]
+    (count,) = struct.unpack_from(f"{block.order}H", data, place)
+    fields = [bytes(data[at : at + 12]) for at in range(place + 2, place + 2 + 12 * count, 12)]
+    kept = [field for field in fields if struct.unpack(f"{block.order}H", field[:2])[0] not in tags]
+    rest = bytes(12 * (count - len(kept)))
+    tail = bytes(data[place + 2 + 12 * count :][:4])
+    packed = struct.pack(f"{block.order}H", len(kept)) + b"".join(kept) + tail + rest
+    data[place : place + len(packed)] = packed
+
+
+def _forget_trailer(data: bytearray, block: Block) -> None:
+    """Set to 0 where Canon's note says that there is a signature behind the photo's end: behind a drawing's is none."""
+    note = next((each for each in block.directories.get("details", ()) if each.tag == _MAKER_NOTE), None)
+    if note is None or not (block.value("main", _MAKE) or b"").startswith(b"Canon"):
+        return
+    with contextlib.suppress(struct.error):
+        (count,) = struct.unpack_from(f"{block.order}H", data, note.place)
+        for at in range(note.place + 2, note.place + 2 + 12 * min(count, _MOST_ENTRIES), 12):
+            if struct.unpack_from(f"{block.order}HHI", data, at) == (_CANON_SIGNATURE, _LONG, 1):
+                data[at + 8 : at + 12] = bytes(4)
 
 
 def _without_thumbnail(data: bytearray, block: Block) -> bytearray:

@@ -20,12 +20,12 @@ class Format:
     quality: int | None = None  # the default, of 100; None: it is lossless
     max_side: int | None = None  # of its files, in pixels
     max_exif: int | None = None  # bytes; None: any number
-    max_xmp: int | None = None
+    max_xmp: int | None = None  # bytes of its main packet; what is longer is split (JPEG)
     max_iptc: int | None = None
     moves: bool = False  # whether it has moving pictures
     texts: bool = False  # whether it has PNG's text chunks
     comments: bool = False
-    exif_turns: bool = True  # whether Exif's orientation counts in it
+    not_in_exif: frozenset[int] = frozenset()  # tags that do not belong into its Exif
     transparency: bool = True  # whether it has any; else it is laid on white
     metadata: Literal["pillow", "jpeg", "png", "tiff"] = "pillow"  # who writes it: Pillow's `save`, or `write.py`
     options: Mapping[str, Any] = field(default_factory=dict)  # for Pillow's `save`
@@ -73,10 +73,18 @@ FORMATS: dict[FormatName, Format] = {
         max_side=65_536,
         max_iptc=0,
         moves=True,
-        exif_turns=False,
+        # Its boxes alone say how it lies, and with the tag Pillow would write a block anew.
+        not_in_exif=frozenset({0x0112}),
         options={"max_threads": 4},  # always, as the bytes depend on it
     ),
-    "tiff": Format(pillow="TIFF", suffixes=(".tiff", ".tif"), decoders=("TIFF",), metadata="tiff"),
+    "tiff": Format(
+        pillow="TIFF",
+        suffixes=(".tiff", ".tif"),
+        decoders=("TIFF",),
+        metadata="tiff",
+        # What tells of JPEG's data, and that it may be read as such (Exif 2.32, 4.6.8).
+        not_in_exif=frozenset({0x9101, 0x9102, 0xA002, 0xA003, 0xA005}),
+    ),
 }
 # A still GIF becomes PNG, which has all of the drawing's colors; one that moves stays GIF.
 GIF = Format(
@@ -88,7 +96,6 @@ GIF = Format(
     max_iptc=0,
     moves=True,
     comments=True,
-    exif_turns=False,
 )
 WRITTEN: Mapping[WrittenFormat, Format] = {"gif": GIF, **dict(FORMATS.items())}
 FALLBACK: FormatName = "png"  # of pictures that are in none of these formats

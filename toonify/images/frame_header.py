@@ -3,7 +3,7 @@
 Source: ITU-T T.81 (1992), B.1.1.3 (marker assignments) and B.2.2 (frame header).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SOS = 0xDA  # the marker behind which the picture's data begins
 ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a segment behind them
@@ -23,7 +23,8 @@ _PROCESSES = {
     0xCF: "arithmetic-coded hierarchical lossless",
     0xF7: "JPEG-LS",
 }
-_USUAL = frozenset({0xC0, 0xC1, 0xC2})
+_SEQUENTIAL = frozenset({0xC0, 0xC1})
+_USUAL = _SEQUENTIAL | {0xC2}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class FrameHeader:
     height: int
     width: int
     components: int
+    in_first_scan: int = 0  # components; 0: not known
+
+    @property
+    def is_one_scan(self) -> bool:
+        """Whether decoders read one scan of it and no more."""
+        return self.marker in _SEQUENTIAL and self.in_first_scan == self.components
 
     @property
     def process(self) -> str:
@@ -49,19 +56,19 @@ class FrameHeader:
 
 
 def frame_header(data: bytes) -> FrameHeader | None:
-    """The first frame header of a JPEG; None where there is none before its data."""
-    place = 2
+    """The first frame header of a JPEG, with what its first scan says; None where there is none before its data."""
+    place, found = 2, None
     while place + 4 <= len(data):
         marker = data[place + 1]
         if data[place] != 0xFF or marker in (0x00, 0xFF):
             place += 1
             continue
-        if marker in _PROCESSES:
+        if marker in _PROCESSES and found is None:
             if place + 10 > len(data):
                 return None
             height, width = (int.from_bytes(data[place + at : place + at + 2]) for at in (5, 7))
-            return FrameHeader(marker, data[place + 4], height, width, data[place + 9])
+            found = FrameHeader(marker, data[place + 4], height, width, data[place + 9])
         if marker == SOS:
-            return None
+            return found and replace(found, in_first_scan=int.from_bytes(data[place + 4 : place + 5]))
         place += 2 if marker in ALONE else 2 + int.from_bytes(data[place + 2 : place + 4])
-    return None
+    return found

@@ -32,6 +32,7 @@ class Still:
     described: tuple[tuple[bytes, tuple[tuple[int, int], ...]], ...] = ()  # the same of Exif, and mime for XMP
     missing: int = 0  # bytes of the picture's data that lie behind the end of the file
     needed: int = 0  # bytes of all of its data
+    beside: tuple[str, ...] = ()  # names of pictures that belong to it, and are none of transparency
 
     def metadata(self, file: BinaryIO) -> tuple[bytes, bytes]:
         """Exif as a block that begins with TIFF's head, and XMP; empty where there is none."""
@@ -259,9 +260,20 @@ def _still(meta: _Meta, size: int) -> Still:
     )
     describing = [source for kind, source, to in meta.references if kind == b"cdsc" and meta.primary in to]
     needed = sum(length for _, _, length in extents)
+    beside = tuple(dict.fromkeys(name for each in alphas if (name := _auxiliary(_properties(meta, each)))))
     return Still(
-        nclx, icc, turns, mirror, crop, hevc, _located(meta, items), _located(meta, describing), missing, needed
+        nclx, icc, turns, mirror, crop, hevc, _located(meta, items), _located(meta, describing), missing, needed, beside
     )
+
+
+def _auxiliary(properties: list[tuple[bytes, memoryview]]) -> str | None:
+    """What an auxiliary picture is, by its type (ISO/IEC 23008-12, 6.5.8); None for transparency."""
+    kind = next((bytes(body[4:]).partition(b"\0")[0].lower() for name, body in properties if name == b"auxC"), b"")
+    if b"alpha" in kind or kind.endswith(b"auxid:1"):
+        return None
+    if b"gainmap" in kind:
+        return "its gain map"
+    return "its depth map" if b"depth" in kind or kind.endswith(b"auxid:2") else "an auxiliary picture"
 
 
 def _located(meta: _Meta, items: Iterable[int]) -> tuple[tuple[bytes, tuple[tuple[int, int], ...]], ...]:

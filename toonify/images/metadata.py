@@ -1,11 +1,12 @@
 """What a file says of its picture, kept whole: Exif, XMP, IPTC and text as bytes; and made true of a drawing."""
 
-import re
 from dataclasses import dataclass, replace
 
 from PIL import Image, TiffImagePlugin
 
 from toonify.errors import display
+from toonify.images import xmp as packets
+from toonify.images.behind import what_is_behind
 from toonify.images.exif import (
     IPTC_TAG,
     ORIENTATION,
@@ -19,11 +20,12 @@ from toonify.images.exif import (
 from toonify.images.formats import WRITTEN, WrittenFormat
 from toonify.images.opened import Opened
 from toonify.images.resolution import Resolution, of_bmp, of_jfif
-from toonify.images.segments import IPTC, as_resource, iptc_behind, others_of, photoshop_of, split_resources, trailer_of
+from toonify.images.segments import IPTC, as_resource, iptc_behind, others_of, photoshop_of, split_resources
 
 EXIF_HEAD = b"Exif\0\0"
 BROKEN = "its EXIF is broken and was left out"
 _LONGEST_COMMENT = 65_533  # bytes, in a JPEG
+_LONGEST_NOTE = "x" * 1000
 
 
 @dataclass(frozen=True)
@@ -53,29 +55,38 @@ class Metadata:
             return False
 
     def true_of(self, width: int, height: int, note: str | None, format: WrittenFormat) -> "Metadata":  # noqa: A002
-        """What is written with a drawing of this size; `note` is what we say of its making."""
+        """What is written with a drawing of this size; `note`, which its XMP holds, is what we say of its making."""
         form, exif = WRITTEN[format], self.exif
-        # Where boxes alone say how a picture lies, Pillow would write a block anew that has the tag.
-        drop = frozenset() if form.exif_turns else frozenset({ORIENTATION})
-        minimal = minimal_block(self.resolution)
-        if exif or note is not None:
-            try:
-                exif = true_of(exif or minimal, width, height, note, limit=form.max_exif, drop=drop)
-            except ValueError:  # which has been said where it was read
-                exif = true_of(minimal, width, height, note) if note is not None else b""
-        xmp = _true_xmp(self.xmp, width, height)
-        if not _fits(xmp, form.max_xmp):
-            xmp = _without_padding(xmp)
+        if not exif and self.resolution is not None and self.resolution.as_exif() is not None:
+            exif = minimal_block(self.resolution)
+        try:
+            exif = exif and true_of(exif, width, height, limit=form.max_exif, drop=form.not_in_exif)
+        except ValueError:  # which has been said where it was read
+            exif = b""
         iptc, resources = (self.iptc, self.resources) if self._resources_fit(format) else (self.iptc, b"")
         return replace(
             self,
             exif=exif,
-            xmp=xmp if _fits(xmp, form.max_xmp) else b"",
+            xmp=self._packet(width, height, note, format)[0],
             iptc=iptc if _fits(iptc, form.max_iptc) else b"",
             resources=resources,
             texts=self.texts if form.texts else (),
             comments=tuple(each for each in self.comments if len(each) <= _LONGEST_COMMENT) if form.comments else (),
         )
+
+    def _packet(self, width: int, height: int, note: str | None, format: WrittenFormat) -> tuple[bytes, str | None]:  # noqa: A002
+        """XMP as it is true of a drawing, and what keeps a photo's from being written."""
+        limit, problem, packet = WRITTEN[format].max_xmp, "is broken", b""
+        try:
+            if self.xmp:
+                packet = packets.true_of(packets.in_utf8(self.xmp), width, height)
+            packet = packets.with_note(packet, note)
+            if limit is not None:
+                problem = f"is too long for {format}"
+                packets.split(packet, limit)
+        except ValueError:
+            return packets.with_note(b"", note), problem
+        return packet, None
 
     def _resources_fit(self, format: WrittenFormat) -> bool:  # noqa: A002
         return _fits(self.iptc + self.resources, WRITTEN[format].max_iptc)
@@ -85,8 +96,8 @@ class Metadata:
         form, notes = WRITTEN[format], []
         if self.exif and form.max_exif == 0:
             notes.append(f"its EXIF was left out, which {format} does not hold")
-        if not _fits(_without_padding(self.xmp), form.max_xmp):
-            notes.append(f"its XMP is too long for {format} and was left out")
+        if (problem := self._packet(1, 1, _LONGEST_NOTE, format)[1]) is not None:
+            notes.append(f"its XMP {problem} and was left out")
         if self.iptc and form.max_iptc == 0:
             notes.append(f"its IPTC was left out, which {format} does not hold")
         elif not _fits(self.iptc, form.max_iptc):
@@ -100,7 +111,7 @@ class Metadata:
         if any(not form.comments or len(comment) > _LONGEST_COMMENT for comment in self.comments):
             lost.append("its comment")
         if lost:
-            notes.append(f"left out of its metadata: {', '.join(lost)}")
+            notes.append(f"left out of the file: {', '.join(lost)}")
         return notes
 
 
@@ -128,7 +139,7 @@ def metadata_of(opened: Opened, notes: list[str]) -> Metadata:
         )
     if opened.still is not None:
         exif, xmp = opened.still.metadata(opened.file)
-        return Metadata(_checked(exif, notes), xmp)
+        return Metadata(_checked(exif, notes), xmp, others=opened.still.beside)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _of_tiff(opened, notes)
     if image.format == "GIF":
@@ -140,9 +151,9 @@ def metadata_of(opened: Opened, notes: list[str]) -> Metadata:
     found = metadata_of_image(image, notes)
     if opened.frame is None:
         return found
-    trailer = trailer_of(opened.file)
-    others = found.others if trailer is None else (*found.others, trailer)
-    return replace(found, iptc=found.iptc or iptc_behind(opened.file), others=others)
+    behind = iptc_behind(opened.file)
+    others = what_is_behind(opened.file, getattr(image, "applist", []), found.xmp, has_iptc=bool(behind))
+    return replace(found, iptc=found.iptc or behind, others=(*found.others, *others))
 
 
 def metadata_of_image(image: Image.Image, notes: list[str]) -> Metadata:
@@ -155,9 +166,10 @@ def metadata_of_image(image: Image.Image, notes: list[str]) -> Metadata:
             notes.append(BROKEN)
     xmp = image.info.get("xmp") or b""
     packet = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
-    if b"HasExtendedXMP" in packet:
-        notes.append("the extended part of its XMP was left out")
     segments = getattr(image, "applist", [])
+    packet, is_whole = packets.joined(packet, [body for name, body in segments if name == "APP1"])
+    if not is_whole:
+        notes.append("a part of its XMP is missing in it")
     iptc, resources, left = split_resources(photoshop_of(segments))
     return Metadata(
         _checked(exif, notes),
@@ -209,36 +221,3 @@ def _checked(exif: bytes, notes: list[str]) -> bytes:
         notes.append(BROKEN)
         return b""
     return exif if any(block.directories.values()) else b""
-
-
-# What XMP says of the file rather than of the picture: a drawing has no second picture, clip, or map in it.
-_PARTS = rb"hdrgm|HDRGainMap|GCamera|GContainer|Container|Item|GDepth|GImage|GAudio|GPano|xmpNote"
-_OF_THE_FILE = [
-    re.compile(rb"\s(?:%s):\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')" % _PARTS),
-    re.compile(rb"<((?:%s):\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)" % _PARTS, re.DOTALL),
-    re.compile(rb"<((?:xmp|xap):Thumbnails)\b[^>]*?(?:/>|>.*?</\1\s*>)", re.DOTALL),
-]
-
-
-def _true_xmp(packet: bytes, width: int, height: int) -> bytes:
-    """An XMP packet whose orientation, size and color space are a drawing's. Others than in UTF-8 stay as they are."""
-    values = {
-        rb"tiff:Orientation": 1,
-        rb"tiff:ImageWidth": width,
-        rb"tiff:ImageLength": height,
-        rb"exif:PixelXDimension": width,
-        rb"exif:PixelYDimension": height,
-        rb"exif:ColorSpace": 1,
-    }
-    for name, value in values.items():
-        text = rb"\g<1>%d" % value
-        packet = re.sub(rb"(\b%s\s*=\s*[\"'])[^\"']*" % name, text, packet)
-        packet = re.sub(rb"(<%s\s*>)[^<]*" % name, text, packet)
-    for pattern in _OF_THE_FILE:
-        packet = pattern.sub(b"", packet)
-    return packet
-
-
-def _without_padding(packet: bytes) -> bytes:
-    """A packet without the room that programs leave at its end."""
-    return re.sub(rb"\s{16,}(<\?xpacket end)", rb"\n\1", packet)

@@ -67,7 +67,7 @@ class Opened:
         if self.image.width * self.image.height > _LARGE or self.still is not None:
             return True
         if self.frame is not None:
-            return not self.frame.is_usual or self._scanned_pixels() > _MOST_SCANNED
+            return not self.frame.is_usual or (not self.frame.is_one_scan and self._scanned_pixels() > _MOST_SCANNED)
         return isinstance(self.image, TiffImagePlugin.TiffImageFile) and _needs_libtiff(self.image)
 
     def _scanned_pixels(self) -> int:
@@ -82,6 +82,8 @@ class Opened:
         """What its colors are. What is said of them and cannot be followed is put in `notes`."""
         if self.png is not None:
             found = self.png.color(notes)
+            if found is None and not self.png.says_srgb and _says_adobe_rgb(self.image):
+                found = ADOBE_RGB
         elif self.still is not None:
             found = self._color_of_still(notes)
         elif self.image.format in ("BMP", "DIB"):

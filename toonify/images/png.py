@@ -99,6 +99,11 @@ class PngFile:
             encoding = Encoding(encoding.primaries, Gamma(1e5 / gamma))
         return encoding if gamma or corners else None
 
+    @property
+    def says_srgb(self) -> bool:
+        """Whether a chunk says that its colors are sRGB's."""
+        return b"sRGB" in self._by_kind
+
     def transparent(self) -> tuple[int, ...] | None:
         """The sample (gray), or three, that stand for transparency, in the picture's own depth; of a palette None."""
         said = self._by_kind.get(b"tRNS", b"")

@@ -13,7 +13,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from toonify.errors import ImageError
-from toonify.images.bmp import bit_fields
+from toonify.images.bmp import bit_fields, refuse_damaged_runs
 from toonify.images.child import Decoded, decode_apart
 from toonify.images.color import ColorSource, Encoding
 from toonify.images.formats import DEFAULT_MAX_PIXELS, FALLBACK, FORMAT_OF_DECODER, FormatName
@@ -24,6 +24,7 @@ from toonify.images.modes import deepest_white, on_white, samples_to_srgb, to_sr
 from toonify.images.opened import Opened, color_of_image, head_size, is_read, open_image, opening
 from toonify.images.tiff_pages import is_common, named_kind
 from toonify.images.tiff_strips import refuse_damaged_strips
+from toonify.images.xmp import note_of
 from toonify.images.zeros import refuse_zeros, webp_data
 from toonify.pixels.arrays import Pixels
 
@@ -31,7 +32,6 @@ _Kind = Literal["photo", "stored"]
 _SAMPLE_FORMAT, _SIGNED = 339, 2  # of TIFF
 # Scans and drawings of black on white have up to 1,000 pixels a byte; nothing is asked of the first 25 megapixels.
 _PIXELS_PER_BYTE, _FREE_SHARE = 2000, 10
-_PREVIEWS = ("MPO", "HEIF")  # formats whose further pictures are previews
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ def decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
             raise ImageError(f"{opened.image.format} pictures are not read; convert it to JPEG or PNG first")
         if opened.still is not None:
             refuse_damaged(opened.file, opened.still, opened.image.width * opened.image.height)
+        if opened.image.format in ("BMP", "DIB"):
+            refuse_damaged_runs(opened.file)
         if opened.image.format == "WEBP":
             refuse_zeros(webp_data(opened.file), opened.image.width * opened.image.height)
         yield opened
@@ -207,16 +209,25 @@ def _samples(opened: Opened, color: ColorSource) -> tuple[Pixels | npt.NDArray[n
         orientation = _orientation(opened.image)
         samples, alpha = deep
         return _turned(samples, orientation), None if alpha is None else _turned(alpha, orientation)
-    is_deep = opened.image.format == "HEIF" and opened.image.info.get("bit_depth", 8) > 8
-    if is_deep and isinstance(color, Encoding) and color.is_hdr:
+    if opened.image.format != "HEIF":
+        return None
+    if opened.image.info.get("bit_depth", 8) > 8 and isinstance(color, Encoding) and color.is_hdr:
         return _deep_heif(opened.file)
-    return None
+    return _heif(opened.file) if opened.image.mode in ("RGB", "RGBA") else None
 
 
 def _turned(samples: Any, orientation: int) -> Any:
     """`turned_upright` of any number of bits and channels."""
     turned = turned_upright(samples, orientation)
     return turned if turned.dtype == samples.dtype else turned.astype(samples.dtype)
+
+
+def _heif(file: BinaryIO) -> tuple[Pixels, Pixels | None]:
+    """H x W x 3 samples of 8 bits of an HEIF picture, and transparency, without the copies that Pillow makes."""
+    file.seek(0)
+    heif = pillow_heif.open_heif(file)
+    samples = np.asarray(heif[heif.primary_index])
+    return np.ascontiguousarray(samples[..., :3]), samples[..., 3] if samples.shape[2] == 4 else None
 
 
 def _deep_heif(file: BinaryIO) -> tuple[npt.NDArray[np.uint16], Pixels | None]:
@@ -293,7 +304,9 @@ def _load(image: Image.Image) -> None:
 
 def _frame_notes(image: Image.Image) -> list[str]:
     frames = getattr(image, "n_frames", 1)
-    return [f"first of {frames} frames"] if frames > 1 and image.format not in _PREVIEWS else []
+    if frames == 1 or image.format == "MPO":  # of whose further pictures the metadata tell
+        return []
+    return [f"the main one of {frames} pictures" if image.format == "HEIF" else f"first of {frames} frames"]
 
 
 def _from_image(
@@ -338,7 +351,7 @@ def upright_pixels(pixels: Pixels, image: Image.Image, opened: Opened) -> Pixels
 def read_processing_note(path: Path) -> str | None:
     """What a picture file says of its making, without decoding its pixels; None where it says nothing.
 
-    That is the EXIF tag ProcessingSoftware; of a GIF, a comment.
+    It is in XMP, in a GIF in a comment, and in pictures by toonify before 0.2.0 in Exif's ProcessingSoftware.
     """
     try:
         if not path.is_file():  # to open a pipe would wait for ever
@@ -346,7 +359,10 @@ def read_processing_note(path: Path) -> str | None:
         with path.open("rb") as file, open_image(file) as image:
             if image.format == "GIF":
                 return note_in_comment(image.info.get("comment", b""))
-            note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
+            packet = image.info.get("xmp") or b""
+            note = note_of(packet.encode() if isinstance(packet, str) else bytes(packet))
+            if note is None:
+                note = image.getexif().get(ExifTags.Base.ProcessingSoftware)
     except Exception:  # whatever is wrong with it, it is no picture of ours
         return None
     return note if isinstance(note, str) else None

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from toonify.images.behind import FOTOSTATION
+
 IPTC = 0x0404  # of Photoshop's resources
 # Those that are true of a drawing, too: resolution, copyright, URL, checksum of the IPTC. Others tell how to print it,
 # or hold a thumbnail, guides and paths in the photo's pixels.
@@ -18,14 +20,6 @@ _DEALT_WITH = re.compile(
     rb"|Ducky|AROT|SPIFF|\0*$"
 )
 _NAME = re.compile(rb"[\x1a ]?([A-Za-z][\w.\- ]{1,15})")
-_FOTOSTATION = b"\xa1\xb2\xc3\xd4"  # in the last bytes; of AFCP these begin with AXS
-_TRAILERS = (
-    (b"CANON OPTIONAL DATA\0", "Canon's VRD trailer"),
-    (b"cbipcbbl", "Photo Mechanic's trailer"),
-    (_FOTOSTATION, "FotoStation's trailer"),
-    (b"~\0\x06\0MIE", "MIE trailer"),
-    (b"~\0\x04\0zmie", "MIE trailer"),
-)
 _DATASETS = re.compile(rb"\x1c[\x01-\x09]")
 
 
@@ -76,18 +70,11 @@ def others_of(segments: Iterable[tuple[str, bytes]]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def trailer_of(file: BinaryIO) -> str | None:
-    """The name of what a program has put behind a JPEG's end; None where it is no metadata that is known here."""
-    file.seek(-min(64, file.seek(0, 2)), 2)
-    tail = file.read()
-    return next((name for magic, name in _TRAILERS if magic in tail), None)
-
-
 def iptc_behind(file: BinaryIO) -> bytes:
     """IPTC records behind a JPEG's end, where some programs keep them; only files that end as theirs do are read."""
     file.seek(-min(12, file.seek(0, 2)), 2)
     tail = file.read()
-    if not tail.startswith((b"AXS!", b"AXS*")) and _FOTOSTATION not in tail:
+    if not tail.startswith((b"AXS!", b"AXS*")) and FOTOSTATION not in tail:
         return b""
     file.seek(0)
     data = file.read()

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.errors import ImageError, one_line
+from toonify.images import xmp as packets
 from toonify.images.formats import FORMATS, WrittenFormat
 from toonify.images.metadata import EXIF_HEAD, NO_METADATA, Metadata
 from toonify.images.modes import on_white
@@ -27,9 +28,9 @@ def encode_picture(
     """Encode H x W x 3 uint8 sRGB pixels as `format`.
 
     `compression` is for png: from 1, three times as quick as the default of 6 for a tenth more bytes, to 9.
-    `metadata` is the photo's, which is made true of the picture; `note` says how that was made (ProcessingSoftware).
-    Transparency is laid on white where the format has none. Raises ImageError if the picture is too large for it, and
-    for gif: see `encode_moving`.
+    `metadata` is the photo's, which is made true of the picture; `note` says in its XMP how that was made.
+    Transparency is laid on white where the format has none. Raises ImageError if the picture is too large for it,
+    and for gif: see `encode_moving`.
     """
     height, width = pixels.shape[:2]
     if format == "gif":
@@ -90,7 +91,9 @@ def _with_segments(data: bytes, metadata: Metadata) -> bytes:
     if metadata.exif:
         segments.append(b"\xff\xe1" + _sized(EXIF_HEAD + metadata.exif))
     if metadata.xmp:
-        segments.append(b"\xff\xe1" + _sized(b"http://ns.adobe.com/xap/1.0/\0" + metadata.xmp))
+        packet, extended = packets.split(metadata.xmp, FORMATS["jpg"].max_xmp or 0)
+        segments.append(b"\xff\xe1" + _sized(b"http://ns.adobe.com/xap/1.0/\0" + packet))
+        segments += [b"\xff\xe1" + _sized(body) for body in packets.extension_segments(extended)]
     if metadata.photoshop:
         segments.append(b"\xff\xed" + _sized(b"Photoshop 3.0\0" + metadata.photoshop))
     segments += [b"\xff\xfe" + _sized(comment) for comment in metadata.comments]

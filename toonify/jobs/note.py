@@ -42,7 +42,7 @@ class Note:
 
 
 def making_notes(file: BufferedIOBase, *recipes: Recipe) -> list[str]:
-    """What a picture would say of its making (EXIF ProcessingSoftware) by each recipe.
+    """What a picture would say of its making (toonify:ProcessingSoftware in XMP) by each recipe.
 
     The first is the one to write; the others are what earlier versions of toonify wrote for the same picture. Reads
     the file, and leaves it at its beginning.

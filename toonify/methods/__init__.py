@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from toonify.methods.method import Method
 
-Arch = Literal["cartoongan", "cartoongan-improved", "cyclegan", "ugatit", "pix2pix"]  # of `train --arch`
+Arch = Literal[  # of `train --arch`
+    "cartoongan", "cartoongan-improved", "cyclegan", "ugatit", "pix2pix", "dcgan", "progan", "stylegan"
+]
 
 _CLASSES = {
     "cartoongan": "cartoongan.CartoonGAN",
@@ -15,6 +17,9 @@ _CLASSES = {
     "cyclegan": "cyclegan.CycleGAN",
     "ugatit": "ugatit.UGATIT",
     "pix2pix": "pix2pix.Pix2Pix",
+    "dcgan": "dcgan.DCGAN",
+    "progan": "progan.ProGAN",
+    "stylegan": "stylegan.StyleGAN",
     "distill": "distill.Distill",  # of `distill`
 }
 

@@ -9,7 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one step, or a part of them: N x 3 x H x W float32 RGB in -1..1 each, and what is known of them."""
+    """Pictures of one step, or a part of them: N x 3 x H x W float32 RGB in -1..1 each, and what is known of them.
+
+    Where there is one kind of pictures, photos and cartoons are the same.
+    """
 
     photo: Tensor
     cartoon: Tensor

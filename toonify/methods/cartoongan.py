@@ -11,8 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, AdversarialMethod, AdversarialSettings
+from toonify.methods.adversarial import INITIALIZATION, AdversarialMethod, AdversarialSettings
 from toonify.methods.batch import Batch
+from toonify.methods.gan import DISCRIMINATOR
 from toonify.methods.losses import ObjectiveName
 from toonify.methods.method import GENERATOR, Schedule, StepPart, check_size
 from toonify.methods.trained import Precision

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.methods.adversarial import (
-    DISCRIMINATOR,
     INITIALIZATION,
     PATCH_MINIMUM,
     AdversarialMethod,
     AdversarialSettings,
 )
 from toonify.methods.batch import Batch
+from toonify.methods.gan import DISCRIMINATOR
 from toonify.methods.method import GENERATOR, StepPart, check_size
 from toonify.methods.pool import ImagePool
 from toonify.methods.trained import Precision

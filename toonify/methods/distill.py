@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from toonify.methods.batch import Batch
 from toonify.methods.losses import gradient_loss, lpips_loss, relative_content_loss
-from toonify.methods.method import Method, Phase, Schedule, Settings, StepPart, check_size
+from toonify.methods.method import ContentSettings, Method, Phase, Schedule, Settings, StepPart, check_size
 from toonify.methods.trained import Precision
 from toonify.metrics.lpips import lpips_files, read_lpips
 from toonify.models.lite import LiteConfig, LiteGenerator, initialize_lite
@@ -31,7 +31,7 @@ _WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG h
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillSettings(Settings):
+class DistillSettings(ContentSettings):
     """What small runs showed to give most for their time."""
 
     size: int = 128

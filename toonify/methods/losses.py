@@ -100,6 +100,21 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, drawn: Te
         return (length - 1).square().mean()
 
 
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, scores: Tensor | None = None) -> Tensor:
+    """Mean of |gradient of the discriminator|^2 at real pictures, N x C x H x W, which require a gradient.
+
+    `scores` are what it says of them, if that was calculated in float32 already. In float32, as the gradient penalty.
+
+    Source: Mescheder, Geiger, Nowozin: Which Training Methods for GANs do actually Converge?, ICML 2018, equation 9,
+    without gamma / 2.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        if scores is None:
+            scores = discriminator(real)
+        (gradient,) = torch.autograd.grad(scores.sum(), real, create_graph=True)
+        return gradient.flatten(1).square().sum(1).mean()
+
+
 Features = Callable[[Tensor], Sequence[Tensor]]  # feature maps of a batch of pictures, N x C x h x w each
 
 

@@ -29,15 +29,21 @@ class Settings:
     epochs: int = 100  # of the last phase
     size: int = 256  # of the crops that are trained on, in pixels
     width: int = 64  # channels of the generator's first layer
-    content: str = "vgg19:conv4_4"  # network and layer of the content loss
-    content_weights: str | None = None  # their file; None: torchvision's
-    content_weight: float = 0.0
     batch_size: int = 1
     learning_rate: float = 2e-4
     beta1: float = 0.5
     schedule: Schedule = "linear"
     clip: float | None = None
     ema: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentSettings(Settings):
+    """What methods can be told beside that may have a content loss."""
+
+    content: str = "vgg19:conv4_4"  # network and layer of the content loss
+    content_weights: str | None = None  # their file; None: torchvision's
+    content_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class StepPart:
     phase: str
     updated: frozenset[str]  # names of the networks that are updated at the end of the step
     share: float  # of the batch that the part has; losses are weighted with it before `backward`
+    number: int = 0  # of the step in the run, from 0
 
 
 class Method(ABC):
@@ -66,6 +73,7 @@ class Method(ABC):
     settings_type: ClassVar[type[Settings]]  # whose defaults are the method's
     architecture: ClassVar[str]  # of the generator: a name in `models.ARCHITECTURES`
     paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
+    from_noise: ClassVar[bool] = False  # whether the generator draws from latents, and there is one kind of pictures
     weight_decay: ClassVar[float] = 0.0
     warm_up: ClassVar[int] = 0  # steps in which the learning rate rises
     config: Mapping[str, Any]  # the generator's, as a style card has it
@@ -77,6 +85,7 @@ class Method(ABC):
         self.phases = self.phases_of(settings)
         self.features: nn.Module | None = None
         if self.needs_features(settings):
+            assert isinstance(settings, ContentSettings)  # noqa: S101
             path = None if settings.content_weights is None else Path(settings.content_weights)
             self.features = precision.place(load_features(settings.content, path))
 
@@ -88,7 +97,7 @@ class Method(ABC):
     @classmethod
     def needs_features(cls, settings: Settings) -> bool:
         """Whether a run has a content loss at any time."""
-        return settings.content_weight > 0
+        return isinstance(settings, ContentSettings) and settings.content_weight > 0
 
     @property
     def perceptual_networks(self) -> dict[str, nn.Module]:
@@ -132,27 +141,40 @@ class Method(ABC):
         return frozenset(self.trained)
 
     def step(
-        self, batch: Batch, phase: str, number: int, *, parts: int = 1, rate_factor: float = 1.0
+        self,
+        batch: Batch,
+        phase: str,
+        number: int,
+        *,
+        parts: int = 1,
+        rate_factor: float = 1.0,
+        progress: float = 1.0,
     ) -> dict[str, Tensor]:
         """Update the networks that are due from a batch, and return the losses by name.
 
         The batch goes through the networks in `parts`; all are updated at the end, so that the result does not depend
-        on them (but for batch norm and spectral norm, and where a method draws random numbers). So
-        generators and discriminators learn from what the others were before the step, as in CycleGAN's program; in
-        those of pix2pix and U-GAT-IT the generators learn from discriminators that are one step ahead.
+        on them (but for batch norm, spectral norm and a minibatch's deviation, and where a method draws random
+        numbers). So generators and discriminators learn from what the others were before the step, as in CycleGAN's
+        program; in those of pix2pix and U-GAT-IT the generators learn from discriminators that are one step ahead.
+
+        `progress` is the part of the phase that is done before the step, 0..1.
         """
+        self.begin_step(phase, progress)
         due = self.due(phase, number)
         for name in due:
             self.trained[name].zero()
         sums: dict[str, Tensor] = {}
         for micro_batch in batch.split(parts):
-            part = StepPart(phase, due, len(micro_batch) / len(batch))
+            part = StepPart(phase, due, len(micro_batch) / len(batch), number)
             for name, loss in self.add_gradients(micro_batch, part).items():
                 weighted = part.share * loss.detach().float()
                 sums[name] = sums[name] + weighted if name in sums else weighted
         for name in sorted(due):
             self.trained[name].update(rate_factor)
         return sums
+
+    def begin_step(self, phase: str, progress: float) -> None:  # noqa: B027 - most methods have the same networks always
+        """Make the networks ready for a step, of which they are a part (0..1) through a phase."""
 
     def trained_generators(self, networks: nn.Module, **options: Any) -> TrainedNetworks:
         """The generators, with their optimizer."""

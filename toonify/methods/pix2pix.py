@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.methods.adversarial import (
-    DISCRIMINATOR,
     INITIALIZATION,
     PATCH_MINIMUM,
     AdversarialMethod,
     AdversarialSettings,
 )
 from toonify.methods.batch import Batch
+from toonify.methods.gan import DISCRIMINATOR
 from toonify.methods.losses import ObjectiveName
 from toonify.methods.method import GENERATOR, StepPart, check_size
 from toonify.methods.trained import Precision

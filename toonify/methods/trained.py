@@ -92,9 +92,17 @@ class TrainedNetworks:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss, those of these networks' parameters only."""
-        self._scaler.scale(loss).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+    def backward(self, loss: Tensor, *, retain: bool = False) -> None:
+        """Add the gradients of a loss, those of these networks' parameters only.
+
+        `retain`: others learn from the same forward pass, and will call `backward`, too.
+        """
+        self._scaler.scale(loss).backward(inputs=self.parameters, retain_graph=retain)  # type: ignore[no-untyped-call]
+
+    def forget(self) -> None:
+        """Begin the optimizers' means of gradients anew."""
+        for optimizer in self._optimizers.values():
+            optimizer.state.clear()
 
     def update(self, rate_factor: float = 1.0) -> None:
         """Take a step along the gradients, at the learning rate times `rate_factor`."""

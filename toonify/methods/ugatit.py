@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.methods.adversarial import DISCRIMINATOR, INITIALIZATION, AdversarialMethod, AdversarialSettings
+from toonify.methods.adversarial import INITIALIZATION, AdversarialMethod, AdversarialSettings
 from toonify.methods.batch import Batch
+from toonify.methods.gan import DISCRIMINATOR
 from toonify.methods.losses import GRADIENT_PENALTY, cam_loss, gradient_penalty
 from toonify.methods.method import GENERATOR, StepPart, check_size
 from toonify.methods.trained import Precision

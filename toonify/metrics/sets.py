@@ -47,6 +47,11 @@ def find_set(name: str) -> PictureSet:
     return PictureSet(name, tuple(pictures), others=in_words(pictures.others))
 
 
+def set_to_draw(name: str, count: int, folder: Path) -> PictureSet:
+    """The set of so many pictures, of the seeds from 0 on, which a generator from noise draws into a folder."""
+    return PictureSet(name, tuple(Found(folder / f"seed{seed}.png", folder) for seed in range(count)))
+
+
 def _listed(path: Path) -> FoundPhotos:
     """What a list names; a line that leads nowhere is a picture that cannot be read."""
     try:

@@ -27,6 +27,17 @@ def placed(places: Sequence[Place], *, size: tuple[int, int] | None = None, grou
     return sheet
 
 
+def in_rows(pictures: Sequence[Pixels], columns: int) -> Pixels:
+    """Pictures of one size on white in rows of so many, from left to right and top to bottom, with thin gaps."""
+    height, width = pictures[0].shape[:2]
+    gap = max(2, round(max(height, width) / 32))
+    places = []
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        places.append((picture, row * (height + gap), column * (width + gap)))
+    return placed(places)
+
+
 def side_by_side(left: Pixels, right: Pixels, *, between: int = 255) -> Pixels:
     """Two pictures of one size beside each other, with a thin gap of the value `between`: H x (2 W + gap)."""
     if left.shape != right.shape:

@@ -68,6 +68,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hours: float  # of training
     scores: dict[str, float] = {}  # measured after `steps`, if it was
     teacher: str | None = None  # id and variant of the style that was distilled
+    ancestors: list[str] = []  # fingerprints of the weights that `--start-from` began with, the oldest first
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +76,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     weights: HubWeights | FileWeights
     architecture: str  # a name in `models.ARCHITECTURES`
+    input: Literal["photo", "noise"] = "photo"  # what it draws from; noise: `toonify generate` draws with it
     config: dict[str, _Few | float | str | bool] = {}  # what the architecture's config differs in from its defaults
     channels: Literal["rgb", "bgr"] = "rgb"
     value_range: tuple[float, float] = (-1.0, 1.0)  # of the network's input and output

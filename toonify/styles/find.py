@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from toonify.errors import StyleError, UsageError, display
+from toonify.errors import StyleError, ToonifyError, UsageError, display
 from toonify.styles.card import Card, LocatedStyle, embedded_card
 from toonify.system.json_data import decode_json
 
@@ -61,7 +61,47 @@ def _shipped(name: str) -> LocatedStyle:
 
 
 def find_style(name: str) -> LocatedStyle:
-    """The style that `--style name` means: a shipped id, a card, an ONNX file or the folder of a run.
+    """The style that `--style name` means, which draws photos: see `find_any`. Raises what that does."""
+    found = find_any(name)
+    if from_noise(found):
+        architecture = found.variant().variant.architecture
+        raise UsageError(
+            f"{display(name)} draws pictures from noise ({architecture}), no photos; type `toonify generate "
+            f"{display(name)}`, or give a style"
+        )
+    return found
+
+
+def from_noise(style: LocatedStyle) -> bool:
+    """Whether a style draws pictures from noise, so that no photo can be drawn with it."""
+    return any(variant.input == "noise" for variant in style.card.variants.values())
+
+
+def find_generator(name: str) -> LocatedStyle:
+    """The generator of pictures from noise that `name` means: see `find_any`. Raises what that does."""
+    found = find_any(name)
+    if not from_noise(found):
+        raise UsageError(
+            f"{display(name)} draws photos, nothing from noise; give the folder of a run of `toonify train --arch "
+            "stylegan`, progan or dcgan"
+        )
+    return found
+
+
+def generator_at(name: str) -> LocatedStyle | None:
+    """The generator from noise that a folder or a card is of; None if it is of none, as a folder of pictures is."""
+    path = Path(name)
+    try:
+        if not (path.is_dir() and cards_in(path)) and path.suffix.lower() != ".json":
+            return None
+        found = find_any(name)
+    except (ToonifyError, OSError):
+        return None
+    return found if from_noise(found) else None
+
+
+def find_any(name: str) -> LocatedStyle:
+    """What `name` means, whatever it draws from: a shipped id, a card, an ONNX file or the folder of a run.
 
     A path must exist; a bare word is an id first, in capitals or not. An ONNX file carries its card in its metadata, or
     has one beside it with the same name. A folder has one card in it.
@@ -84,6 +124,8 @@ def _style_at(path: Path) -> LocatedStyle:
         return _card_in_folder(path)
     if path.suffix.lower() == ".onnx" and path.is_file():
         return _card_of_onnx(path)
+    if path.suffix.lower() == ".pkl":  # as NVIDIA publishes StyleGANs
+        raise UsageError(f"{display(path)}: a pickle (.pkl) is code, which toonify does not run; give a run's folder")
     if path.is_file():
         return LocatedStyle(read_card(path), path.parent)
     names = shipped_names()

@@ -11,23 +11,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toonify.checkpoints.tensors import fingerprint
 from toonify.errors import UsageError, display
 from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.networks.load import load_module
 from toonify.styles.card import StyleVariant
-from toonify.styles.find import find_style
+from toonify.styles.find import find_generator, find_style
 from toonify.train.options import Options, flag
 
 _OPTIONS = frozenset(Options.__struct_fields__)
 
 
-def begin(method: Method, text: str) -> str:
-    """Give a method's generator the weights of a style, or the mean of several, and say so in a line.
+def begin(method: Method, text: str) -> tuple[str, list[str]]:
+    """Give a method's generator the weights of a style, or the mean of several.
+
+    Returns a line that says so, and the fingerprints of the weights in its line of descent, the oldest first.
 
     Raises UsageError if a style has no such generator, StyleError, DownloadError.
     """
     states, names = [], []
+    ancestors: list[str] = []
     for name in start_names(text):
         start = find_start(name, method.architecture, method.config)
         module = load_module(start)
@@ -35,9 +39,14 @@ def begin(method: Method, text: str) -> str:
             module.load_state_dict(turned_round(module.state_dict()))
         states.append(ARCHITECTURES[method.architecture].fit(module, method.generator))
         names.append(f"{PurePath(name).name} ({start.name})")
-    method.begin_with(mean_of(states))
+        trained = start.variant.training
+        ancestors += [] if trained is None else trained.ancestors
+        single = fingerprint(module.state_dict())
+    state = mean_of(states)
+    method.begin_with(state)
+    ancestors.append(single if len(states) == 1 else fingerprint(state))
     mean = "the mean of " if len(names) > 1 else ""
-    return f"begins with {mean}the weights of {' and '.join(names)}"
+    return f"begins with {mean}the weights of {' and '.join(names)}", list(dict.fromkeys(ancestors))
 
 
 def start_names(text: str) -> list[str]:
@@ -64,7 +73,7 @@ def find_start(name: str, architecture: str, config: Mapping[str, Any]) -> Style
 
     Raises UsageError, StyleError.
     """
-    located = find_style(name)
+    located = (find_generator if ARCHITECTURES[architecture].from_noise else find_style)(name)
     wanted = _layers(architecture, config)
     others = None
     for style in located.variants():

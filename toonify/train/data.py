@@ -75,6 +75,8 @@ class Crops(Dataset[dict[str, Any]]):
 
     def _squares(self, place: int, problems: list[str]) -> dict[str, Pixels | Floats]:
         folders = self._folders
+        if folders.single:
+            return {_STREAMS[0]: self._square(folders.photos, 0, place, problems)}
         smooth = () if folders.smooth is None else (folders.smooth,)
         each = (folders.photos, folders.cartoons, *smooth)
         frames: dict[str, Floats] = {}
@@ -225,6 +227,7 @@ def batches(
     folders: Folders,
     options: RunOptions,
     *,
+    size: int,
     batch_size: int,
     first_step: int,
     workers: int,
@@ -233,6 +236,8 @@ def batches(
     device: str = "cpu",
 ) -> Generator[tuple[Batch, list[str]]]:
     """The batches of one process from a step on, without an end; it takes its share of `batch_size` pictures.
+
+    Crops are `size` pixels a side.
 
     An epoch has `steps_per_epoch` of them. With each come the pictures that could not be read, and why: for each the
     next one in the order served. They come to `device`, as bytes until they are there.
@@ -243,7 +248,7 @@ def batches(
     epoch = steps_per_epoch(folders, batch_size) * batch_size
     memory = min(_MOST_KEPT, available_memory() // _SHARE_KEPT) // (max(1, workers) * world)
     loader: DataLoader[dict[str, Any]] = DataLoader(
-        Crops(folders, size=options.size, seed=options.seed, epoch=epoch, memory=memory),
+        Crops(folders, size=size, seed=options.seed, epoch=epoch, memory=memory),
         batch_sampler=_Places(batch_size, first_step, rank, world),
         num_workers=workers,
         collate_fn=_collate,
@@ -261,7 +266,8 @@ def batches(
                 raise TrainingError(raw["failed"])
             pictures = {name: _to_range(raw[name].to(device, non_blocking=True)) for name in _STREAMS if name in raw}
             frame = raw[_FRAME].to(device, non_blocking=True) if _FRAME in raw else None
-            yield Batch(pictures["photo"], pictures["cartoon"], pictures.get("smooth"), frame), raw["problems"]
+            photo, smooth = pictures["photo"], pictures.get("smooth")
+            yield Batch(photo, pictures.get("cartoon", photo), smooth, frame), raw["problems"]
     except (OSError, EOFError) as error:  # it was passing something on
         raise reader_ended(workers) from error
     finally:

@@ -1,4 +1,4 @@
-"""How near a run has come: test photos drawn as convert draws them, and measured against cartoons."""
+"""How near a run has come: test photos drawn as convert draws them, or pictures from noise, measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from torch import nn
 
 from toonify.drawing import Style, draw_options
 from toonify.errors import ImageError, UsageError, display
+from toonify.generate.draw import draw_seeds
 from toonify.images import encode_picture
 from toonify.jobs.find import Found
 from toonify.metrics.compare import compare
@@ -18,6 +19,8 @@ from toonify.metrics.measure import Measured, measure
 from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
 from toonify.metrics.table import figures_of, standard_metrics
+from toonify.models.noise import NoiseGenerator
+from toonify.pixels.arrays import Pixels
 from toonify.styles.card import Card, LocatedStyle
 from toonify.system.files import write_atomically
 from toonify.train.options import Options
@@ -26,6 +29,7 @@ from toonify.train.samples import evaluating
 
 _MODE: Mode = "legacy"
 _FEWEST = 2  # pictures that FID and KID can be had of
+_MOST = 10_000  # pictures that are drawn from noise
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,16 @@ class Evaluation(Protocol):
 
 
 class Distances:
-    """An `Evaluation` by FID and KID of the drawings to cartoons.
+    """An `Evaluation` by FID and KID of drawings to a reference.
 
     Raises UsageError if there are too few pictures, WeightsError if a file of weights is not there.
     """
 
-    def __init__(self, options: Options) -> None:
-        assert options.eval_photos is not None and options.eval_cartoons is not None  # noqa: S101 - checked
-        self.photos = find_pictures(options.eval_photos, "--eval-photos")
-        self._cartoons = PictureSet(options.eval_cartoons, find_pictures(options.eval_cartoons, "--eval-cartoons"))
-        for flag, name, pictures in (
-            ("--eval-photos", options.eval_photos, self.photos),
-            ("--eval-cartoons", options.eval_cartoons, self._cartoons.pictures),
-        ):
-            if len(pictures) < _FEWEST:
-                raise UsageError(f"{flag} {display(name)} has {len(pictures)} picture; give {_FEWEST} or more")
+    photos: tuple[Found, ...]
+
+    def __init__(self, options: Options, flag: str, name: str) -> None:
+        """`flag` is the option that names the reference."""
+        self._reference_set = PictureSet(name, checked_pictures(flag, name))
         self._weights = None if options.eval_weights is None else Path(options.eval_weights)
         if self._weights is not None and not self._weights.is_file():
             raise UsageError(
@@ -83,33 +82,45 @@ class Distances:
         """Make the network ready, which may fetch it. Raises DownloadError, WeightsError, ExportError."""
         self._network = Inception(find_weights(self._weights))
 
+    def rank(self, scores: Mapping[str, float]) -> float:
+        """FID or KID."""
+        return scores[self._metric]
+
     def measure(self, network: nn.Module, card: Card, folder: Path, device: str) -> Verdict:
-        """Draw the photos into `folder` with a generator (a module) and the card's only variant, and measure them.
+        """Draw into `folder` with a generator (a module) and the card's only variant, and measure the drawings.
 
         Raises UsageError if fewer than two pictures can be read, OSError.
         """
         assert self._network is not None  # noqa: S101 - opened
-        drawn, problems = self._draw(network, card, folder, device)
-        if len(drawn) < _FEWEST:
-            raise UsageError(f"{len(drawn)} of --eval-photos can be drawn, and two are needed; {problems[0]}")
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn, problems = self.draw(network, card, folder, device)
         if self._reference is None:
             with open_cache(self._network, _MODE) as cache:
-                self._reference = measure(self._cartoons, self._network, _MODE, cache, keep_vectors=True)
+                self._reference = measure(self._reference_set, self._network, _MODE, cache, keep_vectors=True)
             problems += [f"{display(path)}: {reason}" for path, reason in self._reference.failed]
         # Without the cache: these drawings never come again.
-        judged = measure(PictureSet("--eval-photos", tuple(drawn)), self._network, _MODE, None, keep_vectors=True)
+        judged = measure(PictureSet("drawings", tuple(drawn)), self._network, _MODE, None, keep_vectors=True)
         metrics = standard_metrics()
         found = compare(judged, self._reference, metrics).figures
         untold = {figure.name for figure in figures_of(metrics) if not figure.in_evaluations}
         return Verdict({name: value for name, value in found.items() if name not in untold}, problems)
 
-    def rank(self, scores: Mapping[str, float]) -> float:
-        """FID or KID."""
-        return scores[self._metric]
+    def draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
+        """The drawings that are measured, in `folder`, and what was left out, and why."""
+        raise NotImplementedError
 
-    def _draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
+
+class PhotoDistances(Distances):
+    """Of drawings of photos to cartoons. Raises what `Distances` does."""
+
+    def __init__(self, options: Options) -> None:
+        assert options.eval_photos is not None and options.eval_cartoons is not None  # noqa: S101 - checked
+        self.photos = checked_pictures("--eval-photos", options.eval_photos)
+        super().__init__(options, "--eval-cartoons", options.eval_cartoons)
+
+    def draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
+        """The photos, drawn as convert draws them."""
         trained = LocatedStyle(card, folder).variant()
-        folder.mkdir(parents=True, exist_ok=True)
         drawn: list[Found] = []
         problems: list[str] = []
         with evaluating(network):
@@ -124,7 +135,39 @@ class Distances:
                 except MemoryError:
                     problems.append(f"{display(photo.path)}: not enough memory to draw it; lower --draw-size")
                     continue
-                path = folder / f"{number:05d}_{photo.path.stem[:40]}.png"
-                write_atomically(path, encode_picture(drawing, format="png", compression=1), overwrite=True)
-                drawn.append(Found(path, folder))
+                drawn.append(_written(drawing, folder, f"{number:05d}_{photo.path.stem[:40]}.png"))
+        if len(drawn) < _FEWEST:
+            raise UsageError(f"{len(drawn)} of --eval-photos can be drawn, and two are needed; {problems[0]}")
         return drawn, problems
+
+
+class NoiseDistances(Distances):
+    """Of pictures from noise to pictures, as many as there are, by seeds from 0 on. Raises what `Distances` does."""
+
+    photos: tuple[Found, ...] = ()
+
+    def __init__(self, options: Options) -> None:
+        assert options.eval_pictures is not None  # noqa: S101 - checked
+        super().__init__(options, "--eval-pictures", options.eval_pictures)
+        self._count = min(len(self._reference_set.pictures), _MOST)
+
+    def draw(self, network: nn.Module, card: Card, folder: Path, device: str) -> tuple[list[Found], list[str]]:
+        """The pictures of the first seeds."""
+        assert isinstance(network, NoiseGenerator)  # noqa: S101
+        with evaluating(network):
+            pictures = draw_seeds(network, range(self._count), device=device)
+            return [_written(one, folder, f"seed{seed}.png") for seed, one in enumerate(pictures)], []
+
+
+def checked_pictures(flag: str, name: str) -> tuple[Found, ...]:
+    """The pictures of a folder of which distances can be had. Raises UsageError."""
+    pictures = find_pictures(name, flag)
+    if len(pictures) < _FEWEST:
+        raise UsageError(f"{flag} {display(name)} has {len(pictures)} picture; give {_FEWEST} or more")
+    return pictures
+
+
+def _written(drawing: Pixels, folder: Path, name: str) -> Found:
+    path = folder / name
+    write_atomically(path, encode_picture(drawing, format="png", compression=1), overwrite=True)
+    return Found(path, folder)

@@ -241,7 +241,11 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
         note += (
             " What may be done with the weights depends on the license of these pictures, which toonify cannot know."
         )
-    variant = trained_variant(method, training, padding=_PADDING, size=options.draw_size or 3 * options.size)
+    if method.from_noise:
+        variant = trained_variant(method, training, input="noise")
+    else:
+        size = options.draw_size or 3 * method.settings.size
+        variant = trained_variant(method, training, padding=_PADDING, size=size)
     return Card(
         id=folder.name,
         title=options.title or display(folder.path.resolve().name),

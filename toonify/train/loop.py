@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 
 from toonify.errors import ToonifyError, TrainingError, describe, display, no_space, one_line
-from toonify.methods.adversarial import AdversarialSettings
 from toonify.methods.batch import Batch
+from toonify.methods.gan import GANSettings
 from toonify.styles.card import Card, Training
 from toonify.system import distributed
 from toonify.system.files import write_atomically
@@ -22,7 +22,7 @@ from toonify.train.page import render_page
 from toonify.train.plan import Plan
 from toonify.train.record import Losses, Note, Record, Scores, read
 from toonify.train.run import Run, Tally
-from toonify.train.samples import draw_samples, write_sheet
+from toonify.train.samples import draw_samples, sheet_of, write_sheet
 from toonify.train.stop import Stop, stop_requests
 from toonify.train.watch import Watch
 
@@ -80,8 +80,9 @@ class _Loop:
         self._record = record  # None: another process leads
         settings, precision = run.method.settings, run.method.precision
         anchors = [flag(name) for name in ANCHORS if hasattr(settings, name)]
-        objective = settings.objective if isinstance(settings, AdversarialSettings) else None
-        self._watch = Watch(objective, anchors=anchors, shortened=precision.dtype != torch.float32)
+        objective = settings.objective if isinstance(settings, GANSettings) else None
+        shortened, from_noise = precision.dtype != torch.float32, run.method.from_noise
+        self._watch = Watch(objective, anchors=anchors, shortened=shortened, from_noise=from_noise)
         self._device = precision.device
         self._told: set[str] = set()  # pictures that cannot be read, so that each is named once
         self._problems: list[str] = []
@@ -92,6 +93,7 @@ class _Loop:
         source = batches(
             run.folders,
             options,
+            size=run.method.settings.size,
             batch_size=run.method.settings.batch_size,
             first_step=run.step,
             workers=run.workers,
@@ -131,10 +133,13 @@ class _Loop:
 
     def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
         run = self._run
-        factor = run.plan.rate_factor(run.step)
+        plan, number = run.plan, run.step
+        factor, progress = plan.rate_factor(number), plan.progress(number)
         while True:
             try:
-                return run.method.step(batch, run.plan.phase(run.step), run.step, parts=run.parts, rate_factor=factor)
+                return run.method.step(
+                    batch, plan.phase(number), number, parts=run.parts, rate_factor=factor, progress=progress
+                )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -193,12 +198,12 @@ class _Loop:
         run = self._run
         problem = None
         samples = run.samples
-        photos, wanted = samples.photos, samples.wanted
+        photos = samples.photos
         if self._record is not None and len(photos):
             try:
                 drawings = draw_samples(run.method.ema_generator, samples, self._device)
-                shown = [drawings] if wanted is None else [wanted, drawings]
-                write_sheet(run.folder.samples / f"step-{run.step:08d}.png", photos, *shown)
+                sheet = sheet_of(samples, drawings)
+                write_sheet(run.folder.samples / f"step-{run.step:08d}.png", sheet)
                 if run.method.ema_generator is not run.method.generator:  # an average lags far behind
                     drawings = draw_samples(run.method.generator, samples, self._device)
                 self._watch.see_drawings(run.step, photos, drawings)
@@ -320,6 +325,7 @@ class _Loop:
             versions=versions(),
             hours=round(run.seconds / 3600, 3),
             scores=run.scores,
+            ancestors=run.ancestors,
         )
         return run.card(training)
 
@@ -337,7 +343,8 @@ class _Loop:
             ("options", ", ".join(f"{flag(k)} {v}" for k, v in options if k not in ("arch", "output"))),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions().items())),
         ]
-        page = render_page(run.folder.name, facts, read(run.folder.log), run.folder.sheets(run.step))
+        shown = "The pictures of the same seeds" if run.method.from_noise else "Each photo with its drawing"
+        page = render_page(run.folder.name, facts, read(run.folder.log), run.folder.sheets(run.step), shown=shown)
         write_atomically(run.folder.page, page.encode(), overwrite=True)
 
     def _note_once(self, text: str) -> None:

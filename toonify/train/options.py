@@ -68,7 +68,9 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     )
 
     photos: Annotated[str, say("Folder of photos.", DATA)] = "data/photo"
-    size: Annotated[Side, say("Side of the crops that are trained on, cut anywhere in a picture.", DATA)] = 256
+    size: Annotated[
+        Side | None, say("Side of the crops, cut anywhere in a picture. Default: 256; from noise 64.", DATA)
+    ] = None
     workers: Annotated[
         Processes | None,
         say("Processes that read pictures; 0: none of their own. Default: one less than cores.", DATA),
@@ -148,10 +150,12 @@ class Options(RunOptions, frozen=True, kw_only=True):
 
     command = "train"
     needed: ClassVar[dict[str, str]] = {"arch": f"choose one of {', '.join(get_args(Arch))}"}
-    places: ClassVar[frozenset[str]] = RunOptions.places | {"photos", "cartoons", "smooth"}
-    paths: ClassVar[frozenset[str]] = RunOptions.paths | {"cartoons", "smooth", "eval_cartoons", "eval_weights"}
+    places: ClassVar[frozenset[str]] = RunOptions.places | {"photos", "cartoons", "smooth", "pictures"}
+    paths: ClassVar[frozenset[str]] = (
+        RunOptions.paths | {"cartoons", "smooth", "pictures"} | {"eval_cartoons", "eval_pictures", "eval_weights"}
+    )
     changeable: ClassVar[frozenset[str]] = (
-        RunOptions.changeable | places | {"eval_cartoons", "eval_metric", "eval_weights", "draw_size"}
+        RunOptions.changeable | places | {"eval_cartoons", "eval_pictures", "eval_metric", "eval_weights", "draw_size"}
     )
 
     arch: Annotated[Arch, say("How it is trained. Needed, but for --resume.", METHOD)]
@@ -163,17 +167,27 @@ class Options(RunOptions, frozen=True, kw_only=True):
     ] = None
     init_epochs: Annotated[CountOrZero | None, say("Epochs of initialization, on content alone.", METHOD)] = None
     critic_steps: Annotated[Count | None, say("Steps of the discriminator for one of the generator.", METHOD)] = None
+    grow_epochs: Annotated[
+        CountOrZero | None, say("Epochs of each phase in which networks grow, before the last; 0: none.", METHOD)
+    ] = None
 
     cartoons: Annotated[str, say("Folder of cartoons.", DATA)] = "data/anime"
+    pictures: Annotated[
+        str | None, say("Folder of pictures, for generators from noise: dcgan, progan, stylegan.", DATA)
+    ] = None
+    augment: Annotated[
+        bool | None,
+        say("Change at random what the discriminator sees (DiffAugment). Default: under 10,000 pictures.", DATA),
+    ] = None
     smooth: Annotated[
         str | None,
         say("Folder of edge-smoothed cartoons. Default: data/smooth if it is there, else smoothed on the fly.", DATA),
     ] = None
 
     depth: Annotated[Count | None, say("Times that a U-Net halves its picture.", NETWORKS)] = None
-    discriminator_width: Annotated[Channels | None, say("Channels of the discriminator's first layer.", NETWORKS)] = (
-        None
-    )
+    discriminator_width: Annotated[
+        Channels | None, say("Channels of the discriminator's first layer; from noise, of its last ones.", NETWORKS)
+    ] = None
     norm: Annotated[Literal["batch", "instance", "layer"] | None, say("Normalization.", NETWORKS)] = None
     spectral_norm: Annotated[bool, say("Spectral normalization of the discriminators.", NETWORKS)] = False
     light: Annotated[bool | None, say("The light form of U-GAT-IT.", NETWORKS)] = None
@@ -182,8 +196,13 @@ class Options(RunOptions, frozen=True, kw_only=True):
     cycle_weight: Annotated[Weight | None, say("Weight of the cycle loss.", LOSSES)] = None
     identity_weight: Annotated[Weight | None, say("Weight of the identity loss.", LOSSES)] = None
     cam_weight: Annotated[Weight | None, say("Weight of U-GAT-IT's CAM losses.", LOSSES)] = None
+    r1: Annotated[Weight | None, say("Gamma of R1, the gradient penalty on real pictures; 0: none.", LOSSES)] = None
+    r1_every: Annotated[Count | None, say("Steps from one R1 to the next, which counts as many times.", LOSSES)] = None
 
     eval_cartoons: Annotated[str | None, say("Folder of cartoons that they are compared with.", SHOWN)] = None
+    eval_pictures: Annotated[
+        str | None, say("Folder of pictures that as many pictures from noise are compared with.", SHOWN)
+    ] = None
     eval_metric: Annotated[Literal["fid", "kid"], say("Decides which checkpoint is best.", SHOWN)] = "kid"
     eval_weights: Annotated[
         str | None, say("FID's Inception network. Default: the published file, fetched once.", SHOWN)

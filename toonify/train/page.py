@@ -27,9 +27,14 @@ _NOTES, _NOTES_IN_ALL = 8, 200  # at first sight, and folded away
 
 
 def render_page(
-    title: str, facts: Sequence[tuple[str, str]], entries: Iterable[Entry], grids: Sequence[tuple[int, Path]]
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    entries: Iterable[Entry],
+    grids: Sequence[tuple[int, Path]],
+    *,
+    shown: str = "Each photo with its drawing",
 ) -> str:
-    """The page of a run as `entries` tell it, with sample sheets as (step, file)."""
+    """The page of a run as `entries` tell it, with sample sheets as (step, file), and what is `shown` on one."""
     told = sorted(entries, key=lambda entry: entry.step)
     losses = [entry for entry in told if isinstance(entry, Losses)]
     scores = list({entry.step: entry for entry in told if isinstance(entry, Scores)}.values())  # the last of a step
@@ -46,7 +51,10 @@ def render_page(
         )
         if charts
     ]
-    sections += [_sheets(sheets, len(grids), course), _notes([entry for entry in told if isinstance(entry, Note)])]
+    sections += [
+        _sheets(sheets, len(grids), course, shown),
+        _notes([entry for entry in told if isinstance(entry, Note)]),
+    ]
     body = Template((_FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
         version=html.escape(__version__),
         title=_text(title),
@@ -110,10 +118,10 @@ def _proportions(sheets: Sequence[_Sheet]) -> str:
     return f":root {{ --ratio: {sheets[0].size[1] / sheets[0].size[0]:.4f}; }}\n" if sheets else ""
 
 
-def _sheets(sheets: Sequence[_Sheet], count: int, course: Course) -> str:
+def _sheets(sheets: Sequence[_Sheet], count: int, course: Course, shown: str) -> str:
     """The newest sheet, large, and a strip of small ones to choose another by; the page needs no script for that."""
     lost = min(count, _SHEETS) - len(sheets)
-    remarks = ["Each photo with its drawing, the newest first."] if sheets else []
+    remarks = [f"{shown}, the newest first."] if sheets else []
     if count > _SHEETS:
         remarks.append(f"{_SHEETS} of {count:,} sheets, evenly spread over the run.")
     if lost:
@@ -150,7 +158,7 @@ def _sheet(number: int, sheet: _Sheet, count: int, course: Course) -> str:
     epoch = next((f", epoch {epoch:,}" for epoch, first in reversed(course.epochs) if first < sheet.step), "")
     when, name = f"Step {sheet.step:,}{epoch}", _text(sheet.path.name)
     height, width = sheet.size
-    large = f'<img src="{data_uri(sheet.jpeg)}" width="{width}" height="{height}" alt="{when}: photos, drawings">'
+    large = f'<img src="{data_uri(sheet.jpeg)}" width="{width}" height="{height}" alt="{when}: samples">'
     lines = [f'<input type="radio" name="sheet" id="sheet-{number}"{" checked" if not number else ""}>']
     if count > 1:
         height, width = fit_long_side(height, width, _THUMBNAIL[0] // 2)

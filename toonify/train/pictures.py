@@ -52,20 +52,27 @@ class Folders:
     grid: int | None = None
     own: bool = False  # the run's, which nobody changes meanwhile: what was read once may be kept
     measure: Measure | None = None  # of the photos of pairs
+    single: bool = False  # whether there is one kind of pictures: photos and cartoons are the same folder
+
+    @property
+    def named(self) -> dict[str, Folder]:
+        """The folders by the names of their options."""
+        if self.single:
+            return {"pictures": self.photos}
+        folders = {"photos": self.photos, "cartoons": self.cartoons, "smooth": self.smooth}
+        return {title: folder for title, folder in folders.items() if folder is not None}
 
     def counts(self) -> dict[str, int]:
         """Pictures by folder."""
-        smooth = {} if self.smooth is None else {"smooth": len(self.smooth)}
-        return {"photos": len(self.photos), "cartoons": len(self.cartoons), **smooth}
+        return {title: len(folder) for title, folder in self.named.items()}
 
     def digests(self) -> dict[str, str]:
         """For each folder what tells whether it has the same pictures as before, by their names in it."""
-        folders = {"photos": self.photos, "cartoons": self.cartoons, "smooth": self.smooth}
-        return {title: folder.digest() for title, folder in folders.items() if folder is not None}
+        return {title: folder.digest() for title, folder in self.named.items()}
 
     def smallest(self) -> Folder:
         """The folder that makes an epoch."""
-        return min(filter(None, (self.photos, self.cartoons, self.smooth)), key=len)
+        return min(self.named.values(), key=len)
 
 
 def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_smooth: bool = True) -> Folders:
@@ -88,6 +95,14 @@ def find_folders(options: Options, *, smoothing: bool, paired: bool, look_for_sm
             _, smooth = _pair(photos, smooth, "--photos and --smooth")
     kind: Smoothing = "no" if not smoothing else "fly" if smooth is None else "folder"
     return Folders(photos, cartoons, smooth, kind, paired)
+
+
+def find_single(options: Options) -> Folders:
+    """The one folder of pictures of a generator from noise. Raises UsageError."""
+    if options.pictures is None:
+        raise UsageError("--pictures is missing; give the folder of pictures that are to be drawn like")
+    folder = find_folder(options.pictures, "--pictures", leave_out=Path(options.folder))
+    return Folders(folder, folder, None, "no", paired=False, single=True)
 
 
 def find_pictures(name: str, flag: str, *, leave_out: Path | None = None) -> tuple[Found, ...]:

@@ -36,6 +36,11 @@ class Plan:
         """The phase of a step."""
         return self._locate(step)[0].name
 
+    def progress(self, step: int) -> float:
+        """The part of its phase that is done before a step, 0..1."""
+        phase, into = self._locate(step)
+        return min(1.0, into / max(1, phase.epochs * self.steps_per_epoch))
+
     def rate_factor(self, step: int) -> float:
         """What the learning rate is multiplied with: 1 in all phases but the last, over which the schedule runs."""
         phase, into = self._locate(step)

@@ -75,6 +75,7 @@ class Run:
     tally: Tally = field(default_factory=Tally)
     best: dict[str, Any] | None = None  # {"step": ..., "scores": ...}
     scores: dict[str, float] = field(default_factory=dict)  # of the last evaluation, if it was of this very step
+    ancestors: list[str] = field(default_factory=list)  # fingerprints of the weights that it began with
 
     def variants(self, improved: bool) -> list[str]:
         """The variants of the style that are written now; `improved`: an evaluation found it the best so far."""
@@ -99,6 +100,7 @@ class Run:
             "best": self.best,
             "pictures": self.folders.digests(),
             "perceptual": dict(self.perceptual),
+            "ancestors": list(self.ancestors),
             "processes": distributed.gather(own),
             "method": self.method.state_dict(),
         }
@@ -106,8 +108,10 @@ class Run:
     def _is_evaluated_otherwise(self, before: Mapping[str, Any]) -> bool:
         """Whether `train` compares with other pictures or another network; those of `distill` stay in the run."""
         now = plain(self.options)
-        names = ("eval_photos", "eval_cartoons", "eval_weights")
-        return "eval_cartoons" in now and any(before.get(name) != now.get(name) for name in names)
+        names = ("eval_photos", "eval_cartoons", "eval_pictures", "eval_weights")
+        return ("eval_cartoons" in now or "eval_pictures" in now) and any(
+            before.get(name) != now.get(name) for name in names
+        )
 
     def load(self, checkpoint: dict[str, Any]) -> list[str]:
         """Go on from a checkpoint, and return what is not as it was. Raises UsageError if it is of another run."""
@@ -119,6 +123,7 @@ class Run:
                     raise UsageError(f"{option}: the run was trained with other weights; give those")
             self.method.load_state_dict(checkpoint["method"])
             self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
+            self.ancestors = list(checkpoint.get("ancestors", ()))
             if self.folder.best.is_file():  # not where it goes on in another folder
                 self.best = checkpoint["best"]
             if self.best is not None and self._is_evaluated_otherwise(checkpoint["options"]):

@@ -5,31 +5,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from toonify.errors import ImageError
+from toonify.generate.draw import draw_seeds
 from toonify.images import encode_picture
 from toonify.jobs.find import Found
+from toonify.models.noise import NoiseGenerator
 from toonify.pixels.arrays import Floats, Pixels
 from toonify.pixels.crops import center_box, cut
+from toonify.pixels.layout import in_rows
 from toonify.pixels.resize import resize
 from toonify.system.files import write_atomically
 from toonify.train.grid import MAX_PAIRS, grid
 from toonify.train.pictures import Measure, read_picture
 
+SEEDS = tuple(range(32))  # that samples from noise are of
+SHEET_COLUMNS = 8
 Crops = NDArray[np.uint8]  # N x size x size x 3
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The photos that are drawn again and again, what is wanted of each, and of what frame they are, where known."""
+    """The photos that are drawn again and again, what is wanted of each, and of what frame they are, where known.
+
+    From noise, seeds are drawn again and again, and the photos are real pictures to compare with.
+    """
 
     photos: Crops
     wanted: Crops | None = None
     frames: Floats | None = None  # N x ...: what was measured of the whole photos (`Folders.measure`)
+    seeds: tuple[int, ...] = ()
 
 
 def choose_samples(
@@ -75,7 +85,11 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Crops:
-    """Draw samples one by one with a generator that takes RGB in -1..1, and frames if they have any."""
+    """Draw samples one by one with a generator that takes RGB in -1..1, and frames if they have any; or their seeds."""
+    if samples.seeds:
+        assert isinstance(generator, NoiseGenerator)  # noqa: S101
+        with evaluating(generator):
+            return np.stack(list(draw_seeds(generator, samples.seeds, device=device)))
     drawings = np.empty_like(samples.photos)
     with evaluating(generator):
         for i, photo in enumerate(samples.photos):
@@ -86,7 +100,16 @@ def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Crops:
     return drawings
 
 
-def write_sheet(path: Path, photos: Crops, *drawings: Crops) -> None:
-    """Write photos and drawings of them as one PNG. Raises OSError."""
-    sheet = grid(list(photos), *(list(each) for each in drawings))
+def sheet_of(samples: Samples, drawings: Crops) -> Pixels:
+    """Photos with the drawings that are wanted of them, if known, and those that were drawn; or those of seeds."""
+    if samples.seeds:
+        side = samples.photos.shape[1]
+        larger = [cv2.resize(each, (side, side), interpolation=cv2.INTER_NEAREST) for each in drawings]
+        return in_rows(larger, SHEET_COLUMNS)
+    shown = [drawings] if samples.wanted is None else [samples.wanted, drawings]
+    return grid(list(samples.photos), *(list(each) for each in shown))
+
+
+def write_sheet(path: Path, sheet: Pixels) -> None:
+    """Write a sheet as PNG. Raises OSError."""
     write_atomically(path, encode_picture(sheet, format="png"), overwrite=True)

@@ -7,8 +7,9 @@ from typing import Any
 from toonify.errors import UsageError, display
 from toonify.methods import METHODS
 from toonify.methods.adversarial import AdversarialSettings
+from toonify.methods.gan import GANSettings
 from toonify.methods.losses import OBJECTIVES
-from toonify.methods.method import Settings
+from toonify.methods.method import ContentSettings, Settings
 from toonify.train.options import RunOptions, flag
 
 
@@ -29,14 +30,15 @@ def method_settings(options: RunOptions) -> Settings:
             raise UsageError(f"{flag(name)} is not for {options.method}; it is for {others}")
         given[name] = value
     settings = method.settings_type(**given)
-    if isinstance(settings, AdversarialSettings):
+    if isinstance(settings, GANSettings):
         objective = OBJECTIVES[settings.objective]
-        settings = replace(settings, **objective.defaults | given)
-        if options.start_from is not None and "init_epochs" not in given:
+        if settings.objective != type(settings)().objective:  # whose own authors trained with it in their own way
+            settings = replace(settings, **objective.defaults | given)
+        if isinstance(settings, AdversarialSettings) and options.start_from is not None and "init_epochs" not in given:
             settings = replace(settings, init_epochs=0)  # what such weights can draw would be lost in it
         if objective.optimizer != "adam" and "beta1" in given:
             raise UsageError(f"--beta1 is Adam's, and --objective {settings.objective} trains with RMSProp; drop it")
-    if not method.needs_features(settings):
+    if isinstance(settings, ContentSettings) and not method.needs_features(settings):
         for name in ("content", "content_weights"):
             if name in given:
                 either = "--content-weight or --init-epochs; give one of them" * isinstance(

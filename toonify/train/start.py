@@ -1,7 +1,7 @@
 """From options to a run that can start: everything that can be wrong is found here, before a step is taken."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ from toonify.engines.choose import choose_device
 from toonify.errors import DeviceError, UsageError, display
 from toonify.methods import METHODS
 from toonify.methods.adversarial import AdversarialSettings
+from toonify.methods.augment import FEW
+from toonify.methods.gan import GANMethod
 from toonify.methods.method import Method, Settings
+from toonify.methods.noise import NoiseSettings
 from toonify.methods.trained import Precision
+from toonify.models.noise import fitted
 from toonify.styles.card import Card, Training
 from toonify.system import distributed
 from toonify.system.cores import available_cores
@@ -22,13 +26,13 @@ from toonify.system.memory import keep_freed_memory
 from toonify.train.begin import begin
 from toonify.train.check import Heads, duration, free_disk, read_heads, try_step
 from toonify.train.data import batches, steps_per_epoch
-from toonify.train.evaluation import Distances, Evaluation
+from toonify.train.evaluation import Evaluation, NoiseDistances, PhotoDistances
 from toonify.train.folder import RunFolder, plain, read_checkpoint, style_card
 from toonify.train.options import Kind, Options, RunOptions, flag, make_options
-from toonify.train.pictures import Folder, Folders, find_folders, find_pictures
+from toonify.train.pictures import Folder, Folders, find_folders, find_pictures, find_single
 from toonify.train.plan import Plan
 from toonify.train.run import Run, set_seed
-from toonify.train.samples import Samples, choose_samples
+from toonify.train.samples import SEEDS, Samples, choose_samples
 from toonify.train.settings import forbidden_changes, method_settings
 
 _NAMED = 3  # files of a kind that are named in a plan
@@ -98,32 +102,65 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
     folder = RunFolder(Path(options.folder))
     if distributed.rank() == 0:  # which may have made it when another process looks
         folder.check(None if resumed is None else resumed.path)
-    smoothing = isinstance(settings, AdversarialSettings) and settings.edge_promoting
-    # A folder of smoothed pictures that came later is not the run's.
-    is_new = resumed is None or "smooth" in resumed.checkpoint["pictures"]
-    folders = find_folders(options, smoothing=smoothing, paired=kind.paired, look_for_smooth=is_new)
+    check_kind_of_pictures(options, kind)
+    if kind.from_noise:
+        folders = find_single(options)
+        settings = with_augmentation(settings, folders)
+    else:
+        smoothing = isinstance(settings, AdversarialSettings) and settings.edge_promoting
+        # A folder of smoothed pictures that came later is not the run's.
+        is_new = resumed is None or "smooth" in resumed.checkpoint["pictures"]
+        folders = find_folders(options, smoothing=smoothing, paired=kind.paired, look_for_smooth=is_new)
     if resumed is not None:
         _check_moved(folders, resumed)
     plan = make_plan(options, settings, folders)
-    if (options.eval_photos is None) != (options.eval_cartoons is None):
-        raise UsageError("--eval-photos and --eval-cartoons go together; give both, or neither")
-    for name in ("eval_weights", "eval_every", "eval_metric"):
-        if options.eval_photos is None and name in plain(options):
-            raise UsageError(f"{flag(name)} is for --eval-photos and --eval-cartoons; give them, or drop it")
-    evaluation = None if options.eval_photos is None else Distances(options)
-    photos = folders.photos.pictures if evaluation is None else evaluation.photos
+    evaluation = find_evaluation(options, kind)
+    photos = folders.photos.pictures if evaluation is None or kind.from_noise else evaluation.photos
     if options.sample_photos is not None:
         photos = find_pictures(options.sample_photos, "--sample-photos")
 
     def samples() -> Samples:
         is_paired = kind.paired and photos is folders.photos.pictures
-        chosen = choose_samples(photos, options.size, wanted=folders.cartoons.pictures if is_paired else ())
-        return check_samples(chosen, options)
+        chosen = choose_samples(photos, settings.size, wanted=folders.cartoons.pictures if is_paired else ())
+        return check_samples(replace(chosen, seeds=SEEDS) if kind.from_noise else chosen, options)
 
     def card(method: Method, training: Training) -> Card:
         return style_card(folder, method, options, training)
 
     return Outline(options, settings, folder, folders, precision, plan, samples, evaluation, resumed, card)
+
+
+def check_kind_of_pictures(options: Options, kind: type[Method]) -> None:
+    """Raise UsageError for options of photos where a generator draws from noise, and the other way round."""
+    of_photos = ("photos", "cartoons", "smooth", "sample_photos", "eval_photos", "eval_cartoons", "draw_size")
+    given = plain(options)
+    of_noise = ("pictures", "eval_pictures")
+    way_out = "it learns from --pictures alone" if kind.from_noise else "it learns from --photos and --cartoons"
+    for name in of_photos if kind.from_noise else of_noise:
+        if name in given:
+            raise UsageError(f"{flag(name)} is not for {options.arch}; {way_out}")
+
+
+def with_augmentation(settings: Settings, folders: Folders) -> Settings:
+    """The settings with it decided whether pictures are augmented: if there are few, unless it is said otherwise."""
+    assert isinstance(settings, NoiseSettings)  # noqa: S101
+    if settings.augment is not None:
+        return settings
+    return replace(settings, augment=len(folders.photos) < FEW)
+
+
+def find_evaluation(options: Options, kind: type[Method]) -> Evaluation | None:
+    """What a run is measured by, if it is. Raises UsageError, WeightsError."""
+    if (options.eval_photos is None) != (options.eval_cartoons is None):
+        raise UsageError("--eval-photos and --eval-cartoons go together; give both, or neither")
+    needed = "--eval-pictures; give it" if kind.from_noise else "--eval-photos and --eval-cartoons; give them"
+    there = options.eval_pictures if kind.from_noise else options.eval_photos
+    for name in ("eval_weights", "eval_every", "eval_metric"):
+        if there is None and name in plain(options):
+            raise UsageError(f"{flag(name)} is for {needed}, or drop it")
+    if there is None:
+        return None
+    return NoiseDistances(options) if kind.from_noise else PhotoDistances(options)
 
 
 def check_samples(chosen: Samples, options: RunOptions) -> Samples:
@@ -204,7 +241,8 @@ def make_run(lined: Outline) -> tuple[Run, list[str]]:
     if lined.resumed is not None:
         remarks = run.load(lined.resumed.checkpoint)
     elif options.start_from is not None:
-        remarks = [begin(method, options.start_from)]
+        remark, run.ancestors = begin(method, options.start_from)
+        remarks = [remark, *begin_discriminators(method, options.start_from)]
     if run.finished:
         longer = "--epochs" if options.steps is None else "--steps or --epochs"
         raise UsageError(
@@ -212,6 +250,26 @@ def make_run(lined: Outline) -> tuple[Run, list[str]]:
             "or give another --output"
         )
     return run, remarks
+
+
+def begin_discriminators(method: Method, name: str) -> list[str]:
+    """Where a generator from noise begins with a run's weights, give the discriminator the run's, too, and say so.
+
+    A fresh one would take the generator back to the beginning. A run keeps them in its checkpoints; if there are none,
+    or they are of other networks, it stays fresh, and that is said.
+    """
+    if not method.from_noise or not isinstance(method, GANMethod):
+        return []
+    there = RunFolder(Path(name)).checkpoints()
+    try:
+        state = read_checkpoint(there[-1])["method"]["discriminator"]["network"] if there else None
+        if state is not None:
+            network = method.discriminators.network
+            network.load_state_dict(fitted(state, network))
+            return ["begins with its discriminator, too"]
+    except (KeyError, RuntimeError, UsageError):
+        pass
+    return ["begins with a fresh discriminator, as there is none that fits beside those weights"]
 
 
 def tune(device: str) -> None:
@@ -234,9 +292,8 @@ def describe(lined: Outline) -> list[str]:
     """The plan of a run of `train`, with what its folders' files say. Raises UsageError if a folder is of no use."""
     folders = lined.folders
     lines = []
-    for title, folder in (("photos", folders.photos), ("cartoons", folders.cartoons), ("smooth", folders.smooth)):
-        if folder is not None:
-            lines += describe_folder(title, folder, lined.options.size)
+    for title, folder in folders.named.items():
+        lines += describe_folder(title, folder, lined.settings.size)
     if folders.smoothing == "fly":
         lines.append("smooth: made of the cartoons on the fly")
     return lines + describe_plan(lined)
@@ -282,7 +339,8 @@ def rehearse(run: Run) -> list[str]:
     Raises UsageError if memory or disk are too small, TrainingError if no picture can be read.
     """
     settings, options = run.method.settings, run.options
-    source = batches(run.folders, options, batch_size=settings.batch_size, first_step=run.step, workers=0)
+    size, count = settings.size, settings.batch_size
+    source = batches(run.folders, options, size=size, batch_size=count, first_step=run.step, workers=0)
     batch, _problems = next(source)
     trial = try_step(run.method, batch, parts=run.parts)
     disk = free_disk(run.folder.path)

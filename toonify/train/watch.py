@@ -22,11 +22,20 @@ _WON = 1e-3  # loss of a discriminator that is never wrong; of the objectives th
 class Watch:
     """Sees every line of the log, the drawings of the samples, and what is to be saved."""
 
-    def __init__(self, objective: str | None, *, anchors: Sequence[str] = (), shortened: bool = False) -> None:
+    def __init__(
+        self,
+        objective: str | None,
+        *,
+        anchors: Sequence[str] = (),
+        shortened: bool = False,
+        from_noise: bool = False,
+    ) -> None:
         """`objective` is that of the discriminators, if there are any.
 
         `anchors` are the options of the losses that hold a drawing to its photo; `shortened`: less than float32.
         """
+        self._alike_what = "the same picture from all latents" if from_noise else "all photos alike"
+        self._more = "pictures" if from_noise else "cartoons"
         self._bounded = objective in ("gan", "lsgan", "hinge")
         self._anchors = f"raise {' or '.join(anchors)}, or " if anchors else ""
         self._calmer = f"lower --learning-rate, or give --clip 1{' or --precision fp32' * shortened}, in a new run"
@@ -64,17 +73,20 @@ class Watch:
             if self._won[which] >= _PATIENCE:
                 raise TrainingError(
                     f"the {title} is never wrong any more at step {step}, so the generator learns nothing from it; "
-                    "give --spectral-norm, a smaller --discriminator-width, or more cartoons, in a new run"
+                    f"give --spectral-norm, a smaller --discriminator-width, or more {self._more}, in a new run"
                 )
 
     def see_drawings(self, step: int, photos: NDArray[np.uint8], drawings: NDArray[np.uint8]) -> None:
-        """Raise TrainingError if different photos are drawn alike, and were the last time: N x H x W x 3 each."""
+        """Raise TrainingError if different photos are drawn alike, and were the last time: N x H x W x 3 each.
+
+        From noise `photos` are real pictures, and drawings differ as these do.
+        """
         if step < _SETTLED or len(photos) < 2 or (wanted := _difference(photos)) < 1:
             return
         self._alike = self._alike + 1 if _difference(drawings) < _ALIKE * wanted else 0
         if self._alike >= _SHEETS:
             raise TrainingError(
-                f"the generator draws all photos alike at step {step}; {self._anchors}lower --learning-rate, in "
+                f"the generator draws {self._alike_what} at step {step}; {self._anchors}lower --learning-rate, in "
                 "a new run"
             )
 

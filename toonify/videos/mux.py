@@ -1,6 +1,7 @@
 """A file of a new video and what else the source has: sound, subtitles, chapters, title and date."""
 
 import heapq
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +14,8 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from toonify.errors import ImageError
-from toonify.videos.encoder import Packet, Stream
+from toonify.pixels.arrays import Pixels
+from toonify.videos.encoder import Encoder, Packet, Stream
 from toonify.videos.formats import CODECS, CONTAINERS, Container, ContainerName
 from toonify.videos.reader import main_stream, open_container
 
@@ -78,13 +80,7 @@ def mux(
     with source.open("rb") as original, open_container(original) as origin:
         out = av.open(file, "w", format=container.muxer, container_options=dict(container.options))
         with out:
-            codec = CODECS[stream.codec]
-            video = out.add_stream(codec.encoder, rate=stream.rate, options=stream.options)
-            for key, value in stream.settings.items():
-                setattr(video.codec_context, key, value)
-            video.time_base = Fraction(1, stream.ticks)
-            if codec.tag is not None and name in ("mp4", "mov"):
-                video.codec_context.codec_tag = codec.tag
+            video = _add_video(out, name, stream)
             _describe(out, origin, container, extras)
             carried = _carried(origin, out, container, extras, muxed)
             out.start_encoding()
@@ -92,6 +88,31 @@ def mux(
             for _, packet in heapq.merge(pictures, carried, key=lambda timed: timed[0]):
                 out.mux(packet)
     return muxed
+
+
+def write_silent(file: BinaryIO, name: ContainerName, stream: Stream, pictures: Iterable[Pixels]) -> None:
+    """Write a video of pictures, H x W x 3 uint8 sRGB each, that have no source. Raises ImageError, OSError."""
+    container = CONTAINERS[name]
+    encoder = Encoder(stream)
+    length = round(stream.ticks / stream.rate)
+    with av.open(file, "w", format=container.muxer, container_options=dict(container.options)) as out:
+        video = _add_video(out, name, stream)
+        out.start_encoding()
+        encoded = (encoder.encode(picture, number * length, length) for number, picture in enumerate(pictures))
+        for packets in itertools.chain(encoded, (encoder.end() for _ in range(1))):
+            for _, packet in _pictures(packets, video, stream):
+                out.mux(packet)
+
+
+def _add_video(out: OutputContainer, name: ContainerName, stream: Stream) -> Any:
+    codec = CODECS[stream.codec]
+    video = out.add_stream(codec.encoder, rate=stream.rate, options=stream.options)
+    for key, value in stream.settings.items():
+        setattr(video.codec_context, key, value)
+    video.time_base = Fraction(1, stream.ticks)
+    if codec.tag is not None and name in ("mp4", "mov"):
+        video.codec_context.codec_tag = codec.tag
+    return video
 
 
 def _describe(out: OutputContainer, origin: InputContainer, container: Container, extras: Extras) -> None:

@@ -52,17 +52,20 @@ def pixels_to_srgb(pixels: Pixels, profile: bytes, notes: list[str]) -> Pixels:
     """RGB pixels as sRGB; a broken profile is put in `notes`."""
     if is_srgb(profile):
         return pixels  # what Pillow takes and gives would be copies
-    return np.asarray(image_to_srgb(Image.fromarray(pixels), profile, notes))
+    return np.asarray(image_to_srgb(Image.fromarray(pixels), profile, notes, in_place=True))
 
 
-def image_to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """An image in RGB, L, CMYK or LAB as RGB in sRGB; one whose profile is broken as it is, which is put in `notes`."""
+def image_to_srgb(image: Image.Image, profile: bytes, notes: list[str], *, in_place: bool = False) -> Image.Image:
+    """An image in RGB, L, CMYK or LAB as RGB in sRGB; one whose profile is broken as it is, which is put in `notes`.
+
+    `in_place`: an image in RGB may itself be changed, which saves memory.
+    """
     try:
         if image.mode == "L" and _space(profile) == "RGB":
             image = image.convert("RGB")  # some programs tag gray pictures so
         if image.mode == "RGB" and is_srgb(profile):
             return image
-        return _transformed(image, profile)
+        return _transformed(image, profile, in_place and image.mode == "RGB")
     except _FAILURES:
         notes.append(BROKEN)
         return image
@@ -76,14 +79,14 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(io.BytesIO(profile))
 
 
-def _transformed(image: Image.Image, profile: bytes) -> Image.Image:
+def _transformed(image: Image.Image, profile: bytes, in_place: bool = False) -> Image.Image:
     converted = ImageCms.profileToProfile(
         image,
         _opened(profile),
         ImageCms.createProfile("sRGB"),
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         outputMode="RGB",
+        inPlace=in_place,
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
-    assert converted is not None  # only inPlace=True returns None  # noqa: S101
-    return converted
+    return image if converted is None else converted
