@@ -122,7 +122,7 @@ def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     stream = Stream("h264", 85, 64, 48, Fraction(30000, 1001), 30000, Fraction(16, 15), is_srgb=True)
     progress = Progress(stream, (48, 64), frames=3, repeated=1, notes=["said"])
     progress.held.picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    packets = [Packet(0, -10, 10, True, b"abc"), Packet(10, 0, 10, False, b"")]
+    packets = [Packet(0, 10, True, b"abc"), Packet(10, 10, False, b"")]
     parts.add(packets, progress)
     parts.leave()
     again = Parts(tmp_path / "a.mp4", NOTE)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import av
 import numpy as np
 import pytest
 from clips import moving
+from hypothesis import given
+from hypothesis import strategies as st
 from videos import scene
 
-from toonify.videos.encoder import Encoder, Packet, Stream, ticks_of
+from toonify.videos.encoder import Encoder, Packet, Stream, decode_times, reordering, ticks_of
 from toonify.videos.formats import CODECS, CONTAINERS, CodecName, choose_container
 
 
@@ -41,8 +44,34 @@ def test_packets_have_the_times_and_lengths_of_their_pictures(codec: CodecName) 
     packets = encoded(moving(13), Stream(codec, 85, 64, 64, Fraction(12), 12000))
     shown = sorted(packets, key=lambda packet: packet.pts)
     assert [(packet.pts, packet.length) for packet in shown] == [(1000 * number, 1000) for number in range(13)]
-    assert packets[0].is_key and packets == sorted(packets, key=lambda packet: packet.dts)
-    assert all(packet.dts <= packet.pts for packet in packets)
+    assert packets[0].is_key
+    assert_decodable(packets, reordering(packets))
+
+
+def assert_decodable(packets: list[Packet], depth: int) -> None:
+    times = [(dts, packet.pts) for dts, packet in decode_times(packets, depth, 1000)]
+    assert all(dts <= pts for dts, pts in times)
+    assert all(before < after for (before, _), (after, _) in pairwise(times))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_parts_of_any_length_have_rising_decode_times_together(codec: CodecName) -> None:
+    packets: list[Packet] = []
+    depth = 0
+    for count in (1, 2, 7, 3):
+        stream = Stream(codec, 85, 64, 64, Fraction(12), 12000)
+        part = encoded(moving(count), stream)
+        begun = len(packets) * 1000
+        packets += [Packet(packet.pts + begun, packet.length, packet.is_key, packet.data) for packet in part]
+        depth = max(depth, reordering(part))
+    assert depth == reordering(packets)
+    assert_decodable(packets, depth)
+
+
+@given(st.permutations(range(1, 8)))
+def test_any_order_can_be_decoded_in_time(order: list[int]) -> None:
+    packets = [Packet(1000 * place, 1000, False, b"") for place in (0, *order)]
+    assert_decodable(packets, reordering(packets))
 
 
 @pytest.mark.parametrize("codec", CODECS)

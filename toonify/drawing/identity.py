@@ -51,7 +51,7 @@ NEUTRAL_INSIDE: Mapping[str, Any] = {}
 # Fields of Variant that are told otherwise (the digest of the weights, the options that they are defaults of) or do not
 # show in a picture.
 NOT_ENCODED = frozenset(
-    {"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training", "int8"}
+    {"weights", "padding", "size", "keep_color", "saturation", "bytes_per_pixel", "training", "int8", "input"}
 )
 
 

@@ -76,7 +76,6 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     weights: HubWeights | FileWeights
     architecture: str  # a name in `models.ARCHITECTURES`
-    input: Literal["photo", "noise"] = "photo"  # what it draws from; noise: `toonify generate` draws with it
     config: dict[str, _Few | float | str | bool] = {}  # what the architecture's config differs in from its defaults
     channels: Literal["rgb", "bgr"] = "rgb"
     value_range: tuple[float, float] = (-1.0, 1.0)  # of the network's input and output
@@ -89,6 +88,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     saturation: Annotated[float, msgspec.Meta(ge=0, le=4)] = 1.0
     training: Training | None = None  # of weights that toonify has trained
     int8: Int8 | None = None  # its file may be that of the weights themselves: then there is no other
+    input: Literal["photo", "noise"] = "photo"  # what it draws from; noise: `toonify generate` draws with it
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

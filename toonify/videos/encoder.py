@@ -1,7 +1,8 @@
 """Pictures to the packets of a video."""
 
+import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,7 +27,6 @@ class Packet:
     """Compressed pictures; times are in ticks of the video's time base."""
 
     pts: int  # when it is shown
-    dts: int  # when it is decoded
     length: int  # for how long it is shown
     is_key: bool
     data: bytes
@@ -56,8 +56,7 @@ class Stream:
         codec = CODECS[self.codec]
         options = {**codec.options, "crf": f"{codec.rate_factor(self.quality):g}"}
         if codec.encoder == "libx264" and cv2.checkHardwareSupport(_AVX_512):
-            # With AVX-512, x264's macroblock tree reads memory that nothing was written to: the same pictures give
-            # other packets each time.
+            # With AVX-512, x264 makes other packets of the same pictures each time.
             options["x264-params"] = "asm=avx2"
         return options
 
@@ -127,8 +126,27 @@ class Encoder:
             ) from error
         for packet in packets:
             pts = packet.pts or 0
-            dts = pts if packet.dts is None else packet.dts
-            yield Packet(pts, dts, self._lengths.pop(pts, 0), packet.is_keyframe, bytes(packet))
+            yield Packet(pts, self._lengths.pop(pts, 0), packet.is_keyframe, bytes(packet))
+
+
+def reordering(packets: Sequence[Packet]) -> int:
+    """By how many places a picture is decoded later than it is shown, at most."""
+    order = sorted(range(len(packets)), key=lambda place: packets[place].pts)
+    return max((place - rank for rank, place in enumerate(order)), default=0)
+
+
+def decode_times(packets: Iterable[Packet], depth: int, step: int) -> Iterator[tuple[int, Packet]]:
+    """Packets in the order in which they are decoded, each with its tick for that: they rise, and none is after `pts`.
+
+    `depth` is the `reordering` of all of them; `step` are the ticks between two pictures, before the first. Encoders'
+    own times are not used: libx265's are undefined in videos of a few pictures, and those of two parts may overlap.
+    """
+    shown: list[int] = []
+    first = 0
+    for place, packet in enumerate(packets):
+        first = packet.pts if not place else first
+        heapq.heappush(shown, packet.pts)
+        yield (heapq.heappop(shown) if place >= depth else first - (depth - place) * step), packet
 
 
 def _padded(pixels: Pixels, stream: Stream) -> Pixels:

@@ -1,7 +1,7 @@
 """A file of a new video and what else the source has: sound, subtitles, chapters, title and date."""
 
 import heapq
-import itertools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from toonify.errors import ImageError
 from toonify.pixels.arrays import Pixels
-from toonify.videos.encoder import Encoder, Packet, Stream
+from toonify.videos.encoder import Encoder, Packet, Stream, decode_times, reordering
 from toonify.videos.formats import CODECS, CONTAINERS, Container, ContainerName
 from toonify.videos.reader import main_stream, open_container
 
@@ -68,26 +68,48 @@ def read_note(path: Path) -> str | None:
 
 
 def mux(
-    file: BinaryIO, name: ContainerName, stream: Stream, packets: Iterable[Packet], source: Path, extras: Extras
+    file: BinaryIO,
+    name: ContainerName,
+    stream: Stream,
+    packets: Iterable[Packet],
+    source: Path,
+    extras: Extras,
+    *,
+    depth: int,
 ) -> Muxed:
     """Write a video of `packets` with the source's sound, subtitles, chapters and metadata to an open file.
 
-    `packets` come in the order in which they are decoded. Sound that a container does not hold is compressed anew,
-    what else it does not hold is left out, and either is told. Raises ImageError for what cannot be read, OSError.
+    `packets` come in the order in which they are decoded; `depth` is their `reordering`. Sound that a container does
+    not hold is compressed anew, what else it does not hold is left out, and either is told. Raises ImageError for what
+    cannot be read, OSError.
     """
     container = CONTAINERS[name]
     muxed = Muxed()
     with source.open("rb") as original, open_container(original) as origin:
-        out = av.open(file, "w", format=container.muxer, container_options=dict(container.options))
+        out = av.open(_Unbuffered(file), "w", format=container.muxer, container_options=dict(container.options))
         with out:
             video = _add_video(out, name, stream)
             _describe(out, origin, container, extras)
             carried = _carried(origin, out, container, extras, muxed)
             out.start_encoding()
-            pictures = _pictures(packets, video, stream)
+            pictures = _pictures(packets, video, stream, depth)
             for _, packet in heapq.merge(pictures, carried, key=lambda timed: timed[0]):
                 out.mux(packet)
     return muxed
+
+
+class _Unbuffered:
+    """A file to be written whose bytes are there at once: FFmpeg opens it once more by its name, for a fast start."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.name = os.path.abspath(file.name)  # noqa: PTH100 - a relative name may look like an address
+        self.seek, self.tell = file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._file.flush()
+        return written
 
 
 def write_silent(file: BinaryIO, name: ContainerName, stream: Stream, pictures: Iterable[Pixels]) -> None:
@@ -95,13 +117,15 @@ def write_silent(file: BinaryIO, name: ContainerName, stream: Stream, pictures: 
     container = CONTAINERS[name]
     encoder = Encoder(stream)
     length = round(stream.ticks / stream.rate)
-    with av.open(file, "w", format=container.muxer, container_options=dict(container.options)) as out:
+    with av.open(_Unbuffered(file), "w", format=container.muxer, container_options=dict(container.options)) as out:
         video = _add_video(out, name, stream)
         out.start_encoding()
-        encoded = (encoder.encode(picture, number * length, length) for number, picture in enumerate(pictures))
-        for packets in itertools.chain(encoded, (encoder.end() for _ in range(1))):
-            for _, packet in _pictures(packets, video, stream):
-                out.mux(packet)
+        packets: list[Packet] = []
+        for number, picture in enumerate(pictures):
+            packets += encoder.encode(picture, number * length, length)
+        packets += encoder.end()
+        for _, packet in _pictures(packets, video, stream, reordering(packets)):
+            out.mux(packet)
 
 
 def _add_video(out: OutputContainer, name: ContainerName, stream: Stream) -> Any:
@@ -146,13 +170,13 @@ def _kept(metadata: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _pictures(packets: Iterable[Packet], video: Any, stream: Stream) -> "Iterator[Timed]":
+def _pictures(packets: Iterable[Packet], video: Any, stream: Stream, depth: int) -> "Iterator[Timed]":
     base = Fraction(1, stream.ticks)
-    for each in packets:
+    for dts, each in decode_times(packets, depth, round(stream.ticks / stream.rate)):
         packet = av.Packet(each.data)
-        packet.pts, packet.dts, packet.time_base, packet.is_keyframe = each.pts, each.dts, base, each.is_key
+        packet.pts, packet.dts, packet.time_base, packet.is_keyframe = each.pts, dts, base, each.is_key
         packet.duration, packet.stream = each.length, video
-        yield each.dts * base, packet
+        yield dts * base, packet
 
 
 def _carried(

@@ -17,7 +17,7 @@ from toonify.pixels.arrays import Pixels
 from toonify.pixels.layout import side_by_side
 from toonify.pixels.resize import resize
 from toonify.system.files import put_in_place
-from toonify.videos.encoder import Encoder, Packet, Stream, ticks_of
+from toonify.videos.encoder import Encoder, Packet, Stream, reordering, ticks_of
 from toonify.videos.formats import CONTAINERS, DEFAULT_QUALITY
 from toonify.videos.mux import Extras, mux
 from toonify.videos.reader import Frame, Video, clock
@@ -124,6 +124,7 @@ class _Film:
                 self._on_frame(progress.frames, timed.share)
         assert encoder is not None  # noqa: S101 - a part has one picture at least
         part.packets += encoder.end()
+        progress.depth = max(progress.depth, reordering(part.packets))
         progress.repeated += part.repeated
 
     def put_together(self, source: Path, target: Path, note: str, *, overwrite: bool) -> ClipResult:
@@ -139,7 +140,8 @@ class _Film:
             end=self._clock_end,
         )
         with self._parts.whole.open("wb") as file:
-            muxed = mux(file, options.container, progress.stream, self._parts.packets(), source, extras)
+            packets, depth = self._parts.packets(), progress.depth
+            muxed = mux(file, options.container, progress.stream, packets, source, extras, depth=depth)
             file.flush()
             os.fsync(file.fileno())
         put_in_place(self._parts.whole, target, overwrite=overwrite)

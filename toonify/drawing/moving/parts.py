@@ -31,6 +31,7 @@ class Progress:
     shown: tuple[int, int] = (0, 0)  # width and height of the source as it is shown
     frames: int = 0  # pictures in the parts
     repeated: int = 0  # of these, as the one before
+    depth: int = 0  # the `reordering` of the packets
     seen: Seen | None = None
     notes: list[str] = field(default_factory=list)
     held: Held = field(default_factory=Held)
