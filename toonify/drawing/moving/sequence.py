@@ -19,7 +19,8 @@ from toonify.system.pipeline import run_parallel, run_stages
 
 _SEEN = 0.15  # the weight of a frame in the measures that a grade takes: they follow within half a second
 _BLOCK = 8  # pixels: the squares over which two frames are compared
-_UNCHANGED = 1.5  # of 255: the mean difference in a square up to which nothing has happened there but compression
+_FADED = 0.75  # of 255: the change of a channel's mean over the frame up to which it does not fade
+_UNCHANGED = 3.5  # of 255: the mean difference in a square up to which nothing has happened there but compression
 
 Tag = TypeVar("Tag")
 
@@ -154,6 +155,8 @@ def draw_steps(steps: Iterable[Step[Tag]], style: Style, held: Held) -> Generato
 def _is_unchanged(now: Pixels, before: Pixels) -> bool:
     """Whether nothing but noise of compression has changed between two frames, H x W x 3 uint8 each."""
     if now.shape != before.shape:
+        return False
+    if max(abs(one - other) for one, other in zip(cv2.mean(now), cv2.mean(before), strict=True)) > _FADED:
         return False
     difference = cv2.absdiff(now, before)
     height, width = now.shape[:2]
