@@ -83,9 +83,11 @@ def test_a_decoder_that_never_ends_and_one_that_takes_ten_gigabytes_cost_two_fil
 @pytest.mark.usefixtures("stand_in")
 def test_a_decoder_is_stopped_when_the_command_is() -> None:
     data = saved(scene(0, 32, 48), "TIFF", compression="tiff_lzw") + b"without end"
-    threading.Timer(0.5, kill_decoders).start()
+    killer = threading.Timer(0.5, kill_decoders)
+    killer.start()
     with pytest.raises(ImageError, match="its decoder"):
         decode_apart(data, 60.0, kind="photo", enough=None)
+    killer.join()  # it kills those of other tests, too
 
 
 @pytest.mark.parametrize("kind", ["HEIF", "AVIF"])

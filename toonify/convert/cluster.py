@@ -12,6 +12,7 @@ import pickle
 import platform
 import socket
 import sys
+import threading
 import traceback
 import warnings
 from collections import Counter
@@ -32,6 +33,7 @@ from toonify.version import __version__
 
 _MAX_BATCH = 8  # photos that a worker is given at once: enough to overlap decoding, drawing and encoding
 _MAX_BATCHES = 5000  # of a run; Ray keeps a record of each
+_SECONDS_TO_END = 10.0  # that a thread of Ray Data has
 _MAX_LOST = 2  # workers that one photo may cost
 
 
@@ -174,20 +176,38 @@ class ClusterRun:
         )
         places: set[Place] = set()
         try:
-            for row in results.iter_rows():
-                result = pickle.loads(row["result"])  # noqa: S301 - our own workers'
-                if isinstance(result, ToonifyError):
-                    raise result
-                number, outcome, place = result
-                if place not in places:
-                    places.add(place)
-                    self.ran_on.append(place.what)
-                    self._tell(str(place))
-                if outcome.result == "skipped" and absent[number]:
-                    outcome = replace(outcome, result="drawn", reason="by a worker that was lost thereafter")
-                yield outcome
+            with _rows(results) as answers:
+                for row in answers:
+                    result = pickle.loads(row["result"])  # noqa: S301 - our own workers'
+                    if isinstance(result, ToonifyError):
+                        raise result
+                    number, outcome, place = result
+                    if place not in places:
+                        places.add(place)
+                        self.ran_on.append(place.what)
+                        self._tell(str(place))
+                    if outcome.result == "skipped" and absent[number]:
+                        outcome = replace(outcome, result="drawn", reason="by a worker that was lost thereafter")
+                    yield outcome
         except ray.exceptions.RayError as error:
             raise ClusterError(f"Ray gave up: {one_line(error)[:200]}; --debug shows where") from error
+
+
+@contextlib.contextmanager
+def _rows(results: Any) -> Iterator[Iterator[dict[str, Any]]]:
+    """The rows of a data set; on the way out its threads are ended.
+
+    A thread of Ray Data that still asks for something after `ray.shutdown()` ends the whole process. Its prefetcher
+    stays, but asks for nothing any more.
+    """
+    before = set(threading.enumerate())
+    try:
+        with contextlib.closing(iter(results.iter_rows())) as rows:
+            yield rows
+    finally:
+        for thread in set(threading.enumerate()) - before:
+            if thread.name != "Prefetcher":
+                thread.join(_SECONDS_TO_END)
 
 
 def _cpus_beside_a_gpu(nodes: list[dict[str, Any]]) -> int:
