@@ -102,6 +102,15 @@ def convert(
             rich_help_panel=_STYLE,
         ),
     ] = None,
+    style_network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Of a picture as style: the run (of train --arch adain or adain-lite) whose network draws. "
+            "Default: toonify's own, which --variant chooses.",
+            rich_help_panel=_STYLE,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -282,7 +291,7 @@ def convert(
         style,
         look or [],
         variant=variant,
-        pictures=PictureOptions(style_size, style_strength, tuple(style_weight or ())),
+        pictures=PictureOptions(style_size, style_strength, tuple(style_weight or ()), style_network),
         lines=lines,
         flat=flat,
         faces=faces,

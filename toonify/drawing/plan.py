@@ -229,17 +229,20 @@ def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", 
     network that finds them; where they would be looked for and cannot be, the plan has a warning. `options` are the
     others of `draw_options`. Raises UsageError, StyleError.
     """
-    ((_, style),) = locate_styles([name])
+    ((_, style),) = locate_styles([name], variant=variant)
     plan = make_plan(variants_to_try(style, variant), faces=faces, **options)
     plan.check_weights()
     (plan,) = settle_faces([plan])
     return plan
 
 
-def locate_styles(names: Sequence[str], pictures: PictureOptions | None = None) -> list[tuple[str, LocatedStyle]]:
+def locate_styles(
+    names: Sequence[str], pictures: PictureOptions | None = None, *, variant: str = "auto"
+) -> list[tuple[str, LocatedStyle]]:
     """The styles that names mean, each with the name by which it was asked for; a picture is made into a style.
 
-    With weights in `pictures` all names are pictures, of which one style is blended. Raises what `find_style` and
+    With weights in `pictures` all names are pictures, of which one style is blended. `variant` says which network draws
+    in the styles of pictures. Raises what `find_style` and
     `style_of_pictures` do, UsageError for options of pictures where there is none.
     """
     of_pictures = [_means_picture(name) for name in names]
@@ -247,11 +250,13 @@ def locate_styles(names: Sequence[str], pictures: PictureOptions | None = None) 
         for name, right in zip(names, of_pictures, strict=True):
             if not right:
                 raise UsageError(f"--style-weight blends pictures, and {display(name)} is none; drop one of them")
-        return [(" + ".join(names), style_of_pictures([Path(name) for name in names], pictures))]
+        return [(" + ".join(names), style_of_pictures([Path(name) for name in names], pictures, variant))]
     if pictures not in (None, PictureOptions()) and not any(of_pictures):
-        raise UsageError("--style-size and --style-strength are for a --style that is a picture; drop them")
+        raise UsageError(
+            "--style-size, --style-strength and --style-network are for a --style that is a picture; drop them"
+        )
     return [
-        (name, style_of_pictures([Path(name)], pictures) if right else find_style(name))
+        (name, style_of_pictures([Path(name)], pictures, variant) if right else find_style(name))
         for name, right in zip(names, of_pictures, strict=True)
     ]
 

@@ -6,7 +6,7 @@ import platform
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import safetensors.torch
@@ -245,7 +245,8 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
         variant = trained_variant(method, training, input="noise")
     else:
         size = options.draw_size or 3 * method.settings.size
-        variant = trained_variant(method, training, padding=_PADDING, size=size)
+        kind: Literal["photo", "pictures"] = "pictures" if method.from_pictures else "photo"
+        variant = trained_variant(method, training, padding=_PADDING, size=size, input=kind)
     return Card(
         id=folder.name,
         title=options.title or display(folder.path.resolve().name),

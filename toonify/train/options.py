@@ -189,7 +189,7 @@ class Options(RunOptions, frozen=True, kw_only=True):
         Channels | None, say("Channels of the discriminator's first layer; from noise, of its last ones.", NETWORKS)
     ] = None
     norm: Annotated[Literal["batch", "instance", "layer"] | None, say("Normalization.", NETWORKS)] = None
-    spectral_norm: Annotated[bool, say("Spectral normalization of the discriminators.", NETWORKS)] = False
+    spectral_norm: Annotated[bool | None, say("Spectral normalization of the discriminators.", NETWORKS)] = None
     light: Annotated[bool | None, say("The light form of U-GAT-IT.", NETWORKS)] = None
 
     adversarial_weight: Annotated[Weight | None, say("Weight of the adversarial loss.", LOSSES)] = None
@@ -198,6 +198,8 @@ class Options(RunOptions, frozen=True, kw_only=True):
     cam_weight: Annotated[Weight | None, say("Weight of U-GAT-IT's CAM losses.", LOSSES)] = None
     r1: Annotated[Weight | None, say("Gamma of R1, the gradient penalty on real pictures; 0: none.", LOSSES)] = None
     r1_every: Annotated[Count | None, say("Steps from one R1 to the next, which counts as many times.", LOSSES)] = None
+
+    style_weight: Annotated[Weight | None, say("Weight of the style loss (lambda).", LOSSES)] = None
 
     eval_cartoons: Annotated[str | None, say("Folder of cartoons that they are compared with.", SHOWN)] = None
     eval_pictures: Annotated[

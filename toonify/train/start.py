@@ -32,7 +32,7 @@ from toonify.train.options import Kind, Options, RunOptions, flag, make_options
 from toonify.train.pictures import Folder, Folders, find_folders, find_pictures, find_single
 from toonify.train.plan import Plan
 from toonify.train.run import Run, set_seed
-from toonify.train.samples import SEEDS, Samples, choose_samples
+from toonify.train.samples import SEEDS, Samples, choose_samples, with_styles
 from toonify.train.settings import forbidden_changes, method_settings
 
 _NAMED = 3  # files of a kind that are named in a plan
@@ -122,6 +122,8 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
     def samples() -> Samples:
         is_paired = kind.paired and photos is folders.photos.pictures
         chosen = choose_samples(photos, settings.size, wanted=folders.cartoons.pictures if is_paired else ())
+        if kind.from_pictures:
+            chosen = with_styles(chosen, folders.cartoons.pictures)
         return check_samples(replace(chosen, seeds=SEEDS) if kind.from_noise else chosen, options)
 
     def card(method: Method, training: Training) -> Card:

@@ -1,13 +1,11 @@
-"""The published networks of AdaIN."""
+"""The networks that draw in the styles of pictures: AdaIN's as published, the small one that ships, and runs' own."""
 
 from pathlib import Path
 
-from torch import nn
-
-from toonify.checkpoints.published import Published, fetch
-from toonify.checkpoints.tensors import read_tensors
-from toonify.errors import DownloadError, WeightsError, display
-from toonify.models.adain import AdaINConfig, AdaINGenerator
+from toonify.checkpoints.published import Published
+from toonify.errors import UsageError
+from toonify.styles.card import Card, FileWeights, LocatedStyle, StyleVariant, Variant
+from toonify.styles.find import find_picture_network, shipped_picture_network
 
 _RELEASE = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
 ENCODER = Published(
@@ -25,29 +23,44 @@ DECODER = Published(
 )
 
 
-def published_generator(config: AdaINConfig) -> AdaINGenerator:
-    """The generator with the published encoder and decoder, and no style yet; fetched if they are not here.
+_MULTIPLE = 8  # of the encoder
+_BYTES_PER_PIXEL = 1_400  # of memory on a CPU while drawing, measured
+LARGE, SMALL = "adain", "lite"  # names of the variants
 
-    Raises DownloadError, WeightsError.
+
+def published() -> StyleVariant:
+    """The published networks as the variant of a card; `load` fetches them."""
+    variant = Variant(
+        weights=FileWeights("", f"sha256:{ENCODER.sha256} {DECODER.sha256}"),
+        architecture="adain",
+        value_range=(0.0, 1.0),
+        multiple=_MULTIPLE,
+        minimum=2 * _MULTIPLE,
+        padding=16,
+        size=768,
+        bytes_per_pixel=_BYTES_PER_PIXEL,
+        input="pictures",
+    )
+    card = Card(
+        id="pictures",
+        title="In the style of a picture",
+        license="MIT",
+        attribution="Xun Huang and Serge Belongie (AdaIN); Naoto Inoue (weights for PyTorch)",
+        source="https://github.com/naoto0804/pytorch-AdaIN",
+        variants={LARGE: variant},
+    )
+    return LocatedStyle(card, Path()).variant()
+
+
+def networks_for(variant: str, network: str | None) -> list[StyleVariant]:
+    """The networks that may draw in the style of a picture, in the order in which they are tried; at least one.
+
+    `network` is `--style-network`, whose card has the variants; without one they are `adain` and `lite`, and "auto"
+    takes the first that can be had. Raises UsageError if there is no such variant, StyleError.
     """
-    generator = AdaINGenerator(config).eval()
-    parts = ((ENCODER, generator.encoder), (DECODER, generator.decoder))
-    paths, problems = [], []
-    for published, _ in parts:
-        try:
-            paths.append(fetch(published))
-        except DownloadError as error:
-            problems.append(str(error))
-    if problems:  # of both files, so that nobody looks for one and then hears of the other
-        raise DownloadError("; ".join(problems))
-    for (published, part), path in zip(parts, paths, strict=True):
-        _load(part, published, path)
-    return generator
-
-
-def _load(part: nn.Module, published: Published, path: Path) -> None:
-    state = read_tensors(path)
-    try:  # the encoder's file goes on to relu5_4
-        part.load_state_dict({name: state[name] for name in part.state_dict()})
-    except (KeyError, RuntimeError) as error:
-        raise WeightsError(f"{display(path)} is not {published.title}") from error
+    if network is not None:
+        return [find_picture_network(network).variant(variant)]
+    small = shipped_picture_network().variant(SMALL)
+    if variant not in ("auto", LARGE, SMALL):
+        raise UsageError(f"a picture as style has no variant {variant!r}; choose --variant {LARGE} or {SMALL}")
+    return {"auto": [published(), small], LARGE: [published()], SMALL: [small]}[variant]

@@ -1,34 +1,32 @@
 """From pictures to a style: a card and weights in the cache, made once."""
 
 import hashlib
+import logging
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from toonify.checkpoints.hub import cache_folder
-from toonify.errors import ImageError, StyleError, UsageError, display
+from toonify.errors import DownloadError, ImageError, StyleError, UsageError, display
 from toonify.images import read_photo
 from toonify.pixels.arrays import Floats, to_floats
 from toonify.pixels.resize import fit_long_side, resize
-from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
+from toonify.styles.card import Card, FileWeights, LocatedStyle, StyleVariant
 from toonify.styles.find import read_card, shipped_names
+from toonify.transfer.networks import networks_for
 
-if TYPE_CHECKING:
-    pass
-
-_RECIPE = 1  # goes up when the same pictures make another style
+_log = logging.getLogger(__name__)
+_RECIPE = 2  # goes up when the same pictures make another style
 _CARD, _WEIGHTS = "style.json", "style.safetensors"
 _LEAST = 32  # pixels of a picture's shorter side: in smaller ones there is nothing to be seen of a style
 _PLAIN = 2 / 255  # standard deviation of a picture of one color
-_MULTIPLE = 8  # of the encoder
-_BYTES_PER_PIXEL = 1_400  # of memory on a CPU while drawing, measured
+_MULTIPLE = 8  # of the networks
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,13 @@ class PictureOptions:
 
     `size` is the long side in pixels: of a smaller picture strokes are larger in the drawing's. `strength` is alpha of
     equation 14 of AdaIN. `weights` are those of several pictures (equation 15), in any unit; empty: all alike.
+    `network` is the folder of a run, or a card, of a network that draws in the styles of pictures; None: toonify's own.
     """
 
     size: int = 512
     strength: float = 1.0
     weights: tuple[float, ...] = ()
+    network: str | None = None
 
 
 def is_picture(name: str) -> bool:
@@ -55,23 +55,37 @@ def is_picture(name: str) -> bool:
     return path.suffix.lower() not in {".onnx", ".pth", ".pt", ".safetensors"} and not head.startswith((b"{", b"["))
 
 
-def style_of_pictures(pictures: Sequence[Path], options: PictureOptions | None = None) -> LocatedStyle:
+def style_of_pictures(
+    pictures: Sequence[Path], options: PictureOptions | None = None, variant: str = "auto"
+) -> LocatedStyle:
     """The style of a picture, or of several blended: made, and kept in the cache, if it is not there.
 
-    Its only variant is `adain`. Raises StyleError for a picture that cannot serve (it names the file), UsageError for
-    options that cannot be, DownloadError if AdaIN's networks cannot be fetched.
+    Its only variant is that of the network that `variant` means: see `networks_for`. Where "auto" takes another than
+    the first, because that cannot be fetched, a warning says so. Raises StyleError for a picture that cannot serve (it
+    names the file), UsageError for options that cannot be, DownloadError if the networks cannot be fetched.
     """
     options = options or PictureOptions()
     shares = _shares(options, len(pictures))
+    networks = networks_for(variant, options.network)
     looked_at = [_look_at(path, options.size) for path in pictures]
     name = "-".join(_slug(path) for path in pictures)[:60].strip("-")
     digest = hashlib.sha256(repr((_RECIPE, shares, options.strength)).encode())
     for pixels in looked_at:
         digest.update(f"{pixels.shape}".encode() + pixels.tobytes())
-    folder = cache_folder() / "pictures" / f"{name}-{digest.hexdigest()[:16]}"
-    if not (folder / _CARD).is_file():
-        _make(folder, name, pictures, looked_at, shares, options)
-    return LocatedStyle(read_card(folder / _CARD), folder)
+    for network in networks:
+        of_network = digest.copy()
+        of_network.update(f"{network.name} {network.digest}".encode())
+        folder = cache_folder() / "pictures" / f"{name}-{of_network.hexdigest()[:16]}"
+        try:
+            if not (folder / _CARD).is_file():
+                _make(folder, name, pictures, looked_at, shares, options.strength, network)
+        except DownloadError as error:
+            if network is networks[-1]:
+                raise
+            _log.warning("%s (%s) cannot be had, so %s draws: %s", name, network.name, networks[-1].name, error)
+        else:
+            return LocatedStyle(read_card(folder / _CARD), folder)
+    raise AssertionError("there is a network to try")
 
 
 def _shares(options: PictureOptions, count: int) -> tuple[float, ...]:
@@ -123,21 +137,21 @@ def _make(
     pictures: Sequence[Path],
     looked_at: Sequence[np.ndarray],
     shares: Sequence[float],
-    options: PictureOptions,
+    strength: float,
+    network: StyleVariant,
 ) -> None:
     """Write a style's folder, whole or not at all."""
     import safetensors.torch
     import torch
 
     from toonify.checkpoints.tensors import fingerprint
-    from toonify.models.adain import AdaINConfig
-    from toonify.transfer.networks import published_generator
+    from toonify.transfer.load import load_network
 
-    generator = published_generator(AdaINConfig(strength=options.strength))
-    generator.take_styles([torch.from_numpy(_batch(pixels)) for pixels in looked_at], shares)
+    generator = load_network(network, strength)
+    low, high = network.variant.value_range
+    generator.take_styles([torch.from_numpy(low + (high - low) * _batch(pixels)) for pixels in looked_at], shares)
     state = generator.state_dict()
-    weights = FileWeights(_WEIGHTS, fingerprint(state))
-    card = _card(name, pictures, weights, options)
+    card = _card(name, pictures, FileWeights(_WEIGHTS, fingerprint(state)), strength, network)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
@@ -157,25 +171,15 @@ def _batch(pixels: np.ndarray) -> Floats:
     return np.ascontiguousarray(to_floats(pixels).transpose(2, 0, 1)[None])
 
 
-def _card(name: str, pictures: Sequence[Path], weights: FileWeights, options: PictureOptions) -> Card:
-    titles = " and ".join(path.name for path in pictures)
-    variant = Variant(
-        weights=weights,
-        architecture="adain",
-        config={} if options.strength == 1 else {"strength": options.strength},
-        value_range=(0.0, 1.0),
-        multiple=_MULTIPLE,
-        minimum=2 * _MULTIPLE,
-        padding=16,
-        size=768,
-        bytes_per_pixel=_BYTES_PER_PIXEL,
-    )
-    return Card(
+def _card(name: str, pictures: Sequence[Path], weights: FileWeights, strength: float, network: StyleVariant) -> Card:
+    """The card of a style of pictures: the network's own, but for the weights, which hold the style."""
+    own = network.variant
+    config = own.config if strength == 1 else {**own.config, "strength": strength}
+    note = "of the network; the picture has its own"
+    return msgspec.structs.replace(
+        network.card,
         id=name,
-        title=f"In the style of {titles}",
-        license="MIT",
-        license_note="of the networks; the picture has its own",
-        attribution="Xun Huang and Serge Belongie (AdaIN); Naoto Inoue (weights for PyTorch)",
-        source="https://github.com/naoto0804/pytorch-AdaIN",
-        variants={"adain": variant},
+        title=f"In the style of {' and '.join(path.name for path in pictures)}",
+        license_note=f"{network.card.license_note} {note}".strip(),
+        variants={network.name: msgspec.structs.replace(own, weights=weights, config=config, input="photo")},
     )
