@@ -19,7 +19,12 @@ from toonify.methods.losses import statistics_loss
 from toonify.methods.method import Method, Optimizer, Phase, Schedule, Settings, StepPart, check_size
 from toonify.methods.trained import Precision
 from toonify.models.adain import AdaINConfig, AdaINGenerator, adaptive_instance_norm, maps_of
-from toonify.models.adain_lite import AdaINLiteConfig, AdaINLiteGenerator, initialize_adain_lite
+from toonify.models.adain_lite import (
+    AdaINLiteConfig,
+    AdaINLiteGenerator,
+    initialize_adain_lite,
+    keep_tail_smooth,
+)
 from toonify.transfer.load import read_encoder, signed_encoder
 
 STYLE_TRANSFER = "style transfer"
@@ -149,8 +154,9 @@ class AdaINLite(StyleTransfer):
         config = AdaINLiteConfig(settings.width, settings.blocks)
         generator = AdaINLiteGenerator(config)
         initialize_adain_lite(generator)
+        generator.norms.requires_grad_(False)  # they hold a style, and nothing that is learned
         self.config = asdict(config)
-        self.generators = self.trained_generators(generator)
+        self.generators = self.trained_generators(generator, after_update=keep_tail_smooth)
 
     def draw(self, batch: Batch, target: Tensor) -> Tensor:
         """The network sees photo and picture, and nothing of VGG."""

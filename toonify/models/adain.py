@@ -119,7 +119,7 @@ class AdaINGenerator(PictureGenerator):
         super().__init__()
         config = config or AdaINConfig()
         self.strength = config.strength
-        self.lowest = -1.0 if config.signed else 0.0
+        self.signed = config.signed
         self.encoder = encoder(config.width)
         self.norm = nn.InstanceNorm2d(8 * config.width, eps=_EPS, affine=True)
         self.decoder = decoder(config.width)
@@ -130,7 +130,9 @@ class AdaINGenerator(PictureGenerator):
         if self.strength != 1:
             features = self.strength * features + (1 - self.strength) * content
         drawing: Tensor = self.decoder(features)
-        return drawing if self.training else drawing.clamp(self.lowest, 1)
+        if self.training:
+            return drawing
+        return drawing.clamp(-1, 1) if self.signed else drawing.clamp(0, 1)
 
     @torch.no_grad()
     def take_styles(self, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:

@@ -99,6 +99,9 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     accumulate: Annotated[
         Count, say("Parts in which a step's pictures go through the networks, to save memory.", LEARNING)
     ] = 1
+    optimizer: Annotated[Literal["adam", "muon"] | None, say("muon: Adam, but for hidden convolutions.", LEARNING)] = (
+        None
+    )
     learning_rate: Annotated[Rate | None, say("Learning rate.", LEARNING)] = None
     beta1: Annotated[Decay | None, say("Adam's first beta.", LEARNING)] = None
     schedule: Annotated[

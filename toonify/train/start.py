@@ -137,6 +137,8 @@ def check_kind_of_pictures(options: Options, kind: type[Method]) -> None:
     of_photos = ("photos", "cartoons", "smooth", "sample_photos", "eval_photos", "eval_cartoons", "draw_size")
     given = plain(options)
     of_noise = ("pictures", "eval_pictures")
+    if kind.from_pictures and (options.eval_photos, options.eval_cartoons) != (None, None):
+        raise UsageError(f"--eval-photos is not for {options.arch}, which has no style of its own; look at its samples")
     way_out = "it learns from --pictures alone" if kind.from_noise else "it learns from --photos and --cartoons"
     for name in of_photos if kind.from_noise else of_noise:
         if name in given:
