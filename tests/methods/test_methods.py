@@ -620,7 +620,8 @@ def test_the_learning_rate_follows_the_schedule(arch: str, make: Make) -> None:
     method.step(batch_for(method), phase(method), 0, rate_factor=0)
     for network in method.trained:
         for name, parameter in parameters(method, network).items():
-            assert torch.equal(parameter, before[network]["network"][name]), name
+            # What is brought back to its kind after each step (adain-lite's last layer) is rounded.
+            assert torch.allclose(parameter, before[network]["network"][name], rtol=0, atol=1e-7), name
 
 
 def test_gradients_are_clipped_to_their_norm(make: Make) -> None:
