@@ -1,5 +1,6 @@
 """The networks that draw in the styles of pictures: AdaIN's as published, the small one that ships, and runs' own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from toonify.checkpoints.published import Published
@@ -60,7 +61,7 @@ def networks_for(variant: str, network: str | None) -> list[StyleVariant]:
     """
     if network is not None:
         return [find_picture_network(network).variant(variant)]
-    small = shipped_picture_network().variant(SMALL)
+    small = replace(shipped_picture_network().variant(), name=SMALL)
     if variant not in ("auto", LARGE, SMALL):
         raise UsageError(f"a picture as style has no variant {variant!r}; choose --variant {LARGE} or {SMALL}")
     return {"auto": [published(), small], LARGE: [published()], SMALL: [small]}[variant]

@@ -23,7 +23,7 @@ from toonify.transfer.networks import networks_for
 
 _log = logging.getLogger(__name__)
 _RECIPE = 2  # goes up when the same pictures make another style
-_CARD, _WEIGHTS = "style.json", "style.safetensors"
+_CARD = "style.json"
 _LEAST = 32  # pixels of a picture's shorter side: in smaller ones there is nothing to be seen of a style
 _PLAIN = 2 / 255  # standard deviation of a picture of one color
 _MULTIPLE = 8  # of the networks
@@ -79,10 +79,14 @@ def style_of_pictures(
         try:
             if not (folder / _CARD).is_file():
                 _make(folder, name, pictures, looked_at, shares, options.strength, network)
-        except DownloadError as error:
+        except DownloadError:
             if network is networks[-1]:
                 raise
-            _log.warning("%s (%s) cannot be had, so %s draws: %s", name, network.name, networks[-1].name, error)
+            _log.warning(
+                "%s (%s) needs networks that are not here and cannot be fetched, so %s draws; "
+                "--variant %s says what to fetch, --variant %s keeps this line away",
+                *(name, network.name, networks[-1].name, network.name, networks[-1].name),
+            )
         else:
             return LocatedStyle(read_card(folder / _CARD), folder)
     raise AssertionError("there is a network to try")
@@ -141,23 +145,17 @@ def _make(
     network: StyleVariant,
 ) -> None:
     """Write a style's folder, whole or not at all."""
-    import safetensors.torch
-    import torch
-
-    from toonify.checkpoints.tensors import fingerprint
-    from toonify.transfer.load import load_network
-
-    generator = load_network(network, strength)
     low, high = network.variant.value_range
-    generator.take_styles([torch.from_numpy(low + (high - low) * _batch(pixels)) for pixels in looked_at], shares)
-    state = generator.state_dict()
-    card = _card(name, pictures, FileWeights(_WEIGHTS, fingerprint(state)), strength, network)
+    batches = [low + (high - low) * _batch(pixels) for pixels in looked_at]
+    make = _from_module if network.onnx is None else _from_graph
+    file, fingerprint, data = make(network, batches, shares, strength)
+    card = _card(name, pictures, FileWeights(file, fingerprint), strength, network)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
             part = Path(made) / folder.name
             part.mkdir()
-            safetensors.torch.save_file(state, part / _WEIGHTS)
+            (part / file).write_bytes(data)
             (part / _CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
             if folder.exists():  # left without its card
                 shutil.rmtree(folder)
@@ -165,6 +163,37 @@ def _make(
     except OSError as error:
         if not (folder / _CARD).is_file():  # another process was not first either
             raise StyleError(f"cannot keep the style of {name} in {folder}: {error.strerror}; set HF_HOME") from error
+
+
+def _from_module(
+    network: StyleVariant, batches: Sequence[Floats], shares: Sequence[float], strength: float
+) -> tuple[str, str, bytes]:
+    """A file of weights that hold a style: its name, fingerprint and bytes."""
+    import safetensors.torch
+    import torch
+
+    from toonify.checkpoints.tensors import fingerprint
+    from toonify.transfer.load import load_network
+
+    generator = load_network(network, strength)
+    generator.take_styles([torch.from_numpy(batch) for batch in batches], shares)
+    state = generator.state_dict()
+    return "style.safetensors", fingerprint(state), safetensors.torch.save(state)
+
+
+def _from_graph(
+    network: StyleVariant, batches: Sequence[Floats], shares: Sequence[float], strength: float
+) -> tuple[str, str, bytes]:
+    """The same of a network that is an ONNX file, without PyTorch."""
+    from toonify.graphs.format import read_model
+    from toonify.transfer.graph import take_styles
+
+    assert network.onnx is not None  # noqa: S101 - the caller has looked
+    model = read_model(network.onnx)
+    take_styles(model, batches, shares, strength)
+    del model.metadata_props[:]  # its card, which is that of the network
+    data = model.SerializeToString()
+    return "style.onnx", f"sha256:{hashlib.sha256(data).hexdigest()}", data
 
 
 def _batch(pixels: np.ndarray) -> Floats:
