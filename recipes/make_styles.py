@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pictures in whose styles a network for any picture is trained: from drawings and photos, and drawn by rule.
 
-    python recipes/make_styles.py --drawings panels/ --photos photos/ --output styles/ --count 2400
+    python recipes/make_styles.py panels/ photos/ styles/ --count 2400
 
 A third are cut-outs of the drawings at several sizes, half of them in other colors; a third are photos painted with
 brush strokes, flattened to a few tones, hatched or screened, in other colors; a third are textures of stripes, cells,
@@ -243,7 +243,7 @@ def main() -> None:
     """Make the pictures that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("drawings", "photos", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help="a folder")
+        parser.add_argument(name, type=Path, help="a folder")
     parser.add_argument("--count", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -252,7 +252,7 @@ def main() -> None:
         for folder in (options.drawings, options.photos)
     ]
     if not all(folders):
-        parser.error("--drawings and --photos: a folder has no .jpg, .png or .webp in it")
+        parser.error("drawings and photos: a folder has no .jpg, .png or .webp in it")
     options.output.mkdir(parents=True, exist_ok=True)
     for number in range(options.count):
         path = options.output / f"{number:05d}.jpg"
