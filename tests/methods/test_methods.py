@@ -395,18 +395,16 @@ def style_transfer_by_hand(method: StyleTransfer, batch: Batch) -> dict[str, Ten
             ]
         )
         content.append((drawn[-1] - target).square().mean())
-        style.append(
-            sum(
-                torch.stack(
-                    [
-                        (a.mean() - b.mean()) ** 2 + (deviation(a) - deviation(b)) ** 2
-                        for a, b in zip(one, other, strict=True)
-                    ]
-                ).mean()
-                for one, other in zip(drawn, wanted, strict=True)
-            )
-        )
-    return {"content": sum(content) / len(batch), "style": sum(style) / len(batch)}
+        style += [
+            torch.stack(
+                [
+                    (a.mean() - b.mean()) ** 2 + (deviation(a) - deviation(b)) ** 2
+                    for a, b in zip(one, other, strict=True)
+                ]
+            ).mean()
+            for one, other in zip(drawn, wanted, strict=True)
+        ]
+    return {"content": torch.stack(content).mean(), "style": torch.stack(style).sum() / len(batch)}
 
 
 WEIGHTS = {  # of the generators' losses, with a content weight of 10 where the paper has none
