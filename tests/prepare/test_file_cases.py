@@ -686,7 +686,7 @@ import toonify.images.read as read
 def decode(file, *, kind, enough):
     {body}
 read.decode_request = decode
-from toonify.images.child import serve
+from toonify.images.in_child import serve
 serve()
 """
 
