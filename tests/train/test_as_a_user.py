@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from PIL import Image
 from training import flags, noise_flags, train
 
 from toonify.cli import main
 from toonify.methods import METHODS, Arch
+from toonify.pixels.arrays import psnr
 
 
 def _goes_all_the_way(data: Path, folder: Path, *options: str) -> None:
@@ -36,7 +38,7 @@ def test_every_method_goes_from_its_command_to_a_picture(arch: str, training_dat
 def test_every_method_from_pictures_goes_from_its_command_to_a_picture(
     arch: str, training_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two steps, samples, a resumed run; then a photo in the style of a picture, by the run and by its best variant."""
+    """Two steps, samples, a resumed run; then a photo in the style of a picture, by the run and by a file of it."""
     monkeypatch.setattr("toonify.checkpoints.hub.cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr("toonify.transfer.pictures.cache_folder", lambda: tmp_path / "cache")
     run, photo, picture = tmp_path / "mine", tmp_path / "odd.png", next((training_data / "cartoons").iterdir())
@@ -55,10 +57,16 @@ def test_every_method_from_pictures_goes_from_its_command_to_a_picture(
         assert drawing.size == (61, 43)
     again = train(*options, "--start-from", run, "--output", tmp_path / "next")
     assert again == 0
+    packed = tmp_path / "mine.onnx"
+    assert main(["export", str(run), str(packed)]) == 0
+    alike = ["convert", str(photo), "-s", str(picture), "--style-network", str(packed), "-o", str(tmp_path / "b.png")]
+    assert main(alike) == 0
+    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as other:
+        assert psnr(np.asarray(one), np.asarray(other), peak=255) > 45
     capsys.readouterr()
     for command, said in (
         (["convert", str(photo), "-s", str(run), "-o", "x.png"], "type --style PICTURE --style-network"),
-        (["export", str(run), str(tmp_path / "mine.onnx")], "has no style without a picture"),
+        (["export", str(run), str(tmp_path / "small.onnx"), "--fp16"], "--fp16 is for networks that draw photos"),
         ([*drawn, "--variant", "lite", "-o", "x.png"], "has no variant 'lite'; choose --variant last"),
         (["convert", str(photo), "-s", str(picture), "--style-network", "shinkai"], "does not draw in the styles of"),
         (["convert", str(photo), "-s", "shinkai", "--style-network", str(run)], "are for a --style that is a picture"),

@@ -192,7 +192,7 @@ class Options(RunOptions, frozen=True, kw_only=True):
         Channels | None, say("Channels of the discriminator's first layer; from noise, of its last ones.", NETWORKS)
     ] = None
     norm: Annotated[Literal["batch", "instance", "layer"] | None, say("Normalization.", NETWORKS)] = None
-    spectral_norm: Annotated[bool | None, say("Spectral normalization of the discriminators.", NETWORKS)] = None
+    spectral_norm: Annotated[bool, say("Spectral normalization of the discriminators.", NETWORKS)] = False
     light: Annotated[bool | None, say("The light form of U-GAT-IT.", NETWORKS)] = None
 
     adversarial_weight: Annotated[Weight | None, say("Weight of the adversarial loss.", LOSSES)] = None
