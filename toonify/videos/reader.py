@@ -20,10 +20,12 @@ from av.stream import Disposition
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from toonify.errors import ImageError, one_line
+from toonify.errors import ImageError, counted, one_line
+from toonify.images import is_picture
 from toonify.images.color import SRGB, encoding_to_srgb, from_code_points
 from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
+from toonify.videos.cut_off import is_cut_off
 from toonify.videos.matroska import pixel_crops
 
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
@@ -32,7 +34,10 @@ Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _THUMBNAIL = 64, 36  # width and height
 _UNSPECIFIED = 2  # color space
 _SRGB_CURVE = 13  # transfer characteristics of H.273
+_RUN_UP = 5.0  # seconds that are decoded before those that are asked for
+_JUMPS = frozenset({"mov", "matroska"})  # containers in which a key frame is found by its time
 _CLOCKS = frozenset({"mpegts", "mpeg", "asf", "flv"})  # where times count from anywhere, not from the beginning
+USUAL_RATE = Fraction(25)  # frames a second of a video that does not say
 _HD = 720  # lines, from which on a video that does not say its color space has that of HDTV
 
 
@@ -129,8 +134,9 @@ class Video:
             self._file.close()
             raise ImageError("an empty file")
         crops = pixel_crops(self._file)
+        self._is_cut_off = is_cut_off(self._file)
         try:
-            self._container = open_container(self._file)
+            self._container = self._opened()
             self._stream = main_stream(self._container)
             if self._stream.codec_context is None:  # decoding would end the process in PyAV before 18.1
                 raise ImageError("what is in it cannot be decoded")
@@ -148,6 +154,17 @@ class Video:
         self.start = 0.0  # the first frame's time in seconds on the clock of the file, once that is read
         self.notes: list[str] = []  # what the user should know, once frames have been looked at
         self._reformatter = VideoReformatter()
+
+    def _opened(self) -> InputContainer:
+        """The container. Raises ImageError that says what the file is, if it is none."""
+        try:
+            return open_container(self._file)
+        except ImageError as error:
+            if self._is_cut_off:
+                raise ImageError("the file is cut off, and the index at its end is missing; fetch it again") from error
+            if is_picture(self._file):
+                raise ImageError("a picture; give it the name of one (.jpg, .png, .webp)") from error
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -180,15 +197,29 @@ class Video:
     @property
     def duration(self) -> float | None:
         """Seconds, as the file says; None where it does not."""
-        stream = self._stream
-        if tagged := _seconds(stream.metadata.get("DURATION", "")):  # Matroska, where all else is of the longest stream
-            return tagged
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return self._container.duration / 1e6 if self._container.duration else None
+        return self.own_duration or (self._container.duration / 1e6 if self._container.duration else None)
 
-    def frames(self) -> Iterator[Frame]:
+    @property
+    def own_duration(self) -> float | None:
+        """Seconds of the pictures, where the file does not say those of the longest stream only."""
+        stream = self._stream
+        if tagged := _seconds(stream.metadata.get("DURATION", "")):  # Matroska
+            return tagged
+        return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+    def length(self, last: Frame) -> float:
+        """Seconds that the last frame is shown.
+
+        FFmpeg counts a frame's duration to the next one in the order of decoding, which may be another.
+        """
+        length = last.duration or float(1 / (self.rate or USUAL_RATE))
+        left = (self.own_duration or 0.0) - last.time
+        return min(length, left) if left > 0 else length
+
+    def frames(self, since: float = 0.0) -> Iterator[Frame]:
         """All frames that are whole, in order. Afterwards `problem` says whether that was all.
+
+        With `since`, in seconds, what lies some seconds before that may be passed over, and is not looked at.
 
         Frames that follow a damaged one are built on it, so they are left out up to the next key frame. A decoder tells
         of damage some frames ahead, so others of the same group may go, too. Raises ImageError if no frame can be read.
@@ -198,7 +229,8 @@ class Video:
         latest: Frame | None = None
         held: list[int] = []  # time stamps of packets that repeat the frame before
         last = ended = skipped = 0.0
-        step = float(1 / self._stream.average_rate) if self._stream.average_rate else 1 / 25
+        has_jumped = False
+        step = float(1 / (self._stream.average_rate or USUAL_RATE))
         packets = self._container.demux(self._stream)
         while True:
             packet, decoded = None, []
@@ -224,6 +256,13 @@ class Video:
             for frame in decoded:
                 if start is None:
                     start = self.start = frame.time or 0.0
+                    if since > _RUN_UP and self._jump(start + since - _RUN_UP):
+                        packets, has_jumped = self._container.demux(self._stream), True
+                        losses, held, last, ended = _Losses(), [], 0.0, 0.0
+                        break
+                if has_jumped and not frame.key_frame:  # what lies before the key frame is built on what was not read
+                    continue
+                has_jumped = False
                 if latest is not None:
                     yield from self._repeats(latest, [pts for pts in held if frame.pts is None or pts < frame.pts])
                 held = [pts for pts in held if frame.pts is not None and pts > frame.pts]
@@ -244,10 +283,27 @@ class Video:
         if start is None:
             raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
         duration, self.lost = self.duration, losses.count
-        if losses.count:
-            self.problem = f"damaged: {losses.count} frames lost, the first at {clock(losses.first)}"
-        elif duration is not None and max(ended, last + step) < 0.95 * duration - 2:
+        if self._is_cut_off:
+            whole = "" if duration is None else f" of {clock(duration)}"
+            self.problem = f"damaged: the file is cut off; its pictures end at {clock(last)}{whole}"
+        elif losses.count:
+            self.problem = f"damaged: {counted(losses.count, 'frame')} lost, the first at {clock(losses.first)}"
+        elif duration is not None and duration - max(ended, last + step) > self._tolerance(duration):
             self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
+
+    def _jump(self, time: float) -> bool:
+        """Go on with the key frame before a time on the clock of the file; whether that can be done."""
+        if not _JUMPS & set(self._container.format.name.split(",")) or self._alpha_decoder is not None:
+            return False
+        try:
+            self._container.seek(int(time * 1e6))
+        except av.FFmpegError:
+            return False
+        return True
+
+    def _tolerance(self, duration: float) -> float:
+        """Seconds that may be missing from what the file says that it has: its sound may be longer."""
+        return 0.05 * duration + 2 if self.own_duration is None else 0.01 * duration + 0.5
 
     def _decoded(self, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
         """The frames that a packet completes."""
