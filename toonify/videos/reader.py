@@ -1,7 +1,6 @@
 """Video files to frames, through PyAV: upright, in sRGB, with square pixels; what is damaged is left out and told."""
 
 import contextlib
-import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
 from toonify.videos.cut_off import is_cut_off
 from toonify.videos.matroska import pixel_crops
+from toonify.videos.progress import Clock, Losses
 
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
@@ -90,36 +90,6 @@ class Frame:
         left, right = round(left * aspect), round(right * aspect)
         height, width = pixels.shape[:2]
         return _displayed(pixels[top : max(height - bottom, top + 1), left : max(width - right, left + 1)], frame)
-
-
-class _Losses:
-    """What is damaged of a video, and which frames it spares."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first = 0.0  # seconds
-        self._latest: float | None = None  # time stamp of damaged data, in the stream's units
-        self._key = -math.inf  # of the last key frame
-
-    def add(self, stamp: int | None, seconds: float) -> None:
-        """Take note of something lost; `stamp` is None if nothing further follows from it."""
-        self.first = self.first if self.count else seconds
-        self.count += 1
-        if stamp is not None:
-            self._latest = stamp if self._latest is None else max(self._latest, stamp)
-
-    def forget(self) -> None:
-        """Time stamps begin anew: those of earlier losses say nothing of what follows."""
-        self._latest, self._key = None, -math.inf
-
-    def spare(self, frame: av.VideoFrame) -> bool:
-        """Whether a frame is whole: it is a key frame, or nothing was lost since the last one."""
-        if frame.is_corrupt:
-            return False
-        if frame.key_frame:
-            self._key = math.inf if frame.pts is None else frame.pts
-            return True
-        return self._latest is None or self._latest < self._key
 
 
 class Video:
@@ -224,13 +194,12 @@ class Video:
         Frames that follow a damaged one are built on it, so they are left out up to the next key frame. A decoder tells
         of damage some frames ahead, so others of the same group may go, too. Raises ImageError if no frame can be read.
         """
-        losses = _Losses()
-        start = error = None
+        losses, clock = Losses(), Clock(float(1 / (self._stream.average_rate or USUAL_RATE)))
+        error: Exception | None = None
         latest: Frame | None = None
         held: list[int] = []  # time stamps of packets that repeat the frame before
-        last = ended = skipped = 0.0
+        ended = 0.0  # at which the last packet is not shown any more
         has_jumped = False
-        step = float(1 / (self._stream.average_rate or USUAL_RATE))
         packets = self._container.demux(self._stream)
         while True:
             packet, decoded = None, []
@@ -244,21 +213,21 @@ class Video:
                     continue
                 decoded = self._decoded(packet)
                 if packet.is_corrupt:
-                    losses.add(packet.pts, last)
-                if packet.duration and packet.time_base:  # of a still that stands, far more than `step`
-                    ended = last + float(packet.duration * packet.time_base)
+                    losses.add(packet.pts, clock.last)
+                if packet.duration and packet.time_base:  # of a still that stands, far more than a step
+                    ended = clock.last + float(packet.duration * packet.time_base)
             except Exception as caught:  # FFmpeg's own, and what its wrapper raises of a file that cannot be read
                 error = caught
                 if packet is None:
-                    losses.add(None, last)
+                    losses.add(None, clock.last)
                     break
-                losses.add(packet.dts if packet.pts is None else packet.pts, last)
+                losses.add(packet.dts if packet.pts is None else packet.pts, clock.last)
             for frame in decoded:
-                if start is None:
-                    start = self.start = frame.time or 0.0
-                    if since > _RUN_UP and self._jump(start + since - _RUN_UP):
+                if clock.start is None:
+                    clock.start = self.start = frame.time or 0.0
+                    if since > _RUN_UP and self._jump(clock.start + since - _RUN_UP):
                         packets, has_jumped = self._container.demux(self._stream), True
-                        losses, held, last, ended = _Losses(), [], 0.0, 0.0
+                        losses, held, ended = Losses(), [], 0.0
                         break
                 if has_jumped and not frame.key_frame:  # what lies before the key frame is built on what was not read
                     continue
@@ -266,30 +235,33 @@ class Video:
                 if latest is not None:
                     yield from self._repeats(latest, [pts for pts in held if frame.pts is None or pts < frame.pts])
                 held = [pts for pts in held if frame.pts is not None and pts > frame.pts]
-                time = last + step if frame.time is None else frame.time - start + skipped
-                if time < last - 0.5:  # clocks start anew where recordings were joined (VOB, TS)
-                    skipped += last + step - time
-                    time = last + step
+                if clock.follow(frame):
                     losses.forget()
-                last = time
                 if losses.spare(frame):
-                    latest = Frame(last, frame, self, self._seconds(frame.duration or 0))
+                    latest = Frame(clock.last, frame, self, self._seconds(frame.duration or 0))
                     yield latest
                 else:
-                    losses.add(frame.pts if frame.is_corrupt else None, last)
+                    losses.add(frame.pts if frame.is_corrupt else None, clock.last)
+        if clock.start is None:
+            raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
+        last = clock.last
         if latest is not None and held:
             yield from self._repeats(latest, held)
             last = max(last, latest.time + self._seconds(held[-1] - (latest.pts or 0)))
-        if start is None:
-            raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
-        duration, self.lost = self.duration, losses.count
+        self.lost = losses.count
+        self.problem = self._problem(losses, last, max(ended, last + clock.step))
+
+    def _problem(self, losses: Losses, last: float, end: float) -> str | None:
+        """What is damaged, if anything: `last` is the time of the last frame, `end` when that is not shown any more."""
+        duration = self.duration
         if self._is_cut_off:
-            whole = "" if duration is None else f" of {clock(duration)}"
-            self.problem = f"damaged: the file is cut off; its pictures end at {clock(last)}{whole}"
-        elif losses.count:
-            self.problem = f"damaged: {counted(losses.count, 'frame')} lost, the first at {clock(losses.first)}"
-        elif duration is not None and duration - max(ended, last + step) > self._tolerance(duration):
-            self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
+            whole = "" if duration is None else f" of {as_time(duration)}"
+            return f"damaged: the file is cut off; its pictures end at {as_time(last)}{whole}"
+        if losses.count:
+            return f"damaged: {counted(losses.count, 'frame')} lost, the first at {as_time(losses.first)}"
+        if duration is not None and duration - end > self._tolerance(duration):
+            return f"damaged: ends at {as_time(last)} of {as_time(duration)}"
+        return None
 
     def _jump(self, time: float) -> bool:
         """Go on with the key frame before a time on the clock of the file; whether that can be done."""
@@ -447,7 +419,7 @@ def _seconds(text: str) -> float | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def clock(seconds: float) -> str:
+def as_time(seconds: float) -> str:
     """Seconds as 1:02:03 or 2:03."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -20,7 +20,7 @@ from toonify.system.files import put_in_place
 from toonify.videos.encoder import Encoder, Packet, Stream, reordering, ticks_of
 from toonify.videos.formats import CONTAINERS, DEFAULT_QUALITY
 from toonify.videos.mux import Extras, mux
-from toonify.videos.reader import USUAL_RATE, Frame, Video, clock
+from toonify.videos.reader import USUAL_RATE, Frame, Video, as_time
 
 _PART = 5.0  # seconds: the longest part, which is what a killed process loses
 _SHORTEST = 1.0  # seconds: of a part that ends at a cut
@@ -276,7 +276,7 @@ class _Film:
 
     def _nothing(self) -> str:
         if self._options.preview is not None:
-            return f"nothing lies at {clock(self._start)}, the middle that its header gives; use --start and --end"
+            return f"nothing lies at {as_time(self._start)}, the middle that its header gives; use --start and --end"
         if self._start:
             return f"nothing lies behind {self._start:g} s; give an earlier --start"
         return "no frame in it can be read"
