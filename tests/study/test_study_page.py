@@ -83,7 +83,8 @@ def reload(page: Any, text: str) -> None:
         page.reload()
         with contextlib.suppress(AssertionError):
             return playwright.expect(page.locator("main:not([hidden])")).to_contain_text(text, timeout=3000)
-    raise AssertionError(f"the page does not say {text!r}")
+    kept = page.evaluate("JSON.stringify(localStorage)")
+    raise AssertionError(f"not {text!r}, but {page.inner_text('main:not([hidden])')!r}, with {kept}")
 
 
 def download(page: Any) -> tuple[str, bytes]:
