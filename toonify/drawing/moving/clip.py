@@ -17,6 +17,7 @@ from toonify.pixels.arrays import Pixels
 from toonify.pixels.layout import side_by_side
 from toonify.pixels.resize import resize
 from toonify.system.files import put_in_place
+from toonify.system.memory import give_back_freed_memory
 from toonify.videos.encoder import Encoder, Packet, Stream, reordering, ticks_of
 from toonify.videos.formats import CONTAINERS, DEFAULT_QUALITY
 from toonify.videos.mux import Extras, mux
@@ -106,6 +107,7 @@ class _Film:
             progress.seen = part.seen
             progress.notes = [*dict.fromkeys([*progress.notes, *self._video.notes])]
             self._parts.add(part.packets, progress)
+            give_back_freed_memory()  # or what malloc keeps grows for minutes
 
     def _draw_part(self, part: "_Part", ticks: int) -> None:
         progress = self._progress
