@@ -53,7 +53,7 @@ def choose_combinations(
     """
     combinations = []
     wanted: Sequence[str | None] = looks or [None]
-    for name, style in locate_styles(names, pictures):
+    for name, style in locate_styles(names, pictures, variant=variant):
         variants = variants_to_try(style, variant)
         for look in wanted:
             plan = make_plan(variants, look=look, faces=faces, raw=raw, **options)

@@ -19,7 +19,7 @@ from toonify.styles.card import LocatedStyle, StyleVariant, Variant
 from toonify.styles.find import find_style, shipped_names
 from toonify.styles.look import FacesMode, Lines, Look, LookName, Tones, named_look
 from toonify.styles.options import OPTIONS
-from toonify.transfer import PictureOptions, is_picture, style_of_pictures
+from toonify.transfer import GATYS, PictureOptions, is_picture, style_of_pictures
 
 OutputSize = Literal["same", "drawn"] | int
 
@@ -103,7 +103,8 @@ def draw_options(
         detail=detail,
         padding=0 if raw else variant.padding,
         look=finish,
-        faces=faces == "auto" and finish is not None,
+        # By optimization each close-up of a face would take as long as the picture.
+        faces=faces == "auto" and finish is not None and variant.architecture != GATYS,
     )
 
 
@@ -229,29 +230,35 @@ def choose_plan(name: str, *, variant: str = "auto", faces: FacesMode = "auto", 
     network that finds them; where they would be looked for and cannot be, the plan has a warning. `options` are the
     others of `draw_options`. Raises UsageError, StyleError.
     """
-    ((_, style),) = locate_styles([name])
+    ((_, style),) = locate_styles([name], variant=variant)
     plan = make_plan(variants_to_try(style, variant), faces=faces, **options)
     plan.check_weights()
     (plan,) = settle_faces([plan])
     return plan
 
 
-def locate_styles(names: Sequence[str], pictures: PictureOptions | None = None) -> list[tuple[str, LocatedStyle]]:
+def locate_styles(
+    names: Sequence[str], pictures: PictureOptions | None = None, *, variant: str = "auto"
+) -> list[tuple[str, LocatedStyle]]:
     """The styles that names mean, each with the name by which it was asked for; a picture is made into a style.
 
-    With weights in `pictures` all names are pictures, of which one style is blended. Raises what `find_style` and
-    `style_of_pictures` do, UsageError for options of pictures where there is none.
+    With weights in `pictures` all names are pictures, of which one style is blended. `variant` is that in which
+    pictures are made into styles. Raises what `find_style` and `style_of_pictures` do, UsageError for options of
+    pictures where there is none.
     """
     of_pictures = [_means_picture(name) for name in names]
     if pictures is not None and pictures.weights:
         for name, right in zip(names, of_pictures, strict=True):
             if not right:
                 raise UsageError(f"--style-weight blends pictures, and {display(name)} is none; drop one of them")
-        return [(" + ".join(names), style_of_pictures([Path(name) for name in names], pictures))]
+        return [(" + ".join(names), style_of_pictures([Path(name) for name in names], pictures, variant))]
     if pictures not in (None, PictureOptions()) and not any(of_pictures):
-        raise UsageError("--style-size and --style-strength are for a --style that is a picture; drop them")
+        raise UsageError(
+            "--style-size, --style-strength, --steps, --start-from and --seed are for a --style that is a picture; "
+            "drop them"
+        )
     return [
-        (name, style_of_pictures([Path(name)], pictures) if right else find_style(name))
+        (name, style_of_pictures([Path(name)], pictures, variant) if right else find_style(name))
         for name, right in zip(names, of_pictures, strict=True)
     ]
 

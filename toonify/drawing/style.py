@@ -30,6 +30,7 @@ from toonify.images import photo_from_image
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.styles.card import StyleVariant
+from toonify.transfer import GATYS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -216,6 +217,8 @@ class Style:
         from toonify.drawing.moving.clip import draw_clip
         from toonify.drawing.moving.options import ClipOptions, clip_notes
 
+        if self.plan.style.variant.architecture == GATYS:
+            raise UsageError(f"{self.plan.style.label} draws still pictures; choose another variant for videos")
         options = (options or ClipOptions()).named(out)
         if not overwrite and out.exists():
             raise FileExistsError(f"{out} is there already")

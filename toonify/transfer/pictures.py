@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -21,14 +21,17 @@ from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
 from toonify.styles.find import read_card, shipped_names
 
 if TYPE_CHECKING:
-    pass
+    from torch import Tensor
 
+GATYS = "gatys"  # the variant, and the architecture of its card
+VARIANTS = ("adain", GATYS)
 _RECIPE = 1  # goes up when the same pictures make another style
 _CARD, _WEIGHTS = "style.json", "style.safetensors"
 _LEAST = 32  # pixels of a picture's shorter side: in smaller ones there is nothing to be seen of a style
 _PLAIN = 2 / 255  # standard deviation of a picture of one color
 _MULTIPLE = 8  # of the encoder
-_BYTES_PER_PIXEL = 1_400  # of memory on a CPU while drawing, measured
+_BYTES_PER_PIXEL = {"adain": 1_400, GATYS: 3_000}  # of memory on a CPU while drawing, measured
+_MOST_STEPS, _MOST_SEED = 4096, 4096  # as a card's numbers
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,16 @@ class PictureOptions:
     """How pictures are looked at to make a style of them.
 
     `size` is the long side in pixels: of a smaller picture strokes are larger in the drawing's. `strength` is alpha of
-    equation 14 of AdaIN. `weights` are those of several pictures (equation 15), in any unit; empty: all alike.
+    equation 14 of AdaIN. `weights` are those of several pictures (equation 15), in any unit; empty: all alike. The
+    others are for the variant `gatys`: see `GatysConfig`.
     """
 
     size: int = 512
     strength: float = 1.0
     weights: tuple[float, ...] = ()
+    steps: int = 100
+    start: Literal["photo", "noise"] = "photo"
+    seed: int = 0
 
 
 def is_picture(name: str) -> bool:
@@ -55,23 +62,50 @@ def is_picture(name: str) -> bool:
     return path.suffix.lower() not in {".onnx", ".pth", ".pt", ".safetensors"} and not head.startswith((b"{", b"["))
 
 
-def style_of_pictures(pictures: Sequence[Path], options: PictureOptions | None = None) -> LocatedStyle:
+def style_of_pictures(
+    pictures: Sequence[Path], options: PictureOptions | None = None, variant: str = "auto"
+) -> LocatedStyle:
     """The style of a picture, or of several blended: made, and kept in the cache, if it is not there.
 
-    Its only variant is `adain`. Raises StyleError for a picture that cannot serve (it names the file), UsageError for
-    options that cannot be, DownloadError if AdaIN's networks cannot be fetched.
+    Its only variant is `adain`, or `gatys` where `variant` asks for it. Raises StyleError for a picture that cannot
+    serve (it names the file), UsageError for options that cannot be, DownloadError if the networks cannot be fetched.
     """
     options = options or PictureOptions()
+    chosen = _variant(variant, options)
     shares = _shares(options, len(pictures))
     looked_at = [_look_at(path, options.size) for path in pictures]
     name = "-".join(_slug(path) for path in pictures)[:60].strip("-")
-    digest = hashlib.sha256(repr((_RECIPE, shares, options.strength)).encode())
+    told: tuple[Any, ...] = (_RECIPE, shares, options.strength)
+    if chosen == GATYS:
+        told = (*told, GATYS, options.steps, options.start, options.seed)
+    digest = hashlib.sha256(repr(told).encode())
     for pixels in looked_at:
         digest.update(f"{pixels.shape}".encode() + pixels.tobytes())
     folder = cache_folder() / "pictures" / f"{name}-{digest.hexdigest()[:16]}"
     if not (folder / _CARD).is_file():
-        _make(folder, name, pictures, looked_at, shares, options)
+        _make(folder, name, pictures, looked_at, shares, options, chosen)
     return LocatedStyle(read_card(folder / _CARD), folder)
+
+
+def _variant(name: str, options: PictureOptions) -> str:
+    """The variant that a name means. Raises UsageError if there is none, or for options that it does not have."""
+    chosen = VARIANTS[0] if name == "auto" else name
+    if chosen not in VARIANTS:
+        raise UsageError(f"a picture as style has no variant {name!r}; choose --variant {' or '.join(VARIANTS)}")
+    plain = PictureOptions()
+    own = {"--steps": "steps", "--start-from": "start", "--seed": "seed"}
+    given = [flag for flag, field in own.items() if getattr(options, field) != getattr(plain, field)]
+    if chosen != GATYS and given:
+        raise UsageError(
+            f"{given[0]} is for --variant {GATYS}, which draws by optimization; drop it, or type that, too"
+        )
+    if not 1 <= options.steps <= _MOST_STEPS:
+        raise UsageError(f"--steps {options.steps}: give a number from 1 to {_MOST_STEPS}")
+    if not 0 <= options.seed <= _MOST_SEED:
+        raise UsageError(f"--seed {options.seed}: give a number from 0 to {_MOST_SEED}")
+    if options.start not in ("photo", "noise"):
+        raise UsageError(f"--start-from {options.start}: choose photo or noise")
+    return chosen
 
 
 def _shares(options: PictureOptions, count: int) -> tuple[float, ...]:
@@ -124,20 +158,18 @@ def _make(
     looked_at: Sequence[np.ndarray],
     shares: Sequence[float],
     options: PictureOptions,
+    variant: str,
 ) -> None:
     """Write a style's folder, whole or not at all."""
     import safetensors.torch
     import torch
 
     from toonify.checkpoints.tensors import fingerprint
-    from toonify.models.adain import AdaINConfig
-    from toonify.transfer.networks import published_generator
 
-    generator = published_generator(AdaINConfig(strength=options.strength))
-    generator.take_styles([torch.from_numpy(_batch(pixels)) for pixels in looked_at], shares)
-    state = generator.state_dict()
+    batches = [torch.from_numpy(_batch(pixels)) for pixels in looked_at]
+    state = (_grams if variant == GATYS else _generator)(batches, shares, options)
     weights = FileWeights(_WEIGHTS, fingerprint(state))
-    card = _card(name, pictures, weights, options)
+    card = _card(name, pictures, weights, options, variant)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
@@ -153,29 +185,50 @@ def _make(
             raise StyleError(f"cannot keep the style of {name} in {folder}: {error.strerror}; set HF_HOME") from error
 
 
+def _generator(pictures: "Sequence[Tensor]", shares: Sequence[float], options: PictureOptions) -> "dict[str, Tensor]":
+    """AdaIN's networks with the style in them."""
+    from toonify.models.adain import AdaINConfig
+    from toonify.transfer.networks import published_generator
+
+    generator = published_generator(AdaINConfig(strength=options.strength))
+    generator.take_styles(pictures, shares)
+    return generator.state_dict()
+
+
+def _grams(pictures: "Sequence[Tensor]", shares: Sequence[float], options: PictureOptions) -> "dict[str, Tensor]":
+    from toonify.transfer.grams import grams_of
+    from toonify.transfer.vgg import published_features
+
+    return grams_of(pictures, shares, published_features())
+
+
 def _batch(pixels: np.ndarray) -> Floats:
     return np.ascontiguousarray(to_floats(pixels).transpose(2, 0, 1)[None])
 
 
-def _card(name: str, pictures: Sequence[Path], weights: FileWeights, options: PictureOptions) -> Card:
-    titles = " and ".join(path.name for path in pictures)
-    variant = Variant(
-        weights=weights,
-        architecture="adain",
-        config={} if options.strength == 1 else {"strength": options.strength},
-        value_range=(0.0, 1.0),
-        multiple=_MULTIPLE,
-        minimum=2 * _MULTIPLE,
-        padding=16,
-        size=768,
-        bytes_per_pixel=_BYTES_PER_PIXEL,
-    )
+def _card(name: str, pictures: Sequence[Path], weights: FileWeights, options: PictureOptions, variant: str) -> Card:
+    config: dict[str, Any] = {} if options.strength == 1 else {"strength": options.strength}
+    attribution = "Xun Huang and Serge Belongie (AdaIN); Naoto Inoue (weights for PyTorch)"
+    sizes: dict[str, Any] = {"multiple": _MULTIPLE, "minimum": 2 * _MULTIPLE, "padding": 16, "size": 768}
+    if variant == GATYS:  # all that it takes, so that pictures stay known when a default changes
+        config = {each: getattr(options, each) for each in ("steps", "start", "seed", "strength")}
+        attribution = "Leon A. Gatys, Alexander S. Ecker and Matthias Bethge; Naoto Inoue (weights for PyTorch)"
+        sizes = {"multiple": 16, "minimum": 32, "padding": 8, "size": 512}
     return Card(
         id=name,
-        title=f"In the style of {titles}",
+        title=f"In the style of {' and '.join(path.name for path in pictures)}",
         license="MIT",
         license_note="of the networks; the picture has its own",
-        attribution="Xun Huang and Serge Belongie (AdaIN); Naoto Inoue (weights for PyTorch)",
+        attribution=attribution,
         source="https://github.com/naoto0804/pytorch-AdaIN",
-        variants={"adain": variant},
+        variants={
+            variant: Variant(
+                weights=weights,
+                architecture=variant,
+                config=config,
+                value_range=(0.0, 1.0),
+                bytes_per_pixel=_BYTES_PER_PIXEL[variant],
+                **sizes,
+            )
+        },
     )
