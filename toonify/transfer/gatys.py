@@ -95,7 +95,7 @@ def optimize(
     """
     with torch.no_grad():
         content = network(photo).content
-    picture = start.detach().clone().requires_grad_()
+    picture = start.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     done = 0
 
     def evaluate() -> float:
