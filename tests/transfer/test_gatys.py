@@ -21,7 +21,6 @@ from toonify.cli import main
 from toonify.drawing import load_style
 from toonify.errors import DownloadError, ImageError, StyleError, UsageError
 from toonify.networks.load import load_module
-from toonify.pixels.arrays import psnr
 from toonify.styles.card import LocatedStyle
 from toonify.styles.find import read_card
 from toonify.system.files import file_digest
@@ -290,13 +289,13 @@ def test_noise_is_another_with_another_seed(cache: Path) -> None:
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """Narrow weights of chance where the published ones are looked for."""
-    from toonify.transfer import vgg as module
+    from toonify.transfer import networks
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    path = module.ENCODER.path
+    path = networks.ENCODER.path
     path.parent.mkdir(parents=True)
     torch.save(random_vgg(width=4), path)
-    monkeypatch.setattr(module, "ENCODER", dataclasses.replace(module.ENCODER, sha256=file_digest(path)))
+    monkeypatch.setattr("toonify.transfer.vgg.ENCODER", dataclasses.replace(networks.ENCODER, sha256=file_digest(path)))
 
 
 def test_pictures_are_blended_by_the_mean_of_their_gram_matrices() -> None:
@@ -319,7 +318,7 @@ def test_a_style_for_optimization_draws_and_is_another_for_other_options(weights
     drawn = load_style(style.folder, size=64, output_size="drawn")(Image.open(PHOTO))
     assert max(drawn.size) == 64
     for other in ({"steps": 3}, {"start": "noise"}, {"seed": 1}, {"strength": 0.5}):
-        changed = dataclasses.replace(options, **other)  # type: ignore[arg-type]
+        changed = dataclasses.replace(options, **other)
         assert style_of_pictures([PAINTING], changed, "gatys").folder != style.folder
 
 
