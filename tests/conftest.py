@@ -101,6 +101,7 @@ def browser() -> Iterator[Any]:
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip(f"needs a browser on PATH: {' or '.join(names)}")
+    playwright.expect.set_options(timeout=30_000)  # on a machine that has other work, too
     with playwright.sync_playwright() as running:
         # Chromium's sandbox refuses to run as root, as in containers; it sees nothing here but our own pages.
         started = running.chromium.launch(executable_path=path, args=["--no-sandbox"])

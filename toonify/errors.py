@@ -105,6 +105,11 @@ def describe(error: OSError) -> str:
             return f"{error.strerror or one_line(error)}{where}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 frame, 2 frames."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def display(path: PathLike[str] | str | bytes) -> str:
     """A path as it can be printed anywhere.
 

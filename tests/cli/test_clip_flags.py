@@ -11,7 +11,9 @@ import pytest
 from clips import make_clip, moving, names_in, see
 from PIL import Image
 
+from toonify import load_style
 from toonify.cli import main
+from toonify.errors import ImageError, UsageError
 
 
 @pytest.fixture
@@ -81,10 +83,38 @@ def test_a_dry_run_names_what_would_be_drawn(folder: Path, convert, capsys) -> N
     assert not folder.with_name("in_tiny").exists()
 
 
+def test_a_dry_run_names_files_that_cannot_be_read(folder: Path, convert, capsys) -> None:
+    (folder / "text.mp4").write_text("this is no video\n" * 90)
+    (folder / "photo.png").rename(folder / "picture.mkv")
+    (folder / "a.mp4").rename(folder / "film.jpg")
+    assert convert(folder, "--videos", "--dry-run") == 1
+    said = capsys.readouterr().out
+    assert said.count("would draw") == 2 and said.count("failed (") == 3
+    assert "failed (not a video that can be read: " in said
+    assert "failed (a picture; give it the name of one" in said and "failed (a video; give it the name of one" in said
+
+
+def test_a_video_is_no_stream(folder: Path, convert, capsys) -> None:
+    assert convert(folder / "a.mp4", "-o", "-") == 2
+    assert "is a video; give --output NAME.mp4" in capsys.readouterr().err
+
+
+def test_python_draws_videos(folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    style = load_style(str(tiny_onnx))
+    result = style.video(str(folder / "a.mp4"), str(tmp_path / "new" / "b.webm"))
+    assert (result.frames, result.problem) == (2, None) and len(see(tmp_path / "new/b.webm").times) == 2
+    with pytest.raises(UsageError, match="is there already; overwrite=True replaces it"):
+        style.video(folder / "a.mp4", tmp_path / "new" / "b.webm")
+    assert style.video(folder / "b.mkv", tmp_path / "new" / "b.webm", overwrite=True).frames == 2
+    with pytest.raises(ImageError):
+        style.video(tiny_onnx, tmp_path / "c.mp4")
+
+
 def test_a_report_has_frames_and_codecs(folder: Path, convert, tmp_path: Path) -> None:
     assert convert(folder / "a.mp4", "--report", tmp_path / "r.json", "--codec", "h265") == 0
     (record,) = json.loads((tmp_path / "r.json").read_text())["files"]
     assert (record["outcome"], record["frames"], record["frames_dropped"]) == ("drawn", 2, 0)
+    assert 0 < record["network_seconds"] < record["seconds"]
     assert (record["video_codec"], record["output_video_codec"]) == ("h264", "h265")
 
 

@@ -159,4 +159,4 @@ def test_a_video_that_is_named_itself_is_said_to_be_one(tmp_path: Path, capsys: 
         clip = tmp_path / f"{name}.jpg"  # by what is in it, whatever it is called
         clip.write_bytes((DATA / "cases" / name).read_bytes())
         assert main(["convert", str(clip), "--style", "shinkai"]) == 1
-        assert f"failed: {clip}: a video; `toonify convert FILE` draws those" in capsys.readouterr().err
+        assert f"failed: {clip}: a video; give it the name of one" in capsys.readouterr().err

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from clips import SIDE, Cue, Seen, make_clip, moving, names_in, packets_of, see, tracks_of, video_settings
 from files import snapshot
-from videos import plain, scene
+from videos import FPS, plain, scene
 
 from toonify.cli import main
+from toonify.videos.reader import Video
 
 UNEVEN = [Fraction(tick, 12000) for tick in (0, 500, 501, 1700, 5000, 5999, 9000, 12001)]
 
@@ -160,6 +161,20 @@ def test_sound_that_a_container_does_not_hold_is_heard_all_the_same(
     assert abs(spectrum.argmax() * rate / len(middle) - 330) < 4  # and the same tone
 
 
+@pytest.mark.parametrize(("codec", "after"), [("libmp3lame", "mp3"), ("mp2", "aac")])
+def test_the_sound_of_an_avi_goes_along(codec: str, after: str, convert, tmp_path: Path) -> None:
+    """Its clock has the length of a frame of sound in a tick: 24 ms, which other encoders cut otherwise."""
+    source = make_clip(tmp_path / "a.avi", moving(36), sound=[codec], bf="0")
+    assert convert(source) == 0
+    target = tmp_path / "a_tiny.mp4"
+    assert ("audio", after) in tracks_of(target)
+    with av.open(str(target)) as file:
+        heard = np.concatenate([frame.to_ndarray().ravel() for frame in file.decode(audio=0)])
+    assert heard.std() > 0.01
+    if after == "mp3":
+        assert sound_of(target) == sound_of(source)
+
+
 def test_no_audio_leaves_the_sound_out(convert, tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4", moving(4), sound=["aac"])
     assert convert(source, "--no-audio") == 0
@@ -206,10 +221,86 @@ def test_metadata_is_left_out_if_asked_for(convert, tmp_path: Path) -> None:
     assert "A film" not in str(told) and "+48" not in str(told)
 
 
-def test_what_a_container_does_not_hold_is_told(convert, tmp_path: Path, capsys) -> None:
-    source = make_clip(tmp_path / "a.mkv", moving(4), cues=[Cue(0, 0.2, "x")])
+def test_what_a_container_has_no_name_for_is_told(convert, tmp_path: Path, capsys) -> None:
+    source = make_clip(tmp_path / "a.mkv", moving(3), metadata={"title": "A film", "camera": "a Bolex"})
     assert convert(source, "-o", tmp_path / "b.mp4") == 0
-    assert "left out: 1 subtitles, which mp4 does not hold" in capsys.readouterr().err
+    assert "left out of what it says of itself: camera" in capsys.readouterr().err.lower()
+    assert convert(source, "-o", tmp_path / "c.mkv") == 0
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_the_pictures_are_the_track_that_is_shown(convert, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", moving(3))
+    assert convert(source) == 0
+    with av.open(str(tmp_path / "a_tiny.mkv")) as file:
+        assert file.streams.video[0].disposition & av.stream.Disposition.default
+
+
+def test_a_container_that_was_asked_for_needs_no_word(convert, tmp_path: Path, capsys) -> None:
+    source = make_clip(tmp_path / "a.mp4", moving(3))
+    for name, *codec in (("b.webm",), ("c.mkv", "--codec", "h265"), ("d.mov",)):
+        assert convert(source, "-o", tmp_path / name, *codec) == 0
+    assert "so it is in" not in capsys.readouterr().err
+    assert convert(source.rename(tmp_path / "e.m2ts")) == 0
+    assert ".m2ts is not written, so it is in mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.mov", "b.mkv", "b.webm"])
+def test_the_same_video_is_the_same_file(name: str, convert, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", moving(4), sound=["aac"])
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        assert convert(source, "-o", tmp_path / folder / name) == 0
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_what_a_container_does_not_hold_is_told(convert, tmp_path: Path, capsys) -> None:
+    source = make_clip(tmp_path / "a.mkv", moving(4), second=moving(4))
+    with av.open(str(source)) as file, av.open(str(tmp_path / "b.mkv"), "w") as out:
+        track = out.add_stream_from_template(file.streams.video[0])
+        out.add_attachment("font.ttf", "font/ttf", b"letters")
+        for packet in file.demux(file.streams.video[0]):
+            if packet.size:
+                packet.stream = track
+                out.mux(packet)
+    assert convert(tmp_path / "b.mkv", "-o", tmp_path / "b.mp4") == 0
+    assert "left out: 1 attachment, which mp4 does not hold" in capsys.readouterr().err
+
+
+CUES = [Cue(0.25, 0.75, "<i>One</i> line"), Cue(1, 1.5, "two,\nthree")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "codec", "said"),
+    [
+        (".mkv", ".mp4", "mov_text", ["One line", "two,\nthree"]),
+        (".mkv", ".mov", "mov_text", ["One line", "two,\nthree"]),
+        (".mkv", ".webm", "webvtt", ["<i>One</i> line", "two,\nthree"]),
+        (".mp4", ".mkv", "subrip", ["<i>One</i> line", "two,\nthree"]),
+        (".mp4", ".webm", "webvtt", ["<i>One</i> line", "two,\nthree"]),
+    ],
+)
+def test_subtitles_are_written_as_the_container_wants_them(
+    before: str, after: str, codec: str, said: list[str], convert, tmp_path: Path, capsys
+) -> None:
+    source = make_clip(tmp_path / f"a{before}", moving(24), cues=CUES, language="eng")
+    target = tmp_path / f"b{after}"
+    assert convert(source, "-o", target) == 0
+    assert ("subtitle", codec) in tracks_of(target)
+    assert f"and are in {codec} now" in capsys.readouterr().err
+    found = packets_of(target, "subtitle")
+    texts = [(time, data[2:] if codec == "mov_text" else data) for time, data in found]
+    shown = [(float(time), data.decode()) for time, data in texts if data]
+    assert [text for _, text in shown] == said and [time for time, _ in shown] == pytest.approx([0.25, 1], abs=0.002)
+    with av.open(str(target)) as file:
+        assert file.streams.subtitles[0].language == "eng"
+
+
+def test_subtitles_of_a_part_begin_with_it(convert, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", moving(24), cues=CUES)
+    assert convert(source, "-o", tmp_path / "b.mp4", "--start", "0.9") == 0
+    found = [(time, data[2:]) for time, data in packets_of(tmp_path / "b.mp4", "subtitle") if data[2:]]
+    assert [(round(float(time), 2), text) for time, text in found] == [(0.1, b"two,\nthree")]
 
 
 def test_two_tracks_of_pictures_one_is_drawn_and_the_other_is_told(convert, tmp_path: Path, capsys) -> None:
@@ -377,6 +468,30 @@ def test_a_part_that_begins_within_a_frame_shows_that_frame(convert, tmp_path: P
     assert fractions(after) == [0, 0.5, 1.5] and after.end == Fraction(7, 4)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_a_part_far_behind_is_the_same_as_from_the_beginning(suffix: str, tmp_path: Path) -> None:
+    """Where a container has key frames by their times, what lies before is passed over."""
+    source = make_clip(tmp_path / f"a{suffix}", moving(12 * 14), g="20", **{"x264-params": "open-gop=1:bframes=3"})
+
+    def behind(since: float) -> list[tuple[int | None, float, int]]:
+        with Video(source) as video:
+            frames = [frame for frame in video.frames(since=since) if frame.time >= 9.5]
+            assert video.problem is None
+            return [(frame.pts, frame.time, int(frame.pixels().sum(dtype=int))) for frame in frames]
+
+    assert len(behind(0.0)) == 12 * 14 - 114
+    assert behind(9.5) == behind(0.0)
+
+
+def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path) -> None:
+    """FFmpeg counts to the next frame in the order of decoding, which may be an earlier one, at another distance."""
+    with Video(make_clip(tmp_path / "a.mp4", moving(6))) as video:
+        *_, last = video.frames()
+        for length in (0.0, 0.05, 1 / FPS, 0.25):
+            last.duration = length
+            assert video.length(last) == pytest.approx(min(length, 1 / FPS) or 1 / FPS)
+
+
 def test_a_preview_is_of_the_middle(convert, tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4", moving(48))
     assert convert(source, "-o", tmp_path / "b.mp4", "--preview", "1") == 0
@@ -398,7 +513,7 @@ def test_a_rate_of_frames_is_kept_to_the_frame(rate: str, convert, tmp_path: Pat
 def test_a_start_behind_the_end_is_told(convert, tmp_path: Path, capsys) -> None:
     source = make_clip(tmp_path / "a.mp4", moving(12))
     assert convert(source, "--start", "5") == 1
-    assert "nothing lies behind 0:05; give an earlier --start" in capsys.readouterr().err
+    assert "nothing lies behind 5 s; give an earlier --start" in capsys.readouterr().err
     assert names_in(tmp_path) == ["a.mp4"]
 
 
@@ -450,6 +565,49 @@ def test_what_is_whole_of_a_damaged_video_is_drawn_and_a_rerun_says_so_again(con
         assert record["outcome"] == outcome and "damaged" in record["reason"]
     assert 24 <= len(see(tmp_path / "a_tiny.mp4").times) < 60
     assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("suffix", "muxer"),
+    [
+        (".mp4", {"movflags": "faststart"}),
+        (".mp4", {"movflags": "frag_keyframe+empty_moov"}),
+        (".mkv", {}),
+        (".webm", {}),
+        (".avi", {}),
+    ],
+)
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.75, 0.97])
+def test_a_download_that_broke_off_is_incomplete(
+    suffix: str, muxer: dict[str, str], share: float, convert, tmp_path: Path, capsys
+) -> None:
+    codec = {"codec": "libvpx-vp9", "b": "400k"} if suffix == ".webm" else {"codec": "libx264", "bf": "0"}
+    source = make_clip(tmp_path / f"a{suffix}", moving(60), g="6", muxer=muxer, **codec)
+    data = source.read_bytes()
+    assert convert(source, "-o", tmp_path / "whole.mp4") == 0
+    source.write_bytes(data[: int(share * len(data))])
+    assert convert(source, "-o", tmp_path / "b.mp4") == 1
+    said = capsys.readouterr().err
+    assert "incomplete: " in said and "damaged: the file is cut off; its pictures end at 0:0" in said
+    assert 0 < len(see(tmp_path / "b.mp4").times) < 60 or share > 0.9 or suffix == ".avi"  # which repeats the last
+
+
+def test_pictures_that_end_long_before_the_file_says_are_missed(convert, tmp_path: Path, capsys) -> None:
+    """FFmpeg passes over what is no Matroska in the middle of a file, and tells nobody."""
+    source = make_clip(tmp_path / "a.mkv", moving(60), g="60", bf="0")
+    data = bytearray(source.read_bytes())
+    middle = len(data) // 2
+    data[middle:-2000] = bytes(len(data) - 2000 - middle)
+    source.write_bytes(data)
+    assert convert(source) == 1
+    assert "incomplete: " in (said := capsys.readouterr().err) and "damaged: " in said
+
+
+def test_a_video_without_its_index_is_told_to_be_cut_off(convert, tmp_path: Path, capsys) -> None:
+    source = make_clip(tmp_path / "a.mp4", moving(30))
+    source.write_bytes(source.read_bytes()[:-4000])
+    assert convert(source) == 1
+    assert "the file is cut off, and the index at its end is missing; fetch it again" in capsys.readouterr().err
 
 
 # --- files that are none, and odd ones ---

@@ -89,12 +89,14 @@ def test_a_cluster_gives_what_a_local_run_gives(
     photos: Path, tiny_onnx: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    frames = [Image.open(photos / name) for name in ("01.png", "02.png")]
+    frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:], duration=[80, 160])
     command = ["convert", "photos", "--style", str(tiny_onnx)]
     assert main([*command, "--output", "here", "--report", "here.json"]) == 1
     capfd.readouterr()
     assert main([*command, "--output", "there", "--report", "there.json", "--ray", address]) == 1
     said, err = capfd.readouterr()
-    assert snapshot(tmp_path / "here") == snapshot(tmp_path / "there") and len(snapshot(tmp_path / "there")) == 11
+    assert snapshot(tmp_path / "here") == snapshot(tmp_path / "there") and len(snapshot(tmp_path / "there")) == 12
 
     def told(name: str) -> dict[str, Any]:
         text = (tmp_path / name).read_text().replace('"there/', '"here/')
@@ -110,7 +112,7 @@ def test_a_cluster_gives_what_a_local_run_gives(
     assert [line.split()[1] for line in lines if line.startswith("drawn: ")] == [
         record["input"] for record in json.loads((tmp_path / "here.json").read_text())["files"] if not record["reason"]
     ]
-    assert "11 drawn, 1 failed" in lines[-2] and all(line.startswith(("drawn: ", "failed: ")) for line in lines[2:-2])
+    assert "12 drawn, 1 failed" in lines[-2] and all(line.startswith(("drawn: ", "failed: ")) for line in lines[2:-2])
 
 
 def test_a_cluster_draws_several_looks(

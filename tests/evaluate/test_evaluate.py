@@ -232,7 +232,7 @@ def test_a_run_that_was_trained_further_is_drawn_anew(capsys: pytest.CaptureFixt
     stranger.write_bytes(b"my own")
     capsys.readouterr()
     assert run("tiny.onnx") == 1
-    assert "another picture is in its place" in capsys.readouterr().err
+    assert "another file is in its place" in capsys.readouterr().err
     assert stranger.read_bytes() == b"my own"
 
 

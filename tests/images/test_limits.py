@@ -26,7 +26,6 @@ from toonify.images.tiff_strips import _inflate
 STAND_IN = """
 import time
 import toonify.images.read as read
-from toonify.images.child import serve
 real = read.decode_request
 def stand_in(file, **options):
     data = file.read()
@@ -37,6 +36,7 @@ def stand_in(file, **options):
     file.seek(0)
     return real(file, **options)
 read.decode_request = stand_in
+from toonify.images.in_child import serve
 serve()
 """
 

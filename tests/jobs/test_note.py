@@ -35,7 +35,7 @@ def test_what_is_no_note_of_ours_is_none(text: str | None) -> None:
 @pytest.mark.parametrize(
     ("there", "said"),
     [
-        (None, "another picture is in its place"),
+        (None, "another file is in its place"),
         (OLD, "a picture is in its place that toonify made from another file or with other options"),
         (note(b"another", size=64), "a picture is in its place that toonify made from another file"),
         (note(size=64, strength=1.0, version=2), "it was made in the same way by an earlier toonify"),

@@ -18,9 +18,9 @@ from toonify.metrics.distances import frechet_distance
 from toonify.metrics.features import extract
 from toonify.metrics.gaussian import Gaussian, Moments
 from toonify.metrics.inception import Inception, find_weights
-from toonify.metrics.mode import Mode
 from toonify.metrics.protocol import to_inception
 from toonify.metrics.sets import find_set
+from toonify.metrics.settings import Mode
 
 
 @pytest.fixture

@@ -686,7 +686,7 @@ import toonify.images.read as read
 def decode(file, *, kind, enough):
     {body}
 read.decode_request = decode
-from toonify.images.child import serve
+from toonify.images.in_child import serve
 serve()
 """
 
@@ -861,9 +861,9 @@ def float_tiff(order: str, *, big: bool) -> bytes:
         (b"\xff\x0a" + bytes(50), "a JPEG XL picture, which is not read; convert it"),
         (b'<?xml version="1.0"?>\n<svg></svg>', "an SVG drawing, which is not read"),
         (b"%PDF-1.7\n", "a PDF document, which is not read"),
-        (b"\0\0\0\x18ftypqt  " + bytes(50), "a video; `toonify convert FILE` draws those"),
-        (b"RIFF\0\0\0\0AVI LIST", "a video; `toonify convert FILE` draws those"),
-        (b"\x47" + bytes(187) + b"\x47" + bytes(187) + b"\x47", "a video; `toonify convert FILE` draws those"),
+        (b"\0\0\0\x18ftypqt  " + bytes(50), "a video; give it the name of one"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video; give it the name of one"),
+        (b"\x47" + bytes(187) + b"\x47" + bytes(187) + b"\x47", "a video; give it the name of one"),
         (b"notes", "not a picture, or of a kind that is not read"),
     ],
 )

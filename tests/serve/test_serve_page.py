@@ -20,7 +20,6 @@ from toonify.serve.studio import Studio
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 
 pytestmark = pytest.mark.long
-playwright.expect.set_options(timeout=30_000)  # on a machine that has other work, too
 
 PHOTOS = Path(__file__).parents[1] / "data/photos"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}

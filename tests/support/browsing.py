@@ -17,7 +17,7 @@ def watched(
     address: str,
     *,
     own: tuple[str, ...],
-    timeout: int = 5000,
+    timeout: int = 30_000,  # on a machine that has other work, too
     overlooked: str | None = None,
     **options: Any,
 ) -> Iterator[Any]:

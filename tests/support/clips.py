@@ -168,7 +168,8 @@ def tracks_of(path: Path) -> list[tuple[str, str]]:
     """The kind and codec of each track."""
     with av.open(str(path)) as file:
         return [
-            (stream.type, "" if stream.codec_context is None else stream.codec_context.name) for stream in file.streams
+            (stream.type, "" if stream.codec_context is None else stream.codec_context.codec.canonical_name)
+            for stream in file.streams
         ]
 
 

@@ -15,17 +15,16 @@ def free_port() -> int:
 
 
 def in_both(work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in two processes, as torchrun starts them, but forked: importing PyTorch takes seconds."""
+    """What `work`, a function of a module, returns in two processes, as torchrun starts them.
+
+    They are forked from a process that has imported PyTorch, which takes seconds, and has done nothing else: autograd
+    refuses to work in what was forked after it has started its threads, as some test before may have.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
     port = free_port()
-    context = multiprocessing.get_context("fork")
-
-    def run(rank: int, answer: Connection) -> None:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        answer.send(work(rank))
-
     pipes = [context.Pipe(duplex=False) for _ in range(2)]
-    processes = [context.Process(target=run, args=(rank, pipe[1])) for rank, pipe in enumerate(pipes)]
+    processes = [context.Process(target=_run, args=(work, rank, port, pipe[1])) for rank, pipe in enumerate(pipes)]
     for process in processes:
         process.start()
     try:
@@ -36,3 +35,9 @@ def in_both(work: Callable[[int], Any]) -> list[Any]:
             process.kill()
             process.join()
     return answers
+
+
+def _run(work: Callable[[int], Any], rank: int, port: int, answer: Connection) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    answer.send(work(rank))

@@ -17,8 +17,7 @@ from toonify.system import distributed
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-    pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are forked"),
+    pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="processes are forked"),
 ]
 SAME = {"norm": "instance", "steps": 4, "batch_size": 4, "epochs": 9}  # batch norm would see half of a batch
 
@@ -124,24 +123,25 @@ def test_a_batch_that_cannot_be_shared_is_refused(training_data: Path) -> None:
     assert "--batch-size 3 cannot be shared by 2 processes; give a multiple" in said and not Path("two").exists()
 
 
-def test_what_processes_tell_each_other() -> None:
-    def work(rank: int) -> Any:
-        distributed.start("cpu")
-        parameters = [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(2))]
-        parameters[0].grad = torch.full((2, 3), float(rank)).to(memory_format=torch.contiguous_format)
-        if rank == 1:
-            parameters[1].grad = torch.ones(2)  # the other had no use for it
-        distributed.average_gradients(parameters)
-        gradients = [parameter.grad.tolist() for parameter in parameters]
-        means = distributed.average(torch.tensor([1.0 + rank, 5.0])).tolist()
-        flags = [distributed.any_of(flag) for flag in (False, rank == 1, True)]
-        gathered = distributed.gather({"rank": rank})
-        distributed.wait()
-        here = (distributed.rank(), distributed.world_size())
-        distributed.stop()
-        return gradients, means, flags, gathered, here
+def _tell(rank: int) -> Any:
+    distributed.start("cpu")
+    parameters = [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(2))]
+    parameters[0].grad = torch.full((2, 3), float(rank)).to(memory_format=torch.contiguous_format)
+    if rank == 1:
+        parameters[1].grad = torch.ones(2)  # the other had no use for it
+    distributed.average_gradients(parameters)
+    gradients = [parameter.grad.tolist() for parameter in parameters]
+    means = distributed.average(torch.tensor([1.0 + rank, 5.0])).tolist()
+    flags = [distributed.any_of(flag) for flag in (False, rank == 1, True)]
+    gathered = distributed.gather({"rank": rank})
+    distributed.wait()
+    here = (distributed.rank(), distributed.world_size())
+    distributed.stop()
+    return gradients, means, flags, gathered, here
 
-    answers = in_both(work)
+
+def test_what_processes_tell_each_other() -> None:
+    answers = in_both(_tell)
     for rank, (gradients, means, flags_up, gathered, here) in enumerate(answers):
         assert gradients == [[[0.5] * 3] * 2, [0.5] * 2] and means == [1.5, 5.0]
         assert flags_up == [False, True, True] and gathered == [{"rank": 0}, {"rank": 1}] and here == (rank, 2)

@@ -215,7 +215,6 @@ def _two_steps(rank: int) -> tuple[float, float]:
         distributed.stop()
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_with_latents_of_their_own_keep_the_same_weights() -> None:
     one, other = in_both(_two_steps)
     assert one is not None and one == other

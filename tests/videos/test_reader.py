@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from videos import FPS, HEIGHT, WIDTH, credits_page, hold, plain, scene, write_video
 
 from toonify.errors import ImageError
-from toonify.videos.reader import Video, clock
+from toonify.videos.reader import Video, as_time
 
 FIRST = {"movflags": "faststart"}  # the table of contents
 
@@ -265,4 +265,4 @@ def test_a_name_is_never_taken_for_an_address(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (61.9, "1:01"), (3723, "1:02:03")])
 def test_times_as_people_write_them(seconds: float, said: str) -> None:
-    assert clock(seconds) == said
+    assert as_time(seconds) == said

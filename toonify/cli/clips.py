@@ -70,7 +70,10 @@ def check_clip_flags(batches: "list[Batch]", given: dict[str, Any], *, format: s
     clips, photos = batches[0].clips, batches[0].jobs
     if not clips:
         if idle := [flag for flag, value in given.items() if value]:
-            raise UsageError(f"{idle[0]} is for videos, and none is among the inputs; drop it, or name one")
+            raise UsageError(
+                f"{idle[0]} is for videos, and none is among the inputs; name one, add --videos to draw those in "
+                "folders, or drop it"
+            )
         return
     if format != "same" and not photos:
         raise UsageError(

@@ -452,7 +452,8 @@ def _print_plan(
     from toonify.cli.progress import beside
     from toonify.convert.clips import examine_clip
     from toonify.convert.local import examine
-    from toonify.errors import display
+    from toonify.convert.peek import peek
+    from toonify.errors import counted, display
     from toonify.jobs.outcome import guard
     from toonify.jobs.plan import Job
 
@@ -467,6 +468,7 @@ def _print_plan(
         counts: Counter[str] = Counter()
         for job in batch.all_jobs:
             outcome = look_at(job) if isinstance(job, Job) else look_at_clip(job)
+            outcome = outcome or peek(job)
             if outcome is None:
                 result = what = "would replace" if os.path.lexists(job.target) else "would draw"
             else:
@@ -478,7 +480,8 @@ def _print_plan(
         tell(f"{batch.plan}: {told}")
         would_draw = would_draw or any(result.startswith("would") for result in counts)
     if not_read:
-        print(f"{len(batches[0].jobs)} photos{beside(not_read)}")
+        found = ((len(batches[0].jobs), "photo"), (len(batches[0].clips), "video"))
+        print(" and ".join(counted(*each) for each in found if each[0]) + beside(not_read))
     if would_draw:
         _warn(batches)
     return 3 if any(batch.problem is not None for batch in batches) else int(has_failures)

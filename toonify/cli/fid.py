@@ -23,7 +23,7 @@ from toonify.cli.options import (
 )
 from toonify.cli.progress import beside, count_bar
 from toonify.errors import display
-from toonify.metrics.mode import Mode
+from toonify.metrics.settings import Mode
 from toonify.metrics.table import SET_METRICS, SPREAD, Figure, Setup, figures_of, standard_metrics
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 from toonify.cli.log import hush
 from toonify.engines.engine import Device
 from toonify.images.formats import FORMATS, FormatOption
-from toonify.metrics.mode import Mode
+from toonify.metrics.settings import Mode
 
 # The panels of the help, by what is asked for.
 PICTURES, DRAWING, MEASURING, OUTPUT, RUNNING = "Pictures", "How they are drawn", "Measuring", "Output", "Running"

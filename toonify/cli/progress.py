@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from toonify.cli.console import Console
-from toonify.errors import ToonifyError, display
+from toonify.errors import ToonifyError, counted, display
 
 if TYPE_CHECKING:
     from toonify.jobs.outcome import Outcome, Result
@@ -221,7 +221,7 @@ def _sizes(outcome: "Outcome") -> str:
         return ""
     size, picture = f"{outcome.width} x {outcome.height}", f"{outcome.output_width} x {outcome.output_height}"
     other = f" to {picture}" if outcome.output_width and picture != size else ""
-    frames = f"{outcome.clip['frames']} frames of " if "frames" in outcome.clip else ""
+    frames = f"{counted(outcome.clip['frames'], 'frame')} of " if "frames" in outcome.clip else ""
     return f"{frames}{size}{other}, {outcome.seconds:.1f} s"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from toonify.errors import ImageError, ToonifyError, UsageError, describe, display
 from toonify.images.formats import FormatOption, WrittenFormat
+from toonify.images.other_kinds import is_video
 
 if TYPE_CHECKING:
     from toonify.convert.local import SaveOptions
@@ -32,6 +33,8 @@ def check_stream(inputs: Sequence[Path], output: Path | None, about_files: Seque
         raise UsageError("- needs stdin, which is closed; add < photo.jpg")
     if inputs[0] != STREAM and os.path.isdir(inputs[0]):  # noqa: PTH112 - Path.is_dir raises for a long name
         raise UsageError(f"--output - takes one picture, and {display(inputs[0])} is a folder; give one photo")
+    if inputs[0] != STREAM and is_video(inputs[0]):
+        raise UsageError(f"- is one picture, and {display(inputs[0])} is a video; give --output NAME.mp4")
     if output in (None, STREAM):
         if sys.stdout is None:
             raise UsageError("- needs stdout, which is closed; add > drawing.jpg")

@@ -105,8 +105,11 @@ def _of_container(job: ClipJob, options: ClipOptions) -> list[str]:
     if suffix in CONTAINERS[job.container].suffixes:
         return []
     there = CONTAINER_OF_SUFFIX.get(suffix)
-    why = f"{there} does not hold {options.codec}" if there else f"{suffix or 'its kind of file'} is not written"
-    return [f"{why}, so it is in {job.container}"]
+    if there is None:
+        return [f"{suffix or 'its kind of file'} is not written, so it is in {job.container}"]
+    if options.codec in CONTAINERS[there].codecs:  # another was asked for
+        return []
+    return [f"{there} does not hold {options.codec}, so it is in {job.container}"]
 
 
 def _outcome(job: ClipJob, result: ClipResult, options: ClipOptions, seconds: float) -> Outcome:
@@ -121,6 +124,7 @@ def _outcome(job: ClipJob, result: ClipResult, options: ClipOptions, seconds: fl
         output_width=result.output_width,
         output_height=result.output_height,
         seconds=seconds,
+        network_seconds=result.network_seconds,
         clip={
             "frames": result.frames,
             "frames_repeated": result.repeated,

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -25,8 +26,9 @@ from toonify.drawing.finish import (
 )
 from toonify.drawing.plan import DrawingPlan, DrawOptions
 from toonify.engines.engine import Engine, ran_on
-from toonify.errors import UsageError
+from toonify.errors import UsageError, display
 from toonify.images import photo_from_image
+from toonify.jobs.outcome import open_source
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.styles.card import StyleVariant
@@ -206,25 +208,36 @@ class Style:
         return picture
 
     def video(
-        self, path: Path, out: Path, options: "ClipOptions | None" = None, *, overwrite: bool = False
+        self,
+        path: "str | PathLike[str]",
+        out: "str | PathLike[str]",
+        options: "ClipOptions | None" = None,
+        *,
+        overwrite: bool = False,
     ) -> "ClipResult":
         """Draw a video from file to file, with its sound: steady over time, and gone on with where a call was killed.
 
         `options` say which part of it, and how it is written; the container is that of the name `out`. Raises
-        UsageError for a name of no container, or one that does not hold the codec, ImageError for what cannot be read,
-        FileExistsError, OSError.
+        UsageError for a name of no container, one that does not hold the codec, or one that is there already,
+        ImageError for what cannot be read, OSError.
         """
         from toonify.drawing.moving.clip import draw_clip
-        from toonify.drawing.moving.options import ClipOptions, clip_notes
+        from toonify.drawing.moving.options import clip_notes, options_for
 
         if self.plan.style.variant.architecture == GATYS:
             raise UsageError(f"{self.plan.style.label} draws still pictures; choose another variant for videos")
-        options = (options or ClipOptions()).named(out)
-        if not overwrite and out.exists():
-            raise FileExistsError(f"{out} is there already")
-        with path.open("rb") as file:
+        source, target = Path(path), Path(out)
+        options = options_for(target) if options is None else options.named(target)
+        taken = UsageError(f"{display(target)} is there already; overwrite=True replaces it")
+        if not overwrite and target.exists():
+            raise taken
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open_source(source) as file:
             note = clip_notes(file, self.plan, options)[0]
-        return draw_clip(path, out, self, options, note=note, overwrite=overwrite)
+        try:
+            return draw_clip(source, target, self, options, note=note, overwrite=overwrite)
+        except FileExistsError as error:
+            raise taken from error
 
     def cancel(self) -> None:
         """End a `draw` that runs in another thread, as soon as the engine can. The style cannot be used after."""

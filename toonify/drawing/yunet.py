@@ -26,7 +26,10 @@ WEIGHTS = HubWeights(
 )
 COLUMNS = 15  # of a row: left, top, width, height; x and y of five points; score
 
-NO_FACES = "faces are not looked for: the network that finds them is not here and cannot be fetched now"
+NO_FACES = (
+    "faces are not looked for: the network that finds them (0.2 MB) is not here and cannot be fetched now; connect "
+    "once, or type --faces off"
+)
 
 _STRIDES = (8, 16, 32)  # pixels of the picture for a cell of each of the three maps
 _MULTIPLE = _STRIDES[-1]

@@ -27,9 +27,9 @@ from toonify.metrics.gaussian import Moments
 from toonify.metrics.inception import Inception
 from toonify.metrics.lpips import Lpips
 from toonify.metrics.measure import Measured, measure, protocol
-from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
-from toonify.metrics.table import CONTENT_METRICS, LONG_SIDE, Setup, standard_metrics
+from toonify.metrics.settings import LONG_SIDE, Mode
+from toonify.metrics.table import CONTENT_METRICS, Setup, standard_metrics
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # title, files to go; advanced by files
 _FEWEST_CARTOONS = 4  # of which half is a set

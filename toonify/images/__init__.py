@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from toonify.images.read import (
         Photo,
         check_measurable,
+        is_picture,
         opaque,
         photo_from_image,
         picture_size,
@@ -33,6 +34,7 @@ __all__ = [
     "Photo",
     "check_measurable",
     "encode_picture",
+    "is_picture",
     "is_video",
     "opaque",
     "photo_from_image",

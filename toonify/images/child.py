@@ -1,34 +1,30 @@
 """Decoding in a process of its own: a decoder that dies there costs one file, and is stopped if it never ends.
 
-Small files of usual kinds never come here. `serve` is what runs there: it takes one request after the other from
-stdin, and what libraries print by themselves goes nowhere.
+Small files of usual kinds never come here. `in_child.py` is what runs there.
 """
 
 import atexit
 import contextlib
-import json
 import mmap
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
 import weakref
 from dataclasses import dataclass
-from io import BytesIO
 from typing import IO, Any
 
 import numpy as np
 
-from toonify.errors import ImageError, one_line
+from toonify.errors import ImageError
+from toonify.images.messages import receive, send
 from toonify.pixels.arrays import Pixels
 from toonify.system.memory import available_memory
 
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 10.0, 0.5
 _BYTES, _BYTES_PER_PIXEL = 4 << 30, 48  # of address space
-_PROGRAM = "from toonify.images.child import serve; serve()"
-_LENGTH = struct.Struct("<QQ")  # of the JSON head, and of what follows it
+_PROGRAM = "from toonify.images.in_child import serve; serve()"
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,8 @@ class _Worker:
         timer = threading.Timer(seconds, stop)
         timer.start()
         try:
-            _send(self._stdin, head, data)
-            answer = _receive(self._stdout)
+            send(self._stdin, head, data)
+            answer = receive(self._stdout)
         except OSError:
             answer = None
         finally:
@@ -186,79 +182,3 @@ def _widen(pipe: IO[bytes]) -> None:
         import fcntl
 
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
-
-
-def _send(pipe: IO[bytes], head: dict[str, Any], *data: Any) -> None:
-    text = json.dumps(head).encode()
-    views = [memoryview(part).cast("B") for part in data if len(part)]
-    pipe.write(_LENGTH.pack(len(text), sum(map(len, views))))
-    pipe.write(text)
-    for view in views:
-        pipe.write(view)
-    pipe.flush()
-
-
-def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytearray] | None:
-    """A message; None if the other side is gone."""
-    lengths = pipe.read(_LENGTH.size)
-    if len(lengths) < _LENGTH.size:
-        return None
-    text_length, length = _LENGTH.unpack(lengths)
-    text, data = pipe.read(text_length), bytearray(length)
-    return (json.loads(text), data) if _fill(pipe, data) else None
-
-
-def _fill(pipe: IO[bytes], data: bytearray) -> bool:
-    """Read as much as `data` takes; whether there was so much."""
-    view = memoryview(data)
-    while view:
-        if not (count := pipe.readinto(view)):  # type: ignore[attr-defined]  # buffered readers have it
-            return False
-        view = view[count:]
-    return True
-
-
-def serve() -> None:
-    """Answer requests until there are no more."""
-    import toonify.images.read  # noqa: F401 - before the first request
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
-    with contextlib.ExitStack() as held:
-        while (request := _receive(sys.stdin.buffer)) is not None:
-            held.close()
-            _answer(answers, *request, held)
-
-
-def _answer(answers: IO[bytes], head: dict[str, Any], data: bytearray, held: contextlib.ExitStack) -> None:
-    """Answer one request; `held` takes what has to stay until the next."""
-    from toonify.images.read import decode_request
-
-    _limit_memory(head["bytes"])
-    try:
-        decoded = decode_request(BytesIO(data), **head["options"])
-    except ImageError as error:
-        return _send(answers, {"error": str(error)}, b"")
-    except MemoryError:
-        return _send(answers, {"error": "not enough memory to decode it"}, b"")
-    except Exception as error:
-        return _send(answers, {"error": f"damaged: {one_line(error)}"}, b"")
-    arrays = [np.ascontiguousarray(array) for array in (decoded.pixels, decoded.alpha) if array is not None]
-    values = {**decoded.values, "size": decoded.pixels.shape[:2], "alpha": decoded.alpha is not None}
-    if not head["shared"]:
-        return _send(answers, values, *arrays)
-    file = held.enter_context(os.fdopen(os.memfd_create("toonify"), "wb"))
-    for array in arrays:
-        file.write(array.data.cast("B"))
-    file.flush()
-    return _send(answers, {**values, "memory": file.fileno()})
-
-
-def _limit_memory(size: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (size if most == resource.RLIM_INFINITY else min(size, most), most))

@@ -9,7 +9,7 @@ from toonify.images.tiff_pages import named_kind
 
 _LONGEST_HEAD = 1 << 20  # bytes of a JPEG in which its frame header is looked for
 _CONVERT = "convert it to JPEG or PNG first"
-VIDEO = "a video; `toonify convert FILE` draws those, and `toonify prepare` takes pictures out of them"
+VIDEO = "a video; give it the name of one (.mp4, .mov, .mkv, .webm, .avi), and `toonify convert` draws it"
 _STILL_BRANDS = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"jxl ", b"crx "}
 )

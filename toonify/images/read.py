@@ -111,6 +111,19 @@ def picture_size(file: BinaryIO) -> tuple[int, int]:
     return head_size(file)
 
 
+def is_picture(file: BinaryIO) -> bool:
+    """Whether a file begins as a picture that is known. The file stays where it was."""
+    position = file.tell()
+    file.seek(0)
+    try:
+        head_size(file)
+    except ImageError:
+        return False
+    finally:
+        file.seek(position)
+    return True
+
+
 @contextlib.contextmanager
 def decoding(file: BinaryIO, max_pixels: int) -> Iterator[Opened]:
     """A picture that may be decoded; whatever goes wrong with it is an ImageError."""

@@ -109,7 +109,7 @@ def what_is_there(
     """
     found, wanted = parse_note(note), parse_note(expected)
     if found is None or wanted is None:
-        return "another picture is in its place"
+        return "another file is in its place"
     if found.source is None or found.flags is None or wanted.flags is None:
         return "a picture is in its place that toonify made from another file or with other options"
     if found.source != wanted.source:

@@ -110,7 +110,7 @@ def _check_folder(output: Path | None) -> None:
     if os.path.lexists(output):
         raise UsageError(f"--output {display(output)} is a file; give a folder")
     if output.suffix.lower() in CONTAINER_OF_SUFFIX:
-        raise UsageError(f"--output {display(output)} is the name of one video; give a folder")
+        raise UsageError(f"--output {display(output)} is the name of one video; give a folder, or a picture's name")
 
 
 def _targets(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from toonify.errors import UsageError, display
 from toonify.metrics.inception import Inception
 from toonify.metrics.measure import Measured, protocol
-from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
+from toonify.metrics.settings import Mode
 from toonify.metrics.table import SET_METRICS, Setup
 
 _DEFAULT_SETUP = Setup()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import ImageError
-from toonify.metrics.table import LONG_SIDE
+from toonify.metrics.settings import LONG_SIDE
 from toonify.pixels.arrays import Pixels
 from toonify.pixels.resize import fit_long_side, resize
 

@@ -13,8 +13,8 @@ from toonify.images import read_stored
 from toonify.jobs.find import Found
 from toonify.metrics.cache import FeatureCache
 from toonify.metrics.inception import DIMENSIONS, Inception
-from toonify.metrics.mode import Mode
 from toonify.metrics.protocol import to_inception
+from toonify.metrics.settings import Mode
 from toonify.pixels.arrays import Floats
 from toonify.system.cores import available_cores
 from toonify.system.pipeline import run_stages

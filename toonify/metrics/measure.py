@@ -11,8 +11,8 @@ from toonify.metrics.cache import FeatureCache
 from toonify.metrics.features import Batch, extract
 from toonify.metrics.gaussian import Gaussian, Moments, read_statistics
 from toonify.metrics.inception import DIMENSIONS, Inception
-from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
+from toonify.metrics.settings import Mode
 from toonify.pixels.arrays import Floats
 from toonify.version import __version__
 

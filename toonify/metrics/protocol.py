@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toonify.metrics.mode import Mode
+from toonify.metrics.settings import Mode
 from toonify.pixels.arrays import Floats, Pixels
 
 SIDE = 299  # of what Inception takes, in pixels

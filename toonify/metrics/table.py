@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from toonify.metrics.settings import LONG_SIDE
+
 if TYPE_CHECKING:
     from toonify.metrics.gaussian import Doubles
     from toonify.metrics.inception import Weights
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 Direction = Literal["lower", "higher", None]  # where a figure gets better; None: neither end is good in itself
 SPREAD = "_spread"  # ends the name of a standard deviation
-LONG_SIDE = 512  # pixels at which a picture is compared with its photo
 
 
 @dataclass(frozen=True)

@@ -9,42 +9,59 @@
   const screens = ["intro", "question", "end"];
 
   // The state: where the visitor is and what was answered. It is kept after every change, so that a reload loses nothing.
+  // What has not changed is not written: a page that a busy browser has opened with an older state would put that in the
+  // place of the newer one, of which it is told a moment later.
   let keeps = true;
+  let kept = ""; // the state as it was last read or written, or begun
   let state = load() || begin();
 
   function begin() {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
-    return {
+    const fresh = {
       token: Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(""),
       at: 0, // the showing on screen; `length` is the end
       choices: Array(length).fill(null), // numbers of pictures
       times: Array(length).fill(0), // milliseconds on screen
       finished: "", // how the answers left the page; from then on they stand
     };
+    if (kept === "") kept = JSON.stringify(fresh);
+    return fresh;
   }
 
   function load() {
-    let kept = null;
+    let text = null;
     try {
-      kept = JSON.parse(localStorage.getItem(store));
+      text = localStorage.getItem(store);
       localStorage.setItem(`${store}-test`, "1");
       localStorage.removeItem(`${store}-test`);
     } catch {
       keeps = false;
     }
+    const found = parsed(text);
     const whole = (value, limit) => Number.isInteger(value) && value >= 0 && value <= limit;
-    const sound = kept !== null && typeof kept === "object" && /^[0-9a-f]{32}$/.test(kept.token) &&
-      whole(kept.at, length) && typeof kept.finished === "string" &&
-      Array.isArray(kept.choices) && kept.choices.length === length &&
-      kept.choices.every((choice) => choice === null || whole(choice, plan.candidates - 1)) &&
-      Array.isArray(kept.times) && kept.times.length === length && kept.times.every((time) => whole(time, DAY));
-    return sound ? kept : null;
+    const sound = found !== null && typeof found === "object" && /^[0-9a-f]{32}$/.test(found.token) &&
+      whole(found.at, length) && typeof found.finished === "string" &&
+      Array.isArray(found.choices) && found.choices.length === length &&
+      found.choices.every((choice) => choice === null || whole(choice, plan.candidates - 1)) &&
+      Array.isArray(found.times) && found.times.length === length && found.times.every((time) => whole(time, DAY));
+    if (sound) kept = text;
+    return sound ? found : null;
+  }
+
+  function parsed(text) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return null; // spoilt
+    }
   }
 
   function keep() {
-    if (!keeps) return;
+    const text = JSON.stringify(state);
+    if (!keeps || text === kept) return;
     try {
-      localStorage.setItem(store, JSON.stringify(state));
+      localStorage.setItem(store, text);
+      kept = text;
     } catch {
       keeps = false;
       byId("forgetful").hidden = false;
@@ -97,6 +114,7 @@
     if (screen === "end") showEnd();
   }
 
+  const welcome = () => show(state.finished ? "end" : "intro");
   const resume = () => show(state.at < length ? "question" : "end");
 
   function showIntro() {
@@ -425,8 +443,8 @@
     if (newer === null) return;
     since = null;
     state = newer;
-    show("intro");
+    welcome();
   });
 
-  show(state.finished ? "end" : "intro");
+  welcome();
 })();

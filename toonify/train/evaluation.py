@@ -16,8 +16,8 @@ from toonify.metrics.compare import compare
 from toonify.metrics.features import open_cache
 from toonify.metrics.inception import Inception, find_weights
 from toonify.metrics.measure import Measured, measure
-from toonify.metrics.mode import Mode
 from toonify.metrics.sets import PictureSet
+from toonify.metrics.settings import Mode
 from toonify.metrics.table import figures_of, standard_metrics
 from toonify.models.noise import NoiseGenerator
 from toonify.pixels.arrays import Pixels

@@ -18,8 +18,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from toonify.transfer.vgg import Features, StyleFeatures
 
-STYLE_WEIGHT = 100.0  # beta of equation 7, where alpha is 1
-SMOOTHNESS = 10.0  # weight of the total variation
+STYLE_WEIGHT = 20.0  # beta of equation 7, where alpha is 1
+SMOOTHNESS = 30.0  # weight of the total variation
 _HISTORY = 20  # steps that L-BFGS remembers; more of them gain nothing that can be seen
 
 

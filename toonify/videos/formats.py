@@ -42,7 +42,8 @@ class Container:
     codecs: tuple[CodecName, ...]  # that it holds; the first is the default
     audio: frozenset[str] | None  # codecs that are copied into it; None: any
     transcoded: str  # the encoder for others
-    subtitles: frozenset[str] | None
+    subtitles: frozenset[str] | None  # codecs that are copied into it; None: any
+    texts: str  # the codec of others, if they are text
     aspects: bool = False  # whether pixels may be other than square, in any codec
     keys: bool = False  # whether it keeps metadata by any name
     attachments: bool = False  # such as fonts for subtitles
@@ -50,6 +51,7 @@ class Container:
 
 
 _FAST_START = {"movflags": "faststart"}
+_SAME_BYTES = {"fflags": "+bitexact"}  # no random numbers in Matroska, so that the same video is the same file
 CONTAINERS: dict[ContainerName, Container] = {
     "mp4": Container(
         muxer="mp4",
@@ -58,6 +60,7 @@ CONTAINERS: dict[ContainerName, Container] = {
         audio=frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}),
         transcoded="aac",
         subtitles=frozenset({"mov_text"}),
+        texts="mov_text",
         aspects=True,
         options=_FAST_START,
     ),
@@ -65,9 +68,13 @@ CONTAINERS: dict[ContainerName, Container] = {
         muxer="mov",
         suffixes=(".mov",),
         codecs=("h264", "h265"),
-        audio=frozenset({"aac", "ac3", "alac", "eac3", "mp3", "pcm_f32le", "pcm_s16be", "pcm_s16le", "pcm_s24le"}),
+        audio=frozenset(
+            {"aac", "ac3", "alac", "eac3", "mp3"}
+            | {"pcm_alaw", "pcm_f32le", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24le"}
+        ),
         transcoded="aac",
         subtitles=frozenset({"mov_text"}),
+        texts="mov_text",
         aspects=True,
         keys=True,
         options={"movflags": "faststart+use_metadata_tags"},
@@ -78,9 +85,11 @@ CONTAINERS: dict[ContainerName, Container] = {
         codecs=("h264", "h265", "av1", "vp9"),
         audio=None,
         transcoded="libopus",
-        subtitles=None,
+        subtitles=frozenset({"ass", "dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "ssa", "subrip", "webvtt"}),
+        texts="subrip",
         keys=True,
         attachments=True,
+        options=_SAME_BYTES,
     ),
     "webm": Container(
         muxer="webm",
@@ -89,7 +98,9 @@ CONTAINERS: dict[ContainerName, Container] = {
         audio=frozenset({"opus", "vorbis"}),
         transcoded="libopus",
         subtitles=frozenset({"webvtt"}),
+        texts="webvtt",
         keys=True,
+        options=_SAME_BYTES,
     ),
 }
 CONTAINER_OF_SUFFIX: dict[str, ContainerName] = {

@@ -1,4 +1,4 @@
-"""What a Matroska file says of the edges of its pictures, which FFmpeg reads and leaves to others.
+"""What a Matroska file says that FFmpeg leaves to others: the edges of its pictures, and where it ends.
 
 Source: RFC 9559 (Matroska), 5.1.4.1.28 (PixelCropBottom, -Top, -Left, -Right); RFC 8794 (EBML), 4 to 6.
 """
@@ -26,6 +26,23 @@ def pixel_crops(file: BinaryIO) -> list[tuple[int, int, int, int]]:
         return []
     finally:
         file.seek(position)
+
+
+def segment_end(file: BinaryIO) -> int | None:
+    """Where the content of a Matroska file ends, in bytes; None if it does not say, or is another kind of file."""
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != _EBML.to_bytes(4):
+        return None
+    try:
+        size, length = _size(head, 4)
+        place = 4 + length + size
+        file.seek(place)
+        name, after = _name(head := file.read(12), 0)
+        size, length = _size(head, after)
+    except (IndexError, ValueError):
+        return None
+    return place + after + length + size if name == _SEGMENT and size else None
 
 
 def _tracks(file: BinaryIO) -> bytes:

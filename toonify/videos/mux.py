@@ -13,11 +13,12 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
-from toonify.errors import ImageError
+from toonify.errors import ImageError, counted
 from toonify.pixels.arrays import Pixels
 from toonify.videos.encoder import Encoder, Packet, Stream, decode_times, reordering
 from toonify.videos.formats import CODECS, CONTAINERS, Container, ContainerName
 from toonify.videos.reader import main_stream, open_container
+from toonify.videos.subtitles import HEADER, TEXTS, converted
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -33,6 +34,7 @@ _STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF_")
 _LANGUAGE = "language"
 _NOTE_KEYS = ("toonify", "encoder")  # where a note of making is found; MP4's ©too comes back as the latter
 _UNKNOWN_DATA, _DVD_MENUS = "bin_data", "dvd_nav_packet"  # FFmpeg's names of codecs
+_SUBTITLES = "subtitle track"
 _MOST_SOUND = 48_000  # samples a second
 
 
@@ -95,7 +97,16 @@ def mux(
             pictures = _pictures(packets, video, stream, depth)
             for _, packet in heapq.merge(pictures, carried, key=lambda timed: timed[0]):
                 out.mux(packet)
+        if extras.metadata and (lost := _lost(file, origin.metadata)):
+            muxed.notes.append(f"left out of what it says of itself: {', '.join(lost)}")
     return muxed
+
+
+def _lost(file: BinaryIO, metadata: dict[str, str]) -> list[str]:
+    """The names of what a video said of itself and the new one does not."""
+    with Path(file.name).open("rb") as written, open_container(written) as container:
+        there = {key.lower() for key in container.metadata}
+    return sorted(key for key in _kept(metadata) if key.lower() not in there)
 
 
 class _Unbuffered:
@@ -134,6 +145,7 @@ def _add_video(out: OutputContainer, name: ContainerName, stream: Stream) -> Any
     for key, value in stream.settings.items():
         setattr(video.codec_context, key, value)
     video.time_base = Fraction(1, stream.ticks)
+    video.disposition = Disposition.default
     if codec.tag is not None and name in ("mp4", "mov"):
         video.codec_context.codec_tag = codec.tag
     return video
@@ -185,10 +197,12 @@ def _carried(
     """Set up the streams that go along; give their packets, by time."""
     copied: dict[int, Any] = {}
     transcoded: dict[int, Any] = {}
+    rewritten: dict[int, tuple[str, str]] = {}  # codecs of copied texts, before and after
     left_out: dict[str, int] = {}
     drawn = main_stream(origin)
     for stream in origin.streams:
-        codec = stream.codec_context.name if stream.codec_context is not None else "unknown"
+        # The codec's name, not that of one of its decoders: "mp3", not "mp3float".
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else "unknown"
         if stream.type == "audio" and isinstance(stream, AudioStream):
             if not extras.audio:
                 continue
@@ -209,18 +223,23 @@ def _carried(
         elif stream.type == "subtitle" and (container.subtitles is None or codec in container.subtitles):
             new = _copy_of(out, stream)
             if new is None:
-                left_out["subtitles"] = left_out.get("subtitles", 0) + 1
+                left_out[_SUBTITLES] = left_out.get(_SUBTITLES, 0) + 1
             else:
                 copied[stream.index] = new
                 _name(new, stream, extras)
+        elif stream.type == "subtitle" and codec in TEXTS:
+            copied[stream.index] = new = _text_stream(out, container)
+            _name(new, stream, extras)
+            rewritten[stream.index] = (codec, container.texts)
+            muxed.notes.append(f"its subtitles were in {codec} and are in {container.texts} now")
         elif stream.type == "attachment" and container.attachments:
             new = _copy_of(out, stream)
             if new is None:
                 left_out["attachment"] = left_out.get("attachment", 0) + 1
         elif (kind := _other(stream, origin, drawn)) is not None:
             left_out[kind] = left_out.get(kind, 0) + 1
-    muxed.notes += [f"left out: {count} {kind}{_why(kind, container)}" for kind, count in left_out.items()]
-    return _packets(origin, copied, transcoded, extras)
+    muxed.notes += [f"left out: {counted(count, kind)}{_why(kind, container)}" for kind, count in left_out.items()]
+    return _packets(origin, copied, transcoded, rewritten, extras)
 
 
 def _other(stream: Any, origin: InputContainer, drawn: Any) -> str | None:
@@ -232,13 +251,13 @@ def _other(stream: Any, origin: InputContainer, drawn: Any) -> str | None:
     if stream.type == "data":
         # MP4 has its chapters in a track of texts; a DVD's menus lead nowhere in a file.
         is_no_loss = stream.name == _DVD_MENUS or (stream.name == _UNKNOWN_DATA and origin.chapters())
-        return None if is_no_loss else "stream of data"
+        return None if is_no_loss else "data stream"
     kind: str = stream.type
-    return {"subtitle": "subtitles"}.get(kind, kind)
+    return {"subtitle": _SUBTITLES}.get(kind, kind)
 
 
 def _why(kind: str, container: Container) -> str:
-    return "" if kind == "further video" else f", which {container.muxer} does not hold"
+    return f", which {container.muxer} does not hold" if kind in (_SUBTITLES, "attachment") else ""
 
 
 def _copy_of(out: OutputContainer, stream: Any) -> Any:
@@ -247,6 +266,12 @@ def _copy_of(out: OutputContainer, stream: Any) -> Any:
         return out.add_stream_from_template(stream)
     except (ValueError, av.FFmpegError):
         return None
+
+
+def _text_stream(out: OutputContainer, container: Container) -> Any:
+    stream: Any = out.add_stream(container.texts.replace("subrip", "srt"))  # an encoder's name; it is not run
+    stream.codec_context.subtitle_header = HEADER
+    return stream
 
 
 def _name(new: Any, stream: Any, extras: Extras) -> None:
@@ -270,7 +295,11 @@ def _sound_rate(stream: AudioStream, container: Container) -> int:
 
 
 def _packets(
-    origin: InputContainer, copied: dict[int, Any], transcoded: dict[int, Any], extras: Extras
+    origin: InputContainer,
+    copied: dict[int, Any],
+    transcoded: dict[int, Any],
+    rewritten: dict[int, tuple[str, str]],
+    extras: Extras,
 ) -> "Iterator[Timed]":
     wanted = [origin.streams[index] for index in (*copied, *transcoded)]
     if not wanted:
@@ -296,11 +325,22 @@ def _packets(
             for each in _compressed(packet, transcoded[index], extras):
                 yield latest, each
             continue
+        if index in rewritten:
+            if not (data := converted(bytes(packet), *rewritten[index])):
+                continue
+            packet = _with_data(packet, data)
         shift = round(extras.start / base)
         packet.pts = None if packet.pts is None else packet.pts - shift
         packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = copied[index]
         yield latest, packet
+
+
+def _with_data(packet: "AnyPacket", data: bytes) -> "AnyPacket":
+    """Other content at the same time."""
+    new: AnyPacket = av.Packet(data)
+    new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
+    return new
 
 
 def _compressed(packet: "AnyPacket", new: Any, extras: Extras) -> "Iterator[AnyPacket]":
@@ -310,6 +350,8 @@ def _compressed(packet: "AnyPacket", new: Any, extras: Extras) -> "Iterator[AnyP
     except av.FFmpegError:
         return
     for frame in frames:
-        if frame.pts is not None and frame.time_base:
-            frame.pts -= round(extras.start / frame.time_base)
+        if isinstance(frame, av.AudioFrame) and frame.pts is not None and frame.time_base:
+            # In samples: the clock of an AVI's sound may have 24 ms a tick, and encoders cut it up into other lengths.
+            base = Fraction(1, frame.sample_rate)
+            frame.pts, frame.time_base = round((frame.pts * frame.time_base - extras.start) / base), base
         yield from new.encode(frame)

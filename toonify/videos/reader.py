@@ -1,7 +1,6 @@
 """Video files to frames, through PyAV: upright, in sRGB, with square pixels; what is damaged is left out and told."""
 
 import contextlib
-import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,11 +19,14 @@ from av.stream import Disposition
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from toonify.errors import ImageError, one_line
+from toonify.errors import ImageError, counted, one_line
+from toonify.images import is_picture
 from toonify.images.color import SRGB, encoding_to_srgb, from_code_points
 from toonify.images.modes import on_white
 from toonify.pixels.arrays import Pixels
+from toonify.videos.cut_off import is_cut_off
 from toonify.videos.matroska import pixel_crops
+from toonify.videos.progress import Clock, Losses
 
 # Containers of pictures and sound. Others, such as playlists, could make FFmpeg open further files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg"
@@ -32,7 +34,10 @@ Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _THUMBNAIL = 64, 36  # width and height
 _UNSPECIFIED = 2  # color space
 _SRGB_CURVE = 13  # transfer characteristics of H.273
+_RUN_UP = 5.0  # seconds that are decoded before those that are asked for
+_JUMPS = frozenset({"mov", "matroska"})  # containers in which a key frame is found by its time
 _CLOCKS = frozenset({"mpegts", "mpeg", "asf", "flv"})  # where times count from anywhere, not from the beginning
+USUAL_RATE = Fraction(25)  # frames a second of a video that does not say
 _HD = 720  # lines, from which on a video that does not say its color space has that of HDTV
 
 
@@ -87,36 +92,6 @@ class Frame:
         return _displayed(pixels[top : max(height - bottom, top + 1), left : max(width - right, left + 1)], frame)
 
 
-class _Losses:
-    """What is damaged of a video, and which frames it spares."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first = 0.0  # seconds
-        self._latest: float | None = None  # time stamp of damaged data, in the stream's units
-        self._key = -math.inf  # of the last key frame
-
-    def add(self, stamp: int | None, seconds: float) -> None:
-        """Take note of something lost; `stamp` is None if nothing further follows from it."""
-        self.first = self.first if self.count else seconds
-        self.count += 1
-        if stamp is not None:
-            self._latest = stamp if self._latest is None else max(self._latest, stamp)
-
-    def forget(self) -> None:
-        """Time stamps begin anew: those of earlier losses say nothing of what follows."""
-        self._latest, self._key = None, -math.inf
-
-    def spare(self, frame: av.VideoFrame) -> bool:
-        """Whether a frame is whole: it is a key frame, or nothing was lost since the last one."""
-        if frame.is_corrupt:
-            return False
-        if frame.key_frame:
-            self._key = math.inf if frame.pts is None else frame.pts
-            return True
-        return self._latest is None or self._latest < self._key
-
-
 class Video:
     """An opened video. Raises ImageError if it is none that can be read."""
 
@@ -129,8 +104,9 @@ class Video:
             self._file.close()
             raise ImageError("an empty file")
         crops = pixel_crops(self._file)
+        self._is_cut_off = is_cut_off(self._file)
         try:
-            self._container = open_container(self._file)
+            self._container = self._opened()
             self._stream = main_stream(self._container)
             if self._stream.codec_context is None:  # decoding would end the process in PyAV before 18.1
                 raise ImageError("what is in it cannot be decoded")
@@ -148,6 +124,17 @@ class Video:
         self.start = 0.0  # the first frame's time in seconds on the clock of the file, once that is read
         self.notes: list[str] = []  # what the user should know, once frames have been looked at
         self._reformatter = VideoReformatter()
+
+    def _opened(self) -> InputContainer:
+        """The container. Raises ImageError that says what the file is, if it is none."""
+        try:
+            return open_container(self._file)
+        except ImageError as error:
+            if self._is_cut_off:
+                raise ImageError("the file is cut off, and the index at its end is missing; fetch it again") from error
+            if is_picture(self._file):
+                raise ImageError("a picture; give it the name of one (.jpg, .png, .webp)") from error
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -180,25 +167,39 @@ class Video:
     @property
     def duration(self) -> float | None:
         """Seconds, as the file says; None where it does not."""
-        stream = self._stream
-        if tagged := _seconds(stream.metadata.get("DURATION", "")):  # Matroska, where all else is of the longest stream
-            return tagged
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return self._container.duration / 1e6 if self._container.duration else None
+        return self.own_duration or (self._container.duration / 1e6 if self._container.duration else None)
 
-    def frames(self) -> Iterator[Frame]:
+    @property
+    def own_duration(self) -> float | None:
+        """Seconds of the pictures, where the file does not say those of the longest stream only."""
+        stream = self._stream
+        if tagged := _seconds(stream.metadata.get("DURATION", "")):  # Matroska
+            return tagged
+        return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+    def length(self, last: Frame) -> float:
+        """Seconds that the last frame is shown.
+
+        FFmpeg counts a frame's duration to the next one in the order of decoding, which may be another.
+        """
+        length = last.duration or float(1 / (self.rate or USUAL_RATE))
+        left = (self.own_duration or 0.0) - last.time
+        return min(length, left) if left > 0 else length
+
+    def frames(self, since: float = 0.0) -> Iterator[Frame]:
         """All frames that are whole, in order. Afterwards `problem` says whether that was all.
+
+        With `since`, in seconds, what lies some seconds before that may be passed over, and is not looked at.
 
         Frames that follow a damaged one are built on it, so they are left out up to the next key frame. A decoder tells
         of damage some frames ahead, so others of the same group may go, too. Raises ImageError if no frame can be read.
         """
-        losses = _Losses()
-        start = error = None
+        losses, clock = Losses(), Clock(float(1 / (self._stream.average_rate or USUAL_RATE)))
+        error: Exception | None = None
         latest: Frame | None = None
         held: list[int] = []  # time stamps of packets that repeat the frame before
-        last = ended = skipped = 0.0
-        step = float(1 / self._stream.average_rate) if self._stream.average_rate else 1 / 25
+        ended = 0.0  # at which the last packet is not shown any more
+        has_jumped = False
         packets = self._container.demux(self._stream)
         while True:
             packet, decoded = None, []
@@ -212,42 +213,69 @@ class Video:
                     continue
                 decoded = self._decoded(packet)
                 if packet.is_corrupt:
-                    losses.add(packet.pts, last)
-                if packet.duration and packet.time_base:  # of a still that stands, far more than `step`
-                    ended = last + float(packet.duration * packet.time_base)
+                    losses.add(packet.pts, clock.last)
+                if packet.duration and packet.time_base:  # of a still that stands, far more than a step
+                    ended = clock.last + float(packet.duration * packet.time_base)
             except Exception as caught:  # FFmpeg's own, and what its wrapper raises of a file that cannot be read
                 error = caught
                 if packet is None:
-                    losses.add(None, last)
+                    losses.add(None, clock.last)
                     break
-                losses.add(packet.dts if packet.pts is None else packet.pts, last)
+                losses.add(packet.dts if packet.pts is None else packet.pts, clock.last)
             for frame in decoded:
-                if start is None:
-                    start = self.start = frame.time or 0.0
+                if clock.start is None:
+                    clock.start = self.start = frame.time or 0.0
+                    if since > _RUN_UP and self._jump(clock.start + since - _RUN_UP):
+                        packets, has_jumped = self._container.demux(self._stream), True
+                        losses, held, ended = Losses(), [], 0.0
+                        break
+                if has_jumped and not frame.key_frame:  # what lies before the key frame is built on what was not read
+                    continue
+                has_jumped = False
                 if latest is not None:
                     yield from self._repeats(latest, [pts for pts in held if frame.pts is None or pts < frame.pts])
                 held = [pts for pts in held if frame.pts is not None and pts > frame.pts]
-                time = last + step if frame.time is None else frame.time - start + skipped
-                if time < last - 0.5:  # clocks start anew where recordings were joined (VOB, TS)
-                    skipped += last + step - time
-                    time = last + step
+                if clock.follow(frame):
                     losses.forget()
-                last = time
                 if losses.spare(frame):
-                    latest = Frame(last, frame, self, self._seconds(frame.duration or 0))
+                    latest = Frame(clock.last, frame, self, self._seconds(frame.duration or 0))
                     yield latest
                 else:
-                    losses.add(frame.pts if frame.is_corrupt else None, last)
+                    losses.add(frame.pts if frame.is_corrupt else None, clock.last)
+        if clock.start is None:
+            raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
+        last = clock.last
         if latest is not None and held:
             yield from self._repeats(latest, held)
             last = max(last, latest.time + self._seconds(held[-1] - (latest.pts or 0)))
-        if start is None:
-            raise ImageError(f"no frame in it can be read{': ' + _said(error) if error else ''}")
-        duration, self.lost = self.duration, losses.count
+        self.lost = losses.count
+        self.problem = self._problem(losses, last, max(ended, last + clock.step))
+
+    def _problem(self, losses: Losses, last: float, end: float) -> str | None:
+        """What is damaged, if anything: `last` is the time of the last frame, `end` when that is not shown any more."""
+        duration = self.duration
+        if self._is_cut_off:
+            whole = "" if duration is None else f" of {as_time(duration)}"
+            return f"damaged: the file is cut off; its pictures end at {as_time(last)}{whole}"
         if losses.count:
-            self.problem = f"damaged: {losses.count} frames lost, the first at {clock(losses.first)}"
-        elif duration is not None and max(ended, last + step) < 0.95 * duration - 2:
-            self.problem = f"damaged: ends at {clock(last)} of {clock(duration)}"
+            return f"damaged: {counted(losses.count, 'frame')} lost, the first at {as_time(losses.first)}"
+        if duration is not None and duration - end > self._tolerance(duration):
+            return f"damaged: ends at {as_time(last)} of {as_time(duration)}"
+        return None
+
+    def _jump(self, time: float) -> bool:
+        """Go on with the key frame before a time on the clock of the file; whether that can be done."""
+        if not _JUMPS & set(self._container.format.name.split(",")) or self._alpha_decoder is not None:
+            return False
+        try:
+            self._container.seek(int(time * 1e6))
+        except av.FFmpegError:
+            return False
+        return True
+
+    def _tolerance(self, duration: float) -> float:
+        """Seconds that may be missing from what the file says that it has: its sound may be longer."""
+        return 0.05 * duration + 2 if self.own_duration is None else 0.01 * duration + 0.5
 
     def _decoded(self, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
         """The frames that a packet completes."""
@@ -391,7 +419,7 @@ def _seconds(text: str) -> float | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def clock(seconds: float) -> str:
+def as_time(seconds: float) -> str:
     """Seconds as 1:02:03 or 2:03."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

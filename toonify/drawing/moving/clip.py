@@ -20,12 +20,11 @@ from toonify.system.files import put_in_place
 from toonify.videos.encoder import Encoder, Packet, Stream, reordering, ticks_of
 from toonify.videos.formats import CONTAINERS, DEFAULT_QUALITY
 from toonify.videos.mux import Extras, mux
-from toonify.videos.reader import Frame, Video, clock
+from toonify.videos.reader import USUAL_RATE, Frame, Video, as_time
 
 _PART = 5.0  # seconds: the longest part, which is what a killed process loses
 _SHORTEST = 1.0  # seconds: of a part that ends at a cut
 _ROUNDING = 1e-6  # of a frame: times come in whole ticks
-_USUAL = Fraction(25)  # frames a second of a video that does not say
 
 OnFrame = Callable[[int, float], None]  # told how many pictures there are, and what part of the clip they are, 0..1
 
@@ -153,6 +152,7 @@ class _Film:
             frames=progress.frames,
             repeated=progress.repeated,
             dropped=video.lost,
+            network_seconds=progress.held.network_seconds,
             codecs={"video": video.codec, "output_video": options.codec, "output_audio": ", ".join(muxed.audio)},
             notes=[*progress.notes, *muxed.notes],
             problem=video.problem,
@@ -217,15 +217,14 @@ class _Film:
     def _spans(self) -> Iterator[tuple[Frame, float, float]]:
         """All frames up to the end that is asked for, with the times at which they begin and end."""
         before: Frame | None = None
-        step = float(1 / (self._video.rate or _USUAL))
-        for frame in self._video.frames():
+        for frame in self._video.frames(since=self._start):
             if before is not None:
                 yield before, before.time, frame.time
                 if self._end is not None and frame.time >= self._end:
                     return
             before = frame
         if before is not None:
-            yield before, before.time, before.time + (before.duration or step)
+            yield before, before.time, before.time + self._video.length(before)
 
     def _checked(self, pixels: Pixels) -> Pixels:
         """Pixels of a frame. Raises ImageError for more than may be."""
@@ -236,7 +235,7 @@ class _Film:
             most = max(width * height, output_width * output_height)
             if self._max_pixels is not None and most > self._max_pixels:
                 raise ImageError(
-                    f"{most / 1e6:.1f} megapixels a frame, more than {self._max_pixels / 1e6:g}; "
+                    f"{most / 1e6:.3g} megapixels a frame, more than {self._max_pixels / 1e6:g}; "
                     "raise --max-megapixels, or give a smaller --output-size"
                 )
         return pixels
@@ -252,7 +251,7 @@ class _Film:
             else:
                 self._video.remark("its pixels were not square, and are square now")
                 aspect = Fraction(1)
-        rate = options.rate or self._video.rate or _USUAL
+        rate = options.rate or self._video.rate or USUAL_RATE
         stream = Stream(
             codec=options.codec,
             quality=options.quality or DEFAULT_QUALITY,
@@ -263,7 +262,7 @@ class _Film:
             pixel_aspect=aspect,
             is_srgb=frame.is_srgb,
         )
-        if stream.even_size != (height, width) and self._style.plan.options.output_size == "same":
+        if stream.even_size != (height, width):
             even_height, even_width = stream.even_size
             self._video.remark(f"{width} x {height} is odd: it is written as {even_width} x {even_height}")
         return stream
@@ -277,9 +276,9 @@ class _Film:
 
     def _nothing(self) -> str:
         if self._options.preview is not None:
-            return f"nothing lies at {clock(self._start)}, the middle that its header gives; use --start and --end"
+            return f"nothing lies at {as_time(self._start)}, the middle that its header gives; use --start and --end"
         if self._start:
-            return f"nothing lies behind {clock(self._start)}; give an earlier --start"
+            return f"nothing lies behind {self._start:g} s; give an earlier --start"
         return "no frame in it can be read"
 
 

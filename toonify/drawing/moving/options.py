@@ -9,7 +9,7 @@ from toonify.drawing.identity import identity, told_flags
 from toonify.drawing.plan import DrawingPlan
 from toonify.errors import UsageError, display
 from toonify.jobs.note import Recipe, making_notes, with_flag
-from toonify.videos.formats import CONTAINER_OF_SUFFIX, CONTAINERS, CodecName, ContainerName
+from toonify.videos.formats import CONTAINER_OF_SUFFIX, CONTAINERS, FALLBACK, CodecName, ContainerName
 
 _RECIPE = 1  # of the steps from video to video
 DAMAGE = "damage"  # the flag of a note under which stands what of the source could not be read
@@ -60,9 +60,16 @@ class ClipResult:
     frames: int  # pictures in the new file
     repeated: int  # of these, as the one before, and not drawn again
     dropped: int  # frames of the source that could not be read
+    network_seconds: float  # that the drawings took
     codecs: dict[str, str]  # of pictures and sound, before and after
     notes: list[str] = field(default_factory=list)
     problem: str | None = None  # what of the source is damaged and missing
+
+
+def options_for(out: Path) -> ClipOptions:
+    """The default options for a file of that name. Raises UsageError if it is no video's."""
+    container = CONTAINER_OF_SUFFIX.get(out.suffix.lower(), FALLBACK)
+    return ClipOptions(codec=CONTAINERS[container].codecs[0]).named(out)
 
 
 def clip_notes(file: BufferedIOBase, plan: DrawingPlan, options: ClipOptions) -> list[str]:
