@@ -172,3 +172,8 @@ def test_upsample(photos: Path, tiny_onnx: Path, tmp_path: Path) -> None:
     assert "| shrunk | 2 |" in said
     with Image.open(sheet) as image:
         assert np.asarray(image).any()
+
+
+def test_pictures(photos: Path) -> None:
+    said = start("bench_pictures", photos, photos / "0.jpg", "--size", 64, "--rounds", 1)
+    assert "| toonify, lite |" in said

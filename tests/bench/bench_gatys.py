@@ -65,8 +65,8 @@ def textbook(picture: Tensor, photo: Tensor, style: Tensor, state: dict[str, Ten
         optimizer.zero_grad()
         maps = maps_of(x)
         loss = functional.mse_loss(maps[CONTENT], content) / 2
-        for layer in STYLE:
-            loss = loss + gatys.STYLE_WEIGHT / 20 * functional.mse_loss(gram(maps[layer]), targets[layer])
+        for layer, share in zip(STYLE, gatys.LAYER_WEIGHTS, strict=True):
+            loss = loss + gatys.STYLE_WEIGHT * share / 4 * functional.mse_loss(gram(maps[layer]), targets[layer])
         loss = loss + gatys.SMOOTHNESS * ((x[..., 1:] - x[..., :-1]) ** 2).mean()
         loss = loss + gatys.SMOOTHNESS * ((x[..., 1:, :] - x[..., :-1, :]) ** 2).mean()
         loss.backward()

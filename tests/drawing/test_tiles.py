@@ -64,6 +64,10 @@ LOCAL = {
     "d = Conv<strides = [2, 2], pads = [1, 1, 1, 1]>(a, wd, b16) l = LeakyRelu(d) "
     "u = ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(l, wu, b8) "
     "s = Add(u, a) drawing = Conv<pads = [3, 3, 3, 3]>(s, out7)",
+    "reflected strides": f'{PAD1} p = Pad<mode = "reflect">(photo, pads1) a = Conv<strides = [2, 2]>(p, w4, b8) '
+    'r = Relu(a) q = Pad<mode = "reflect">(r, pads1) b = Conv(q, w12) '
+    'c = DepthToSpace<blocksize = 2, mode = "CRD">(b) '
+    "drawing = Add(c, photo)",
     "shuffled pixels": "a = Conv<strides = [2, 2], pads = [1, 1, 1, 1]>(photo, w4) "
     'b = Conv<pads = [1, 1, 1, 1]>(a, w12) c = DepthToSpace<blocksize = 2, mode = "CRD">(b) drawing = Add(c, photo)',
 }
@@ -77,6 +81,11 @@ NORMED = {
     " f = InstanceNormalization(r, s16, b16) g = Add(f, r) "
     "u = ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(g, wu, b8)"
     " h = InstanceNormalization(u, s8, b8) s = Add(h, n) t = Conv<pads = [3, 3, 3, 3]>(s, out7) drawing = Tanh(t)",
+    "statistics of the photo and of half of it": f"{PAD1} i = InstanceNormalization(photo, s3, b3) "
+    'p = Pad<mode = "reflect">(photo, pads1) a = Conv<strides = [2, 2]>(p, w4, b8) '
+    "n = InstanceNormalization(a, s8, b8) "
+    'q = Pad<mode = "reflect">(n, pads1) b = Conv(q, w12) c = DepthToSpace<blocksize = 2, mode = "CRD">(b) '
+    "drawing = Add(c, i)",
     "two that are side by side": "a = Conv<pads = [3, 3, 3, 3]>(photo, w7) b = Conv<pads = [1, 1, 1, 1]>(a, w3)"
     " n = InstanceNormalization(a, s8, b8) m = InstanceNormalization(b, s8, b8) s = Add(n, m) "
     "drawing = Conv<pads = [3, 3, 3, 3]>(s, out7)",

@@ -80,6 +80,7 @@ def test_a_network_without_norms_is_opened_once(tmp_path: Path) -> None:
 
 CONFIGS = {
     "lite": {"width": 8, "blocks": 1, "contrast": True},
+    "adain_lite": {"width": 8, "blocks": 1},
     "cyclegan": {"width": 8, "blocks": 1},
     "ugatit": {"width": 8, "blocks": 1, "light": True},
 }

@@ -50,6 +50,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY: dict[str, dict[str, Any]] = {  # a small network of each architecture, by a name of the test's own
     "adain": {"width": 4, "strength": 0.5},
+    "adain_lite": {"width": 4, "blocks": 1, "strength": 0.5},
     "cartoongan": {"width": 4, "blocks": 1, "norm": "layer", "activation": "leaky"},
     "cyclegan": {"width": 4, "blocks": 1},
     "ugatit": {"width": 4, "blocks": 1, "size": 16},

@@ -20,8 +20,10 @@ SIZE = 32
 
 
 def make_data(folder: Path) -> Path:
-    """Photos, cartoons, pairs of both, and a small file of weights for the content loss."""
+    """Photos, cartoons, pairs of both, and small files of weights for the content loss and AdaIN's encoder."""
     from torchvision.models import vgg19
+
+    from toonify.models.adain import encoder
 
     for name, count, first in (("photos", PHOTOS, 0), ("cartoons", CARTOONS, 100), ("pairs", PHOTOS, 200)):
         (folder / name).mkdir()
@@ -31,6 +33,9 @@ def make_data(folder: Path) -> Path:
         torch.manual_seed(0)
         state = vgg19().features[:4].state_dict(prefix="features.")
     torch.save(state, folder / "vgg.pth")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(encoder(4).state_dict(), folder / "encoder.pth")
     return folder
 
 
@@ -50,10 +55,12 @@ def flags(data: Path, arch: str = "cartoongan", **changed: Any) -> list[str]:
         "epochs": 2,
         "log_every": 1,
     }
-    if arch != "pix2pix":
-        options["blocks"] = 1
-    else:
+    if arch.startswith("adain"):
+        options |= {"discriminator_width": None, "content_weights": data / "encoder.pth"}
+    if arch == "pix2pix":
         options["depth"] = 3
+    elif arch != "adain":
+        options["blocks"] = 1
     if arch.startswith("cartoongan"):
         options |= {"init_epochs": 1, "content": "vgg19:conv1_2", "content_weights": data / "vgg.pth"}
     options |= changed

@@ -47,7 +47,7 @@ def test_help_lists_every_option_with_its_default(
     assert main(["train", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     for part in (
-        "One of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix, dcgan, progan, stylegan.",
+        "One of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix, adain, adain-lite, dcgan, progan,",
         "--size 16..8192",
         "Default: 256; from noise 64.",
         "[default: data/photo]",
@@ -72,7 +72,7 @@ def test_help_does_not_import_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "--arch is missing; choose one of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix, dc"),
+        ([], "--arch is missing; choose one of cartoongan, cartoongan-improved, cyclegan, ugatit, pix2pix, ad"),
         (["--arch", "biggan"], "--arch"),
         (["--arch", "cyclegan", "--learning-rate", "0"], "--learning-rate 0.0: give a number above 0 to 1"),
         (["--arch", "cyclegan", "--learning-rate", "nan"], "--learning-rate nan: give a number above 0 to 1"),

@@ -2,11 +2,14 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
 from PIL import Image
 from samples import PHOTOS
 from torch import Tensor
@@ -16,11 +19,17 @@ from toonify.checkpoints.hub import cache_folder
 from toonify.checkpoints.published import Published
 from toonify.checkpoints.tensors import read_tensors
 from toonify.drawing import choose_combinations, load_style
+from toonify.engines.onnx_runtime import OnnxGenerator
 from toonify.errors import DownloadError, StyleError, UsageError
 from toonify.models.adain import AdaINConfig, AdaINGenerator, decoder, encoder
+from toonify.models.adain_lite import AdaINLiteConfig, AdaINLiteGenerator, initialize_adain_lite, keep_tail_smooth
+from toonify.networks.load import load_module
 from toonify.pixels.arrays import psnr
+from toonify.styles.find import shipped_picture_network
 from toonify.system.files import file_digest
 from toonify.transfer import PictureOptions, is_picture, networks, style_of_pictures
+from toonify.transfer.graph import take_styles
+from toonify.transfer.pictures import _batch, _look_at, _shares
 
 PHOTO = sorted(PHOTOS.glob("*.jpg"))[0]
 
@@ -239,8 +248,153 @@ def test_without_its_networks_the_line_says_what_to_fetch(tmp_path: Path, monkey
     monkeypatch.setattr("toonify.transfer.pictures.cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr("toonify.checkpoints.published.reach", lambda url: "no network")
     with pytest.raises(DownloadError, match=r"save it as \S+vgg_normalised\.pth; .*save it as \S+decoder\.pth$"):
-        style_of_pictures([PHOTO])
+        style_of_pictures([PHOTO], variant="adain")
     assert not (tmp_path / "cache").exists()
+
+
+def test_without_its_networks_auto_takes_the_one_that_ships_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("toonify.transfer.pictures.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("toonify.checkpoints.published.reach", lambda url: "no network")
+    style = style_of_pictures([PHOTO], PictureOptions(size=96))
+    assert list(style.card.variants) == ["lite"]
+    (record,) = caplog.records
+    assert "are not here and cannot be fetched, so lite draws" in record.message and "\n" not in record.message
+    caplog.clear()
+    style_of_pictures([PHOTO], PictureOptions(size=96), "lite")
+    assert not caplog.records
+    with pytest.raises(UsageError, match=r"has no variant 'original'; choose --variant adain, lite or gatys$"):
+        style_of_pictures([PHOTO], variant="original")
+
+
+# --- the small network ---
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("toonify.checkpoints.hub.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("toonify.transfer.pictures.cache_folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def lite_maps(network: AdaINLiteGenerator, picture: Tensor) -> list[np.ndarray]:
+    """What the norms see of a picture: itself, and what each stage of the encoder makes of that."""
+    maps = [picture]
+    with torch.inference_mode():
+        for stage in network.encoder:
+            maps.append(stage(maps[-1]))
+    return [each[0].numpy().astype(float) for each in maps]
+
+
+def test_the_small_network_replaces_statistics_at_four_depths() -> None:
+    torch.manual_seed(0)
+    network = AdaINLiteGenerator(AdaINLiteConfig(width=4, blocks=1)).eval()
+    initialize_adain_lite(network)
+    content, style = 2 * noise(1, 3, 48, 64) - 1, 2 * noise(1, 3, 40, 32, seed=1) ** 3 - 1
+    network.take_styles([style], [1.0])
+    for norm, x, y in zip(network.norms, lite_maps(network, content), lite_maps(network, style), strict=True):
+        with torch.inference_mode():
+            styled = norm(torch.from_numpy(x[None]).float())[0].numpy()
+        assert np.abs(styled - adain(x, y)).max() < 5e-3
+    with torch.inference_mode():  # pictures that are given and the style that was taken are one
+        given, taken = network(content, style), network(content)
+    assert (given - taken).abs().max() < 1e-4
+
+
+def test_a_fresh_small_network_draws_the_photo_in_the_pictures_colors() -> None:
+    torch.manual_seed(0)
+    network = AdaINLiteGenerator().eval()
+    initialize_adain_lite(network)
+    content, style = noise(1, 3, 64, 64) - 0.5, noise(1, 3, 64, 64, seed=1) / 2
+    with torch.inference_mode():
+        drawn = network(content, style)
+    assert psnr(drawn.numpy(), adain(content[0].numpy(), style[0].numpy())[None].astype(np.float32), peak=2) > 25
+
+
+def test_its_last_layer_is_a_convolution_of_doubled_pixels() -> None:
+    """So that no checkerboard can be learned: what is flat before it is flat behind it."""
+    torch.manual_seed(0)
+    network = AdaINLiteGenerator(AdaINLiteConfig(width=4, blocks=1))
+    flat = torch.ones(1, 4, 8, 8) * torch.tensor([0.3, -1, 2, 0.5])[:, None, None]
+    with torch.inference_mode():
+        assert network.tail(flat).std(dim=(2, 3)).max() > 1e-2  # as PyTorch makes it
+        keep_tail_smooth(network)
+        assert network.tail(flat).std(dim=(2, 3)).max() < 1e-6
+        kernel = network.tail[1].weight.clone()
+        keep_tail_smooth(network)
+        assert torch.allclose(network.tail[1].weight, kernel, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [PictureOptions(size=96), PictureOptions(size=96, strength=0.25), PictureOptions(96, weights=(3.0, 1.0))]
+)
+def test_the_file_that_ships_takes_a_style_as_its_module_does(
+    options: PictureOptions, cache: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)).save(other)
+    paths = [PHOTO, other][: len(options.weights) or 1]
+    style = style_of_pictures(paths, options, "lite").variant()
+    assert style.name == "lite" and style.onnx is not None
+    module = load_module(shipped_picture_network().variant())
+    assert isinstance(module, AdaINLiteGenerator)
+    module.strength = options.strength
+    seen = [2 * torch.from_numpy(_batch(_look_at(path, options.size))) - 1 for path in paths]
+    module.take_styles(seen, _shares(options, len(paths)))
+    photo = 2 * noise(1, 3, 64, 96) - 1
+    drawn = OnnxGenerator(style.onnx, "cpu")(photo.numpy())
+    with torch.inference_mode():
+        assert psnr(drawn, module(photo).numpy(), peak=2) > 80
+        assert psnr(load_module(style)(photo).numpy(), module(photo).numpy(), peak=2) > 80
+
+
+def test_the_small_network_takes_no_pytorch_and_draws_tiles_as_the_whole(cache: Path, tmp_path: Path) -> None:
+    style = style_of_pictures([PHOTO], PictureOptions(size=96), "lite")
+    drawn, in_tiles = (
+        load_style(style.folder, size=160, output_size="drawn", tile=tile, device="cpu")(Image.open(PHOTO))
+        for tile in ("off", 64)
+    )
+    assert psnr(np.asarray(drawn), np.asarray(in_tiles), peak=255) > 55  # bytes: a rounding here and there
+    script = (
+        "import sys; from pathlib import Path; from toonify.transfer import style_of_pictures;"
+        f"style_of_pictures([Path({str(PHOTO)!r})], variant='lite'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], env={**os.environ, "HF_HOME": str(tmp_path)}).returncode == 0
+
+
+@pytest.mark.parametrize(("photo", "picture"), [("colosseum", "singapore"), ("casa-mila", "periwinkle")])
+def test_the_small_network_brings_real_photos_to_a_pictures_statistics(photo: str, picture: str, cache: Path) -> None:
+    """Where the photo's structure stays: nearer to the picture's colors, alike in light and dark."""
+    style = style_of_pictures([PHOTOS / f"{picture}.jpg"], variant="lite")
+    drawn = np.asarray(load_style(style.folder, output_size="drawn", device="cpu")(Image.open(PHOTOS / f"{photo}.jpg")))
+    before, wanted = (
+        np.asarray(Image.open(PHOTOS / f"{name}.jpg").convert("RGB").resize(drawn.shape[1::-1]), float)
+        for name in (photo, picture)
+    )
+    far, near = (np.abs(each.mean((0, 1)) - wanted.mean((0, 1))).mean() for each in (before, drawn))
+    assert near < 0.5 * far
+    assert np.corrcoef(drawn.mean(2).ravel(), before.mean(2).ravel())[0, 1] > 0.6
+
+
+def test_the_file_that_ships_says_what_it_learned_from() -> None:
+    style = shipped_picture_network()
+    path = style.folder / "pictures-lite.onnx"
+    assert path.stat().st_size <= 4_000_000
+    variant = style.variant().variant
+    assert (variant.architecture, variant.input, variant.padding) == ("adain_lite", "pictures", 0)
+    assert style.card.license == "CC-BY-4.0" and "David Revoy" in style.card.attribution
+    training = variant.training
+    assert training is not None and training.method == "adain-lite"
+    assert training.pictures["photos"] > 0 and training.steps > 0 and training.ancestors
+
+
+def test_a_network_without_norms_has_no_place_for_a_style() -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, None, None]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ends[:1], ends[1:])
+    with pytest.raises(StyleError, match="no norms that a style could be written into"):
+        take_styles(helper.make_model(graph), [np.zeros((1, 3, 8, 8), np.float32)], [1.0], 1.0)
 
 
 def test_pictures_are_told_from_cards_and_networks_by_their_content(tmp_path: Path) -> None:

@@ -115,6 +115,15 @@ def convert(
     seed: Annotated[
         int, typer.Option(min=0, max=4096, metavar="N", help="Of --start-from noise.", rich_help_panel=_STYLE)
     ] = 0,
+    style_network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Of a picture as style: the run (of train --arch adain or adain-lite) whose network draws. "
+            "Default: toonify's own, which --variant chooses.",
+            rich_help_panel=_STYLE,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -296,7 +305,9 @@ def convert(
         style,
         look or [],
         variant=variant,
-        pictures=PictureOptions(style_size, style_strength, tuple(style_weight or ()), steps, start_from, seed),
+        pictures=PictureOptions(
+            style_size, style_strength, tuple(style_weight or ()), style_network, steps, start_from, seed
+        ),
         lines=lines,
         flat=flat,
         faces=faces,

@@ -70,7 +70,7 @@ def export(
     if photos is not None and not int8:
         raise UsageError("--photos is for --int8; drop it")
     chosen = find_any(style).variant(variant)
-    if chosen.variant.input == "noise" and (fp16 or int8):
+    if chosen.variant.input != "photo" and (fp16 or int8):
         raise UsageError(f"{'--fp16' if fp16 else '--int8'} is for networks that draw photos; drop it")
     try:
         if chosen.variant.input == "noise":

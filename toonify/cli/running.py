@@ -108,11 +108,14 @@ def end_of(run: "Run") -> list[str]:
 
     folder = run.folder.path
     named = folder if len(folder.parts) > 1 else f"./{folder}"  # a bare word could be a shipped style's name
+    command = f"convert PHOTOS --style {display(named)}"
+    if run.method.from_noise:
+        command = f"generate {display(named)} --grid 4x4"
+    elif run.method.from_pictures:
+        command = f"convert PHOTOS --style PICTURE --style-network {display(named)}"
     return [
         f"finished: {run.step} steps in {duration(run.seconds)}; look at {display(run.folder.page)}",
-        f"try it: toonify generate {display(named)} --grid 4x4"
-        if run.method.from_noise
-        else f"try it: toonify convert PHOTOS --style {display(named)}",
+        f"try it: toonify {command}",
     ]
 
 

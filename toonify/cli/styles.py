@@ -61,7 +61,7 @@ def show(
 
     from toonify.networks.cache import is_cached
     from toonify.styles.describe import describe_look
-    from toonify.styles.find import find_any, from_noise
+    from toonify.styles.find import find_any, from_noise, from_pictures
 
     style = find_any(name)
     card = style.card
@@ -70,7 +70,7 @@ def show(
         return
     unknown = card.license == UNKNOWN_LICENSE
     facts = {
-        "looks": "" if from_noise(style) else describe_look(card.look),
+        "looks": "" if from_noise(style) or from_pictures(style) else describe_look(card.look),
         "by": card.attribution,
         "license": "not stated" if unknown else card.license,
         "source": card.source,
@@ -88,7 +88,10 @@ def show(
             drawn = "pictures from noise"
         first = ", preferred" if number == 0 and len(card.variants) > 1 else ""
         print(f"  {each.name:10}{_megabytes(each)}, {state}{first}; draws {drawn}")
-    print(f"  try       toonify {f'generate {name}' if from_noise(style) else f'convert PHOTO --style {name}'}")
+    command = f"generate {name}" if from_noise(style) else f"convert PHOTO --style {name}"
+    if from_pictures(style):
+        command = f"convert PHOTO --style PICTURE --style-network {name}"
+    print(f"  try       toonify {command}")
 
 
 @app.command("pull")

@@ -6,7 +6,6 @@ from toonify.errors import UsageError
 from toonify.train.options import (
     CARD,
     DATA,
-    LEARNING,
     LOSSES,
     METHOD,
     NETWORKS,
@@ -63,9 +62,6 @@ class DistillOptions(RunOptions, frozen=True, kw_only=True):
         Weight | None, say("Weight of the distance of gradients to those of the pair's drawing.", LOSSES)
     ] = None
     lpips_weight: Annotated[Weight | None, say("Weight of LPIPS to the pair's drawing.", LOSSES)] = None
-    optimizer: Annotated[
-        Literal["adam", "muon"] | None, say("Of the student; muon is Adam, but for hidden convolutions.", LEARNING)
-    ] = None
     eval_metric: Annotated[Literal["lpips", "psnr"], say("Decides which checkpoint is best.", SHOWN)] = "lpips"
     lpips_weights: Annotated[
         list[str] | None,

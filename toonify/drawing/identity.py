@@ -22,7 +22,7 @@ import msgspec
 from toonify.drawing.plan import DrawingPlan, DrawOptions, without_flags
 from toonify.styles.card import Training, Variant
 from toonify.styles.look import Look
-from toonify.transfer import GATYS
+from toonify.transfer import OPTIMIZED
 
 ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
 
@@ -115,7 +115,7 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
 
 
 def _optimization(variant: Variant) -> dict[str, Any]:
-    if variant.architecture != GATYS:
+    if variant.architecture != OPTIMIZED:
         return {}
     flags = {"steps": "--steps", "start": "--start-from", "seed": "--seed", "strength": "--style-strength"}
     return {flag: variant.config.get(name) for name, flag in flags.items()}

@@ -18,7 +18,7 @@ from toonify.drawing.yunet import NO_FACES
 from toonify.engines.engine import Backend, Device, Precision
 from toonify.errors import DownloadError, UsageError
 from toonify.styles.look import FacesMode, LookName
-from toonify.transfer import GATYS
+from toonify.transfer import OPTIMIZED
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def load_plan(
     if plan.options.look is not None:
         threading.Thread(target=make_tables).start()  # meanwhile; no daemon: an exit amid C++ would abort the process
     try:
-        is_optimized = plan.style.variant.architecture == GATYS
+        is_optimized = plan.style.variant.architecture == OPTIMIZED
         drawer = (open_optimized if is_optimized else open_drawer)(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:
         if plan.instead is None:

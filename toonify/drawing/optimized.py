@@ -13,7 +13,7 @@ from toonify.engines.engine import Backend, Device, Engine, Precision
 from toonify.errors import ImageError, StyleError, UsageError, display
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.styles.card import StyleVariant
-from toonify.transfer import GATYS
+from toonify.transfer import OPTIMIZED
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from toonify.transfer.optimizer import GatysGenerator
 
 
-NO_MOVING = f"--variant {GATYS} draws still pictures"
+NO_MOVING = f"--variant {OPTIMIZED} draws still pictures"
 
 
 def is_drawn_by_optimization(plan: DrawingPlan) -> bool:
     """Whether no network draws, but each picture is optimized."""
-    return plan.style.variant.architecture == GATYS
+    return plan.style.variant.architecture == OPTIMIZED
 
 
 def check_optimized(
@@ -35,13 +35,13 @@ def check_optimized(
 ) -> None:
     """Raise UsageError for options that are for networks; `backend` is None where nobody has chosen one."""
     if backend not in (None, "torch"):
-        raise UsageError(f"--variant {GATYS} runs on PyTorch; drop --backend {backend}")
+        raise UsageError(f"--variant {OPTIMIZED} runs on PyTorch; drop --backend {backend}")
     if precision in ("int8", "fp16"):
-        raise UsageError(f"--variant {GATYS} draws in float32, or bfloat16 by itself; drop --precision {precision}")
+        raise UsageError(f"--variant {OPTIMIZED} draws in float32, or bfloat16 by itself; drop --precision {precision}")
     if isinstance(tile, int):
-        raise UsageError(f"--variant {GATYS} draws no tiles; drop --tile {tile}, or choose a --size")
+        raise UsageError(f"--variant {OPTIMIZED} draws no tiles; drop --tile {tile}, or choose a --size")
     if ray is not None:
-        raise UsageError(f"--variant {GATYS} draws on this machine; drop --ray, or share the work with --shard")
+        raise UsageError(f"--variant {OPTIMIZED} draws on this machine; drop --ray, or share the work with --shard")
 
 
 class OptimizedDrawer(Drawer):

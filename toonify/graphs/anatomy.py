@@ -168,10 +168,11 @@ def _convolution(node: NodeProto, value: Value, values: list[Value], anatomy: An
         if left != right or left < 0:
             raise TilingError("its Conv changes the size")
         return replace(value, channels=channels, margin=left), (reach - reach // 2) * value.unit
-    if value.margin or not -stride <= before + after - reach - 1 <= -1:
+    before, after = before + value.margin, after + value.margin  # a Pad before it is as good as its own
+    if not -stride <= before + after - reach - 1 <= -1:
         raise TilingError("its Conv changes the size by more than its stride")
     radius = max(before, reach - before - (stride - 1)) * value.unit
-    return replace(value, channels=channels, unit=value.unit * stride), radius
+    return replace(value, channels=channels, unit=value.unit * stride, margin=0), radius
 
 
 def _transposed(node: NodeProto, value: Value, values: list[Value], anatomy: Anatomy) -> tuple[Value, int]:

@@ -8,7 +8,16 @@ if TYPE_CHECKING:
     from toonify.methods.method import Method
 
 Arch = Literal[  # of `train --arch`
-    "cartoongan", "cartoongan-improved", "cyclegan", "ugatit", "pix2pix", "dcgan", "progan", "stylegan"
+    "cartoongan",
+    "cartoongan-improved",
+    "cyclegan",
+    "ugatit",
+    "pix2pix",
+    "adain",
+    "adain-lite",
+    "dcgan",
+    "progan",
+    "stylegan",
 ]
 
 _CLASSES = {
@@ -17,6 +26,8 @@ _CLASSES = {
     "cyclegan": "cyclegan.CycleGAN",
     "ugatit": "ugatit.UGATIT",
     "pix2pix": "pix2pix.Pix2Pix",
+    "adain": "adain.AdaIN",
+    "adain-lite": "adain.AdaINLite",
     "dcgan": "dcgan.DCGAN",
     "progan": "progan.ProGAN",
     "stylegan": "stylegan.StyleGAN",

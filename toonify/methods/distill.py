@@ -12,20 +12,19 @@ shift of one pixel; off the grid, the student would have to average over all shi
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from toonify.methods.batch import Batch
 from toonify.methods.losses import gradient_loss, lpips_loss, relative_content_loss
-from toonify.methods.method import ContentSettings, Method, Phase, Schedule, Settings, StepPart, check_size
+from toonify.methods.method import ContentSettings, Method, Optimizer, Phase, Schedule, Settings, StepPart, check_size
 from toonify.methods.trained import Precision
 from toonify.metrics.lpips import lpips_files, read_lpips
 from toonify.models.lite import LiteConfig, LiteGenerator, initialize_lite
 from toonify.models.lpips import LpipsNetwork
 
-Optimizer = Literal["adam", "muon"]
 DISTILLATION = "distillation"
 _WINDOWED = 96  # pixels: from this side on a half of it is a picture that VGG has maps of
 

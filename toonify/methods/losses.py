@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toonify.models.adain import statistics
+
 if TYPE_CHECKING:
     from toonify.models.lpips import LpipsNetwork
 
@@ -148,6 +150,16 @@ def lpips_loss(network: "LpipsNetwork", drawn: Tensor, wanted: Tensor) -> Tensor
     with torch.no_grad():
         goals = network.maps(wanted)
     return network.distances(network.maps(drawn), goals).mean()
+
+
+def statistics_loss(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """How far the statistics of drawings' feature maps are from those of pictures: N x C x h x w each, of any h and w.
+
+    For each map the mean squared differences of the channels' means and standard deviations over the frame, all added
+    up. Source: Huang and Belongie, ICCV 2017, equation 13, with means over channels in the place of norms.
+    """
+    pairs = [(*statistics(a), *statistics(b)) for a, b in zip(found, wanted, strict=True)]
+    return torch.stack([F.mse_loss(mean, m) + F.mse_loss(std, s) for mean, std, m, s in pairs]).sum()
 
 
 def gradient_loss(difference: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from toonify.models.features import load_features
 
 GENERATOR = "generator"
 Schedule = Literal["constant", "linear", "cosine"]
+Optimizer = Literal["adam", "muon"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class Method(ABC):
     architecture: ClassVar[str]  # of the generator: a name in `models.ARCHITECTURES`
     paired: ClassVar[bool] = False  # whether every photo has a cartoon of its own
     from_noise: ClassVar[bool] = False  # whether the generator draws from latents, and there is one kind of pictures
+    from_pictures: ClassVar[bool] = False  # whether the generator draws photos in the styles of pictures, not of one
     weight_decay: ClassVar[float] = 0.0
     warm_up: ClassVar[int] = 0  # steps in which the learning rate rises
     config: Mapping[str, Any]  # the generator's, as a style card has it

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from toonify.models.architecture import Architecture
+from toonify.models.layers import ReflectionPad
 
 # Channels of the layers, in units of `width`; up to conv4_1, and back.
 _ENCODER = (1, 1, "pool", 2, 2, "pool", 4, 4, 4, 4, "pool", 8)
@@ -26,6 +27,7 @@ class AdaINConfig:
 
     width: int = 64  # channels of conv1_1
     strength: float = 1.0  # alpha of equation 14: 0 leaves the content's own statistics
+    signed: bool = False  # whether pictures are in -1..1, as in runs of `train`; the published networks take 0..1
 
 
 def encoder(width: int = 64) -> nn.Sequential:
@@ -36,7 +38,7 @@ def encoder(width: int = 64) -> nn.Sequential:
         if isinstance(step, str):
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
         else:
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, step * width, 3), nn.ReLU()]
+            layers += [ReflectionPad(1), nn.Conv2d(channels, step * width, 3), nn.ReLU()]
             channels = step * width
     return nn.Sequential(*layers)
 
@@ -49,19 +51,64 @@ def decoder(width: int = 64) -> nn.Sequential:
         if isinstance(step, str):
             layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
         else:
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, step * width, 3), nn.ReLU()]
+            layers += [ReflectionPad(1), nn.Conv2d(channels, step * width, 3), nn.ReLU()]
             channels = step * width
-    return nn.Sequential(*layers, nn.ReflectionPad2d(1), nn.Conv2d(channels, 3, 3))
+    return nn.Sequential(*layers, ReflectionPad(1), nn.Conv2d(channels, 3, 3))
+
+
+def maps_of(network: nn.Sequential, pictures: Tensor) -> list[Tensor]:
+    """What the style loss compares: an `encoder`'s relu1_1, relu2_1, relu3_1 and relu4_1 (section 5.1)."""
+    maps, y = [], pictures
+    places = _first_relus()
+    for place, layer in enumerate(network):
+        y = layer(y)
+        if place in places:
+            maps.append(y)
+    return maps
+
+
+def _first_relus() -> list[int]:
+    """The places of the first ReLU of each block in `encoder`: three layers after its beginning."""
+    places, place, begins = [], 1, True  # behind the 1x1 convolution
+    for step in _ENCODER:
+        place += 1 if isinstance(step, str) else 3
+        if begins and not isinstance(step, str):
+            places.append(place - 1)
+        begins = isinstance(step, str)
+    return places
+
+
+def adaptive_instance_norm(content: Tensor, style: Tensor) -> Tensor:
+    """Content with a style's mean and standard deviation in each channel (equation 8): N x C x h x w of any sizes."""
+    (mean, deviation), (own_mean, own_deviation) = (statistics(each.float()) for each in (style, content))
+    scale = (deviation / own_deviation)[..., None, None]
+    return (content - own_mean[..., None, None]) * scale + mean[..., None, None]
 
 
 def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over the frame (equations 5 and 6): N x C x h x w to N x C, twice."""
-    flat = features.flatten(2)
-    return flat.mean(2), (flat.var(2, correction=0) + _EPS).sqrt()
+    """Mean and standard deviation of each channel over the frame (equations 5 and 6): N x C x h x w to N x C, twice.
+
+    The variance is the mean square less the squared mean: PyTorch's own takes eight times as long on channels-last
+    memory. Means of features are about 1, so that float32 has room for it.
+    """
+    mean = features.mean((2, 3))
+    variance = features.square().mean((2, 3)) - mean.square()
+    return mean, (variance.clamp(min=0) + _EPS).sqrt()
 
 
-class AdaINGenerator(nn.Module):
-    """N x 3 x H x W RGB in 0..1 to the same; H and W are multiples of 8.
+class PictureGenerator(nn.Module):
+    """A network that draws in the style of a picture: N x 3 x H x W RGB to the same, and pictures N x 3 x h x w if any.
+
+    Without pictures it draws in the style that it has taken. In training pictures are given with each batch.
+    """
+
+    def take_styles(self, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
+        """Take the styles of pictures, 1 x 3 x H x W in the network's range of values; the weights sum to 1."""
+        raise NotImplementedError
+
+
+class AdaINGenerator(PictureGenerator):
+    """N x 3 x H x W RGB in 0..1 (-1..1 if the config says so) to the same; H and W are multiples of 8.
 
     The statistics of one style are constants of the network: adaptive instance norm is then an instance norm with the
     style's standard deviation as scale and its mean as shift (equation 8), and engines, tiles and float16 take it as
@@ -72,21 +119,24 @@ class AdaINGenerator(nn.Module):
         super().__init__()
         config = config or AdaINConfig()
         self.strength = config.strength
+        self.signed = config.signed
         self.encoder = encoder(config.width)
         self.norm = nn.InstanceNorm2d(8 * config.width, eps=_EPS, affine=True)
         self.decoder = decoder(config.width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         content = self.encoder(x)  # N x 512 x H/8 x W/8
-        features = self.norm(content)
+        features = self.norm(content) if style is None else adaptive_instance_norm(content, self.encoder(style))
         if self.strength != 1:
             features = self.strength * features + (1 - self.strength) * content
         drawing: Tensor = self.decoder(features)
-        return drawing if self.training else drawing.clamp(0, 1)
+        if self.training:
+            return drawing
+        return drawing.clamp(-1, 1) if self.signed else drawing.clamp(0, 1)
 
     @torch.no_grad()
     def take_styles(self, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
-        """Take the styles of pictures, 1 x 3 x H x W RGB in 0..1 of any sizes; the weights sum to 1.
+        """Take the styles of pictures, 1 x 3 x H x W of any sizes; the weights sum to 1.
 
         Of several the features are blended (equation 15): of instance norms of one content that is an instance norm
         with their scales and shifts blended.
@@ -98,4 +148,6 @@ class AdaINGenerator(nn.Module):
         self.norm.weight.copy_((shares * deviations).sum(0))
 
 
-ARCHITECTURE = Architecture(AdaINConfig, AdaINGenerator, multiple=lambda config: 8, minimum=lambda config: 16)
+ARCHITECTURE = Architecture(
+    AdaINConfig, AdaINGenerator, multiple=lambda config: 8, minimum=lambda config: 16, from_pictures=True
+)

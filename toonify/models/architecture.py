@@ -24,6 +24,7 @@ class Architecture:
     fits: frozenset[str] = frozenset()
     fit: Callable[[nn.Module, nn.Module], dict[str, Tensor]] = lambda older, network: older.state_dict()
     from_noise: bool = False  # whether it takes latents (`NoiseGenerator`), not photos
+    from_pictures: bool = False  # whether it takes a style from a picture (`PictureGenerator`)
 
     def build(self, config: Mapping[str, Any]) -> nn.Module:
         """The network of a config, with fresh weights. Raises TypeError for what is no field of it."""

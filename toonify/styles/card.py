@@ -88,7 +88,9 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     saturation: Annotated[float, msgspec.Meta(ge=0, le=4)] = 1.0
     training: Training | None = None  # of weights that toonify has trained
     int8: Int8 | None = None  # its file may be that of the weights themselves: then there is no other
-    input: Literal["photo", "noise"] = "photo"  # what it draws from; noise: `toonify generate` draws with it
+    # What it draws from. noise: `toonify generate` draws with it; pictures: of a photo and a picture, in the style of
+    # that (`convert --style PICTURE --style-network`).
+    input: Literal["photo", "noise", "pictures"] = "photo"
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """From the name of a style to its card."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -69,12 +70,37 @@ def find_style(name: str) -> LocatedStyle:
             f"{display(name)} draws pictures from noise ({architecture}), no photos; type `toonify generate "
             f"{display(name)}`, or give a style"
         )
+    if from_pictures(found):
+        raise UsageError(
+            f"{display(name)} draws in the style of a picture; type --style PICTURE --style-network {display(name)}"
+        )
     return found
 
 
 def from_noise(style: LocatedStyle) -> bool:
     """Whether a style draws pictures from noise, so that no photo can be drawn with it."""
     return any(variant.input == "noise" for variant in style.card.variants.values())
+
+
+def from_pictures(style: LocatedStyle) -> bool:
+    """Whether a style draws photos in the styles of pictures, so that it needs one to draw with."""
+    return any(variant.input == "pictures" for variant in style.card.variants.values())
+
+
+def find_picture_network(name: str) -> LocatedStyle:
+    """The network that draws in the styles of pictures which `name` means: see `find_any`. Raises what that does."""
+    found = find_any(name)
+    if not from_pictures(found):
+        raise UsageError(
+            f"{display(name)} does not draw in the styles of pictures; give the folder of a run of `toonify train "
+            "--arch adain` or adain-lite"
+        )
+    return found
+
+
+def shipped_picture_network() -> LocatedStyle:
+    """The network for pictures as styles that comes with toonify: a file that holds its card."""
+    return replace(_card_of_onnx(shipped_folder() / "pictures-lite.onnx"), ships=True)
 
 
 def find_generator(name: str) -> LocatedStyle:

@@ -17,7 +17,7 @@ from toonify.methods.method import Method
 from toonify.models import ARCHITECTURES
 from toonify.networks.load import load_module
 from toonify.styles.card import StyleVariant
-from toonify.styles.find import find_generator, find_style
+from toonify.styles.find import find_generator, find_picture_network, find_style
 from toonify.train.options import Options, flag
 
 _OPTIONS = frozenset(Options.__struct_fields__)
@@ -73,7 +73,9 @@ def find_start(name: str, architecture: str, config: Mapping[str, Any]) -> Style
 
     Raises UsageError, StyleError.
     """
-    located = (find_generator if ARCHITECTURES[architecture].from_noise else find_style)(name)
+    kind = ARCHITECTURES[architecture]
+    find = find_generator if kind.from_noise else find_picture_network if kind.from_pictures else find_style
+    located = find(name)
     wanted = _layers(architecture, config)
     others = None
     for style in located.variants():

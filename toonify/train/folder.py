@@ -245,7 +245,9 @@ def style_card(folder: RunFolder, method: Method, options: Options, training: Tr
         variant = trained_variant(method, training, input="noise")
     else:
         size = options.draw_size or 3 * method.settings.size
-        variant = trained_variant(method, training, padding=_PADDING, size=size)
+        # AdaIN's networks pad by reflection, and the statistics of a border would be those of the frame, too.
+        own: dict[str, Any] = {"input": "pictures"} if method.from_pictures else {"padding": _PADDING}
+        variant = trained_variant(method, training, size=size, **own)
     return Card(
         id=folder.name,
         title=options.title or display(folder.path.resolve().name),

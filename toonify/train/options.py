@@ -99,6 +99,9 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     accumulate: Annotated[
         Count, say("Parts in which a step's pictures go through the networks, to save memory.", LEARNING)
     ] = 1
+    optimizer: Annotated[Literal["adam", "muon"] | None, say("muon: Adam, but for hidden convolutions.", LEARNING)] = (
+        None
+    )
     learning_rate: Annotated[Rate | None, say("Learning rate.", LEARNING)] = None
     beta1: Annotated[Decay | None, say("Adam's first beta.", LEARNING)] = None
     schedule: Annotated[
@@ -198,6 +201,8 @@ class Options(RunOptions, frozen=True, kw_only=True):
     cam_weight: Annotated[Weight | None, say("Weight of U-GAT-IT's CAM losses.", LOSSES)] = None
     r1: Annotated[Weight | None, say("Gamma of R1, the gradient penalty on real pictures; 0: none.", LOSSES)] = None
     r1_every: Annotated[Count | None, say("Steps from one R1 to the next, which counts as many times.", LOSSES)] = None
+
+    style_weight: Annotated[Weight | None, say("Weight of the style loss (lambda).", LOSSES)] = None
 
     eval_cartoons: Annotated[str | None, say("Folder of cartoons that they are compared with.", SHOWN)] = None
     eval_pictures: Annotated[

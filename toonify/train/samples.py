@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -33,13 +33,15 @@ Crops = NDArray[np.uint8]  # N x size x size x 3
 class Samples:
     """The photos that are drawn again and again, what is wanted of each, and of what frame they are, where known.
 
-    From noise, seeds are drawn again and again, and the photos are real pictures to compare with.
+    From noise, seeds are drawn again and again, and the photos are real pictures to compare with. From pictures, each
+    photo is drawn in the style of one.
     """
 
     photos: Crops
     wanted: Crops | None = None
     frames: Floats | None = None  # N x ...: what was measured of the whole photos (`Folders.measure`)
     seeds: tuple[int, ...] = ()
+    styles: Crops | None = None  # the pictures in whose styles the photos are drawn
 
 
 def choose_samples(
@@ -93,20 +95,37 @@ def draw_samples(generator: nn.Module, samples: Samples, device: str) -> Crops:
     drawings = np.empty_like(samples.photos)
     with evaluating(generator):
         for i, photo in enumerate(samples.photos):
-            x = torch.from_numpy(photo).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+            x = _batch_of(photo, device)
             told = () if samples.frames is None else (torch.from_numpy(samples.frames[i : i + 1]).to(device),)
-            y = generator(x.contiguous(memory_format=torch.channels_last), *told)[0].permute(1, 2, 0)
+            if samples.styles is not None:
+                told = (_batch_of(samples.styles[i], device),)
+            y = generator(x, *told)[0].permute(1, 2, 0)
             drawings[i] = ((y + 1) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8).numpy()
     return drawings
 
 
+def _batch_of(picture: Pixels, device: str) -> torch.Tensor:
+    """H x W x 3 uint8 to 1 x 3 x H x W in -1..1, channels last."""
+    x = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def with_styles(samples: Samples, pictures: tuple[Found, ...]) -> Samples:
+    """The same, each drawn in the style of one of a folder's pictures; empty if none can be read."""
+    styles = choose_samples(pictures, samples.photos.shape[1]).photos
+    if not len(styles):
+        return replace(samples, photos=samples.photos[:0])
+    return replace(samples, styles=styles[np.arange(len(samples.photos)) % len(styles)])
+
+
 def sheet_of(samples: Samples, drawings: Crops) -> Pixels:
-    """Photos with the drawings that are wanted of them, if known, and those that were drawn; or those of seeds."""
+    """Photos with what was drawn, and in between what was wanted or the styles, if known; or the drawings of seeds."""
     if samples.seeds:
         side = samples.photos.shape[1]
         larger = [cv2.resize(each, (side, side), interpolation=cv2.INTER_NEAREST) for each in drawings]
         return in_rows(larger, SHEET_COLUMNS)
-    shown = [drawings] if samples.wanted is None else [samples.wanted, drawings]
+    beside = samples.wanted if samples.styles is None else samples.styles
+    shown = [drawings] if beside is None else [beside, drawings]
     return grid(list(samples.photos), *(list(each) for each in shown))
 
 

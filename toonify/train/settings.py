@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+import msgspec
+
 from toonify.errors import UsageError, display
 from toonify.methods import METHODS
 from toonify.methods.adversarial import AdversarialSettings
@@ -20,12 +22,15 @@ def method_settings(options: RunOptions) -> Settings:
     """
     known = {arch: {field.name for field in fields(method.settings_type)} for arch, method in METHODS.items()}
     method = METHODS[options.method]
+    defaults = {field.name: field.default for field in msgspec.structs.fields(options)}
     given = {}
     for name in sorted(set().union(*known.values())):
         value = getattr(options, name, None)
         if value is None:
             continue
         if name not in known[options.method]:
+            if value is False and defaults[name] is False:  # as it is when nobody has typed it
+                continue
             others = ", ".join(arch for arch in known if name in known[arch] and arch != "distill")
             raise UsageError(f"{flag(name)} is not for {options.method}; it is for {others}")
         given[name] = value

@@ -32,7 +32,7 @@ from toonify.train.options import Kind, Options, RunOptions, flag, make_options
 from toonify.train.pictures import Folder, Folders, find_folders, find_pictures, find_single
 from toonify.train.plan import Plan
 from toonify.train.run import Run, set_seed
-from toonify.train.samples import SEEDS, Samples, choose_samples
+from toonify.train.samples import SEEDS, Samples, choose_samples, with_styles
 from toonify.train.settings import forbidden_changes, method_settings
 
 _NAMED = 3  # files of a kind that are named in a plan
@@ -122,6 +122,8 @@ def outline(options: Options, resumed: Resumed | None = None) -> Outline:
     def samples() -> Samples:
         is_paired = kind.paired and photos is folders.photos.pictures
         chosen = choose_samples(photos, settings.size, wanted=folders.cartoons.pictures if is_paired else ())
+        if kind.from_pictures:
+            chosen = with_styles(chosen, folders.cartoons.pictures)
         return check_samples(replace(chosen, seeds=SEEDS) if kind.from_noise else chosen, options)
 
     def card(method: Method, training: Training) -> Card:
@@ -135,6 +137,8 @@ def check_kind_of_pictures(options: Options, kind: type[Method]) -> None:
     of_photos = ("photos", "cartoons", "smooth", "sample_photos", "eval_photos", "eval_cartoons", "draw_size")
     given = plain(options)
     of_noise = ("pictures", "eval_pictures")
+    if kind.from_pictures and (options.eval_photos, options.eval_cartoons) != (None, None):
+        raise UsageError(f"--eval-photos is not for {options.arch}, which has no style of its own; look at its samples")
     way_out = "it learns from --pictures alone" if kind.from_noise else "it learns from --photos and --cartoons"
     for name in of_photos if kind.from_noise else of_noise:
         if name in given:

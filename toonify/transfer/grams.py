@@ -13,7 +13,7 @@ from toonify.transfer.vgg import STYLE_LAYERS, StyleFeatures
 
 LEVELS = 3  # sizes at which a picture is looked at, each half of the one before, and at which photos are drawn
 _LEAST = 32  # pixels of the shorter side of the smallest
-_BYTES_PER_PIXEL = 1_000  # of memory while a picture is looked at, measured
+_BYTES_PER_PIXEL = 1_000  # of memory while a picture is looked at, estimated from the maps
 
 
 def grams_of(pictures: Sequence[Tensor], shares: Sequence[float], network: StyleFeatures) -> dict[str, Tensor]:

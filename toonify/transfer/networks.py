@@ -1,13 +1,12 @@
-"""The published networks of AdaIN."""
+"""The networks that draw in the styles of pictures: AdaIN's as published, the small one that ships, and runs' own."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
-
-from toonify.checkpoints.published import Published, fetch
-from toonify.checkpoints.tensors import read_tensors
-from toonify.errors import DownloadError, WeightsError, display
-from toonify.models.adain import AdaINConfig, AdaINGenerator
+from toonify.checkpoints.published import Published
+from toonify.errors import UsageError
+from toonify.styles.card import Card, FileWeights, LocatedStyle, StyleVariant, Variant
+from toonify.styles.find import find_picture_network, shipped_picture_network
 
 _RELEASE = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
 ENCODER = Published(
@@ -25,29 +24,73 @@ DECODER = Published(
 )
 
 
-def published_generator(config: AdaINConfig) -> AdaINGenerator:
-    """The generator with the published encoder and decoder, and no style yet; fetched if they are not here.
+_MULTIPLE = 8  # of the encoder
+_BYTES_PER_PIXEL = 1_400  # of memory on a CPU while drawing, measured
+_BYTES_PER_PIXEL_OPTIMIZED = 3_000  # the same, estimated from the maps that a step keeps
+LARGE, SMALL = "adain", "lite"  # names of the variants
+OPTIMIZED = "gatys"  # the same, and the architecture of its card: no network draws, but pictures are optimized
 
-    Raises DownloadError, WeightsError.
+
+def published() -> StyleVariant:
+    """The published networks as the variant of a card; `load` fetches them."""
+    variant = Variant(
+        weights=FileWeights("", f"sha256:{ENCODER.sha256} {DECODER.sha256}"),
+        architecture="adain",
+        value_range=(0.0, 1.0),
+        multiple=_MULTIPLE,
+        minimum=2 * _MULTIPLE,
+        padding=16,
+        size=768,
+        bytes_per_pixel=_BYTES_PER_PIXEL,
+        input="pictures",
+    )
+    card = Card(
+        id="pictures",
+        title="In the style of a picture",
+        license="MIT",
+        attribution="Xun Huang and Serge Belongie (AdaIN); Naoto Inoue (weights for PyTorch)",
+        source="https://github.com/naoto0804/pytorch-AdaIN",
+        variants={LARGE: variant},
+    )
+    return LocatedStyle(card, Path()).variant()
+
+
+def optimized() -> StyleVariant:
+    """What draws by optimization, as the variant of a card; its features are those of AdaIN's encoder."""
+    variant = Variant(
+        weights=FileWeights("", f"sha256:{ENCODER.sha256}"),
+        architecture=OPTIMIZED,
+        value_range=(0.0, 1.0),
+        multiple=16,
+        minimum=32,
+        padding=8,
+        size=512,
+        bytes_per_pixel=_BYTES_PER_PIXEL_OPTIMIZED,
+        input="pictures",
+    )
+    card = Card(
+        id="pictures",
+        title="In the style of a picture, by optimization",
+        license="MIT",
+        attribution="Leon A. Gatys, Alexander S. Ecker and Matthias Bethge; Naoto Inoue (weights for PyTorch)",
+        source="https://github.com/naoto0804/pytorch-AdaIN",
+        variants={OPTIMIZED: variant},
+    )
+    return LocatedStyle(card, Path()).variant()
+
+
+def networks_for(variant: str, network: str | None) -> list[StyleVariant]:
+    """The networks that may draw in the style of a picture, in the order in which they are tried; at least one.
+
+    `network` is `--style-network`, whose card has the variants; without one they are `adain`, `lite` and
+    `gatys`, and "auto"
+    takes the first that can be had. Raises UsageError if there is no such variant, StyleError.
     """
-    generator = AdaINGenerator(config).eval()
-    parts = ((ENCODER, generator.encoder), (DECODER, generator.decoder))
-    paths, problems = [], []
-    for published, _ in parts:
-        try:
-            paths.append(fetch(published))
-        except DownloadError as error:
-            problems.append(str(error))
-    if problems:  # of both files, so that nobody looks for one and then hears of the other
-        raise DownloadError("; ".join(problems))
-    for (published, part), path in zip(parts, paths, strict=True):
-        _load(part, published, path)
-    return generator
-
-
-def _load(part: nn.Module, published: Published, path: Path) -> None:
-    state = read_tensors(path)
-    try:  # the encoder's file goes on to relu5_4
-        part.load_state_dict({name: state[name] for name in part.state_dict()})
-    except (KeyError, RuntimeError) as error:
-        raise WeightsError(f"{display(path)} is not {published.title}") from error
+    if network is not None:
+        return [find_picture_network(network).variant(variant)]
+    small = replace(shipped_picture_network().variant(), name=SMALL)
+    found = {"auto": [published(), small], LARGE: [published()], SMALL: [small], OPTIMIZED: [optimized()]}
+    if variant not in found:
+        choices = f"{LARGE}, {SMALL} or {OPTIMIZED}"
+        raise UsageError(f"a picture as style has no variant {variant!r}; choose --variant {choices}")
+    return found[variant]

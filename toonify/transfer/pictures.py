@@ -1,36 +1,33 @@
 """From pictures to a style: a card and weights in the cache, made once."""
 
 import hashlib
+import logging
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
 
 from toonify.checkpoints.hub import cache_folder
-from toonify.errors import ImageError, StyleError, UsageError, display
+from toonify.errors import DownloadError, ImageError, StyleError, UsageError, display
 from toonify.images import read_photo
 from toonify.pixels.arrays import Floats, to_floats
 from toonify.pixels.resize import fit_long_side, resize
-from toonify.styles.card import Card, FileWeights, LocatedStyle, Variant
+from toonify.styles.card import Card, FileWeights, LocatedStyle, StyleVariant
 from toonify.styles.find import read_card, shipped_names
+from toonify.transfer.networks import OPTIMIZED, networks_for
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-GATYS = "gatys"  # the variant, and the architecture of its card
-VARIANTS = ("adain", GATYS)
-_RECIPE = 1  # goes up when the same pictures make another style
-_CARD, _WEIGHTS = "style.json", "style.safetensors"
+_log = logging.getLogger(__name__)
+_RECIPE = 2  # goes up when the same pictures make another style
+_CARD = "style.json"
 _LEAST = 32  # pixels of a picture's shorter side: in smaller ones there is nothing to be seen of a style
 _PLAIN = 2 / 255  # standard deviation of a picture of one color
-_MULTIPLE = 8  # of the encoder
-_BYTES_PER_PIXEL = {"adain": 1_400, GATYS: 3_000}  # of memory on a CPU while drawing, measured
+_MULTIPLE = 8  # of the networks
 _MOST_STEPS, _MOST_SEED = 4096, 4096  # as a card's numbers
 
 
@@ -39,13 +36,15 @@ class PictureOptions:
     """How pictures are looked at to make a style of them.
 
     `size` is the long side in pixels: of a smaller picture strokes are larger in the drawing's. `strength` is alpha of
-    equation 14 of AdaIN. `weights` are those of several pictures (equation 15), in any unit; empty: all alike. The
-    others are for the variant `gatys`: see `GatysConfig`.
+    equation 14 of AdaIN. `weights` are those of several pictures (equation 15), in any unit; empty: all alike.
+    `network` is the folder of a run, or a card, of a network that draws in the styles of pictures; None: toonify's own.
+    The others are for the variant `gatys`: see `GatysConfig`.
     """
 
     size: int = 512
     strength: float = 1.0
     weights: tuple[float, ...] = ()
+    network: str | None = None
     steps: int = 100
     start: Literal["photo", "noise"] = "photo"
     seed: int = 0
@@ -67,37 +66,49 @@ def style_of_pictures(
 ) -> LocatedStyle:
     """The style of a picture, or of several blended: made, and kept in the cache, if it is not there.
 
-    Its only variant is `adain`, or `gatys` where `variant` asks for it. Raises StyleError for a picture that cannot
-    serve (it names the file), UsageError for options that cannot be, DownloadError if the networks cannot be fetched.
+    Its only variant is that of the network that `variant` means: see `networks_for`. Where "auto" takes another than
+    the first, because that cannot be fetched, a warning says so. Raises StyleError for a picture that cannot serve (it
+    names the file), UsageError for options that cannot be, DownloadError if the networks cannot be fetched.
     """
     options = options or PictureOptions()
-    chosen = _variant(variant, options)
     shares = _shares(options, len(pictures))
+    networks = networks_for(variant, options.network)
+    _check_optimization(options, networks[0])
     looked_at = [_look_at(path, options.size) for path in pictures]
     name = "-".join(_slug(path) for path in pictures)[:60].strip("-")
-    told: tuple[Any, ...] = (_RECIPE, shares, options.strength)
-    if chosen == GATYS:
-        told = (*told, GATYS, options.steps, options.start, options.seed)
-    digest = hashlib.sha256(repr(told).encode())
+    digest = hashlib.sha256(repr((_RECIPE, shares, options.strength)).encode())
+    if networks[0].name == OPTIMIZED:
+        digest.update(repr((options.steps, options.start, options.seed)).encode())
     for pixels in looked_at:
         digest.update(f"{pixels.shape}".encode() + pixels.tobytes())
-    folder = cache_folder() / "pictures" / f"{name}-{digest.hexdigest()[:16]}"
-    if not (folder / _CARD).is_file():
-        _make(folder, name, pictures, looked_at, shares, options, chosen)
-    return LocatedStyle(read_card(folder / _CARD), folder)
+    for network in networks:
+        of_network = digest.copy()
+        of_network.update(f"{network.name} {network.digest}".encode())
+        folder = cache_folder() / "pictures" / f"{name}-{of_network.hexdigest()[:16]}"
+        try:
+            if not (folder / _CARD).is_file():
+                _make(folder, name, pictures, looked_at, shares, options, network)
+        except DownloadError:
+            if network is networks[-1]:
+                raise
+            _log.warning(
+                "%s (%s) needs networks that are not here and cannot be fetched, so %s draws; "
+                "--variant %s says what to fetch, --variant %s keeps this line away",
+                *(name, network.name, networks[-1].name, network.name, networks[-1].name),
+            )
+        else:
+            return LocatedStyle(read_card(folder / _CARD), folder)
+    raise AssertionError("there is a network to try")
 
 
-def _variant(name: str, options: PictureOptions) -> str:
-    """The variant that a name means. Raises UsageError if there is none, or for options that it does not have."""
-    chosen = VARIANTS[0] if name == "auto" else name
-    if chosen not in VARIANTS:
-        raise UsageError(f"a picture as style has no variant {name!r}; choose --variant {' or '.join(VARIANTS)}")
+def _check_optimization(options: PictureOptions, network: StyleVariant) -> None:
+    """Raise UsageError for options that what draws does not have, or that cannot be."""
     plain = PictureOptions()
     own = {"--steps": "steps", "--start-from": "start", "--seed": "seed"}
     given = [flag for flag, field in own.items() if getattr(options, field) != getattr(plain, field)]
-    if chosen != GATYS and given:
+    if network.name != OPTIMIZED and given:
         raise UsageError(
-            f"{given[0]} is for --variant {GATYS}, which draws by optimization; drop it, or type that, too"
+            f"{given[0]} is for --variant {OPTIMIZED}, which draws by optimization; drop it, or type that, too"
         )
     if not 1 <= options.steps <= _MOST_STEPS:
         raise UsageError(f"--steps {options.steps}: give a number from 1 to {_MOST_STEPS}")
@@ -105,7 +116,6 @@ def _variant(name: str, options: PictureOptions) -> str:
         raise UsageError(f"--seed {options.seed}: give a number from 0 to {_MOST_SEED}")
     if options.start not in ("photo", "noise"):
         raise UsageError(f"--start-from {options.start}: choose photo or noise")
-    return chosen
 
 
 def _shares(options: PictureOptions, count: int) -> tuple[float, ...]:
@@ -158,24 +168,22 @@ def _make(
     looked_at: Sequence[np.ndarray],
     shares: Sequence[float],
     options: PictureOptions,
-    variant: str,
+    network: StyleVariant,
 ) -> None:
     """Write a style's folder, whole or not at all."""
-    import safetensors.torch
-    import torch
-
-    from toonify.checkpoints.tensors import fingerprint
-
-    batches = [torch.from_numpy(_batch(pixels)) for pixels in looked_at]
-    state = (_grams if variant == GATYS else _generator)(batches, shares, options)
-    weights = FileWeights(_WEIGHTS, fingerprint(state))
-    card = _card(name, pictures, weights, options, variant)
+    low, high = network.variant.value_range
+    batches = [low + (high - low) * _batch(pixels) for pixels in looked_at]
+    make = _from_module if network.onnx is None else _from_graph
+    if network.name == OPTIMIZED:
+        make = _grams
+    file, fingerprint, data = make(network, batches, shares, options.strength)
+    card = _card(name, pictures, FileWeights(file, fingerprint), options, network)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
             part = Path(made) / folder.name
             part.mkdir()
-            safetensors.torch.save_file(state, part / _WEIGHTS)
+            (part / file).write_bytes(data)
             (part / _CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
             if folder.exists():  # left without its card
                 shutil.rmtree(folder)
@@ -185,50 +193,69 @@ def _make(
             raise StyleError(f"cannot keep the style of {name} in {folder}: {error.strerror}; set HF_HOME") from error
 
 
-def _generator(pictures: "Sequence[Tensor]", shares: Sequence[float], options: PictureOptions) -> "dict[str, Tensor]":
-    """AdaIN's networks with the style in them."""
-    from toonify.models.adain import AdaINConfig
-    from toonify.transfer.networks import published_generator
+def _from_module(
+    network: StyleVariant, batches: Sequence[Floats], shares: Sequence[float], strength: float
+) -> tuple[str, str, bytes]:
+    """A file of weights that hold a style: its name, fingerprint and bytes."""
+    import safetensors.torch
+    import torch
 
-    generator = published_generator(AdaINConfig(strength=options.strength))
-    generator.take_styles(pictures, shares)
-    return generator.state_dict()
+    from toonify.checkpoints.tensors import fingerprint
+    from toonify.transfer.load import load_network
+
+    generator = load_network(network, strength)
+    generator.take_styles([torch.from_numpy(batch) for batch in batches], shares)
+    state = generator.state_dict()
+    return "style.safetensors", fingerprint(state), safetensors.torch.save(state)
 
 
-def _grams(pictures: "Sequence[Tensor]", shares: Sequence[float], options: PictureOptions) -> "dict[str, Tensor]":
+def _from_graph(
+    network: StyleVariant, batches: Sequence[Floats], shares: Sequence[float], strength: float
+) -> tuple[str, str, bytes]:
+    """The same of a network that is an ONNX file, without PyTorch."""
+    from toonify.graphs.format import read_model
+    from toonify.transfer.graph import take_styles
+
+    assert network.onnx is not None  # noqa: S101 - the caller has looked
+    model = read_model(network.onnx)
+    take_styles(model, batches, shares, strength)
+    del model.metadata_props[:]  # its card, which is that of the network
+    data = model.SerializeToString()
+    return "style.onnx", f"sha256:{hashlib.sha256(data).hexdigest()}", data
+
+
+def _grams(
+    network: StyleVariant, batches: Sequence[Floats], shares: Sequence[float], strength: float
+) -> tuple[str, str, bytes]:
+    """The same of what draws by optimization: Gram matrices."""
+    import safetensors.torch
+    import torch
+
+    from toonify.checkpoints.tensors import fingerprint
     from toonify.transfer.grams import grams_of
     from toonify.transfer.vgg import published_features
 
-    return grams_of(pictures, shares, published_features())
+    state = grams_of([torch.from_numpy(batch) for batch in batches], shares, published_features())
+    return "style.safetensors", fingerprint(state), safetensors.torch.save(state)
 
 
 def _batch(pixels: np.ndarray) -> Floats:
     return np.ascontiguousarray(to_floats(pixels).transpose(2, 0, 1)[None])
 
 
-def _card(name: str, pictures: Sequence[Path], weights: FileWeights, options: PictureOptions, variant: str) -> Card:
-    config: dict[str, Any] = {} if options.strength == 1 else {"strength": options.strength}
-    attribution = "Xun Huang and Serge Belongie (AdaIN); Naoto Inoue (weights for PyTorch)"
-    sizes: dict[str, Any] = {"multiple": _MULTIPLE, "minimum": 2 * _MULTIPLE, "padding": 16, "size": 768}
-    if variant == GATYS:  # all that it takes, so that pictures stay known when a default changes
+def _card(
+    name: str, pictures: Sequence[Path], weights: FileWeights, options: PictureOptions, network: StyleVariant
+) -> Card:
+    """The card of a style of pictures: the network's own, but for the weights, which hold the style."""
+    own = network.variant
+    config = own.config if options.strength == 1 else {**own.config, "strength": options.strength}
+    if network.name == OPTIMIZED:  # all that it takes, so that pictures stay known when a default changes
         config = {each: getattr(options, each) for each in ("steps", "start", "seed", "strength")}
-        attribution = "Leon A. Gatys, Alexander S. Ecker and Matthias Bethge; Naoto Inoue (weights for PyTorch)"
-        sizes = {"multiple": 16, "minimum": 32, "padding": 8, "size": 512}
-    return Card(
+    note = "of the network; the picture has its own"
+    return msgspec.structs.replace(
+        network.card,
         id=name,
         title=f"In the style of {' and '.join(path.name for path in pictures)}",
-        license="MIT",
-        license_note="of the networks; the picture has its own",
-        attribution=attribution,
-        source="https://github.com/naoto0804/pytorch-AdaIN",
-        variants={
-            variant: Variant(
-                weights=weights,
-                architecture=variant,
-                config=config,
-                value_range=(0.0, 1.0),
-                bytes_per_pixel=_BYTES_PER_PIXEL[variant],
-                **sizes,
-            )
-        },
+        license_note=f"{network.card.license_note} {note}".strip(),
+        variants={network.name: msgspec.structs.replace(own, weights=weights, config=config, input="photo")},
     )
