@@ -92,6 +92,11 @@ def test_folder(photos: Path, tiny_onnx: Path) -> None:
     assert "photos of 0.02 megapixels" in said
 
 
+def test_gatys() -> None:
+    said = start("bench_gatys", "--size", 32, "--steps", 1, "--rounds", 1)
+    assert "| toonify, bfloat16 |" in said
+
+
 def test_lite() -> None:
     assert "| lite |" in start("bench_lite", "--size", "32x32", "--rounds", 1)
 

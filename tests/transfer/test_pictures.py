@@ -265,7 +265,7 @@ def test_without_its_networks_auto_takes_the_one_that_ships_and_says_so(
     caplog.clear()
     style_of_pictures([PHOTO], PictureOptions(size=96), "lite")
     assert not caplog.records
-    with pytest.raises(UsageError, match=r"has no variant 'original'; choose --variant adain or lite$"):
+    with pytest.raises(UsageError, match=r"has no variant 'original'; choose --variant adain, lite or gatys$"):
         style_of_pictures([PHOTO], variant="original")
 
 

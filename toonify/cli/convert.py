@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -102,6 +102,19 @@ def convert(
             rich_help_panel=_STYLE,
         ),
     ] = None,
+    steps: Annotated[
+        int,
+        typer.Option(
+            min=1, max=4096, metavar="N", help="Of --variant gatys: steps at each size.", rich_help_panel=_STYLE
+        ),
+    ] = 100,
+    start_from: Annotated[
+        Literal["photo", "noise"],
+        typer.Option(help="Of --variant gatys: what the picture is optimized from.", rich_help_panel=_STYLE),
+    ] = "photo",
+    seed: Annotated[
+        int, typer.Option(min=0, max=4096, metavar="N", help="Of --start-from noise.", rich_help_panel=_STYLE)
+    ] = 0,
     style_network: Annotated[
         str | None,
         typer.Option(
@@ -258,6 +271,7 @@ def convert(
     from toonify.convert.report import check_report
     from toonify.drawing import Loader, choose_combinations
     from toonify.drawing.drawer import check_tile
+    from toonify.drawing.optimized import NO_MOVING, check_optimized, is_drawn_by_optimization
     from toonify.engines.engine import ran_on
     from toonify.errors import UsageError
     from toonify.jobs.find import find_photos, in_words
@@ -291,7 +305,9 @@ def convert(
         style,
         look or [],
         variant=variant,
-        pictures=PictureOptions(style_size, style_strength, tuple(style_weight or ()), style_network),
+        pictures=PictureOptions(
+            style_size, style_strength, tuple(style_weight or ()), style_network, steps, start_from, seed
+        ),
         lines=lines,
         flat=flat,
         faces=faces,
@@ -303,6 +319,11 @@ def convert(
         detail=detail,
         raw=raw,
     )
+    is_optimized = any(is_drawn_by_optimization(each.plan) for each in combinations)
+    if is_optimized:
+        source = context.get_parameter_source("backend")
+        chose_backend = source is not None and source.name != "DEFAULT"
+        check_optimized(backend=backend if chose_backend else None, precision=precision, tile=sides, ray=ray)
     combinations = [replace(each, plan=each.plan.in_precision(precision)) for each in combinations]
     if variant == "auto":
         _tell_of_others(combinations, tell)
@@ -332,6 +353,8 @@ def convert(
     batches = plan_batches(
         found, combinations, inputs=inputs, output=output, format=format, codec=chosen_codec, moving=save.moving
     )
+    if is_optimized and batches[0].clips:
+        raise UsageError(f"{NO_MOVING}; choose another --variant for videos")
     given = {"--start": start, "--end": end, "--preview": preview, "--fps": fps, "--codec": codec}
     check_clip_flags(batches, given | {"--no-audio": no_audio}, format=format, ray=ray is not None)
     if part is not None:

@@ -15,6 +15,7 @@ from toonify.convert.options import SaveOptions as SaveOptions  # what `convert`
 from toonify.drawing import Drawing, DrawingPlan, Sketch, Style
 from toonify.drawing.identity import FOLLOWS, FORMERLY, former_identity, identity, told_flags
 from toonify.drawing.open import DRAWERS_ON_CUDA
+from toonify.drawing.optimized import NO_MOVING, is_drawn_by_optimization
 from toonify.errors import ImageError
 from toonify.images import Photo, encode_picture, picture_size, read_photo
 from toonify.images.formats import WRITTEN, FormatOption, WrittenFormat
@@ -40,6 +41,8 @@ _MEMORY_SHARE = 4  # the part of the free memory that photos under way may take
 _MEMORY_ADVICE = "make it smaller with --size or --output-size"
 _BYTES_PER_PIXEL = 12  # of a photo under way: itself, the result, and a copy of either while it is decoded or encoded
 
+
+_STILL_ONLY = f"it moves, and {NO_MOVING}; add --first-frame, or choose another --variant"
 
 OnFile = Callable[[], None]
 
@@ -154,6 +157,8 @@ def examine(job: Job, plan: DrawingPlan, save: SaveOptions) -> Outcome | None:
             count = frame_count(file)
         if (reason := refused(count, job.format, moving=save.moving)) is not None:
             return Outcome(job.source, job.target, "failed", reason)
+        if save.moving and count > 1 and is_drawn_by_optimization(plan):
+            return Outcome(job.source, job.target, "failed", _STILL_ONLY)
     return examine_job(
         job,
         lambda file: processing_notes(file, job, plan, save),
@@ -233,6 +238,8 @@ def draw_stream(
     """
     try:
         if save.moving and moves(data):
+            if is_drawn_by_optimization(style.plan):
+                raise ImageError(_STILL_ONLY)
             return _draw_moving_stream(data, style, save, format)
         if format == "gif":
             raise ImageError(refused(1, format, moving=save.moving) or "")

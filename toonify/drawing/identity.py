@@ -22,6 +22,7 @@ import msgspec
 from toonify.drawing.plan import DrawingPlan, DrawOptions, without_flags
 from toonify.styles.card import Training, Variant
 from toonify.styles.look import Look
+from toonify.transfer import OPTIMIZED
 
 ENCODING = 1  # of the text: raise it if the rules change, and read the old one as well
 
@@ -60,7 +61,7 @@ _OF_NETWORK = _OF_LOOK | {"--look", "--faces", "--size", "--keep-color", "weight
 # What has another default where this flag is another.
 FOLLOWS: Mapping[str, frozenset[str]] = {
     "--style": _OF_NETWORK | {"--variant", "--raw"},
-    "--variant": _OF_NETWORK | {"--raw"},
+    "--variant": _OF_NETWORK | {"--raw", "--steps", "--start-from", "--seed", "--style-strength"},
     "--raw": _OF_NETWORK,
     "--look": _OF_LOOK | {"--faces"},
 }
@@ -107,9 +108,17 @@ def told_flags(plan: DrawingPlan) -> dict[str, Any]:
         "--detail": options.detail,
         "--raw": options.padding == 0 < plan.style.variant.padding,
         "--precision": plan.drawn_in,
+        **_optimization(plan.style.variant),
         "weights": _short(plan.style.digest),
         "details": _short(json.dumps(_plain(without_flags(look), "look"), sort_keys=True)),
     }
+
+
+def _optimization(variant: Variant) -> dict[str, Any]:
+    if variant.architecture != OPTIMIZED:
+        return {}
+    flags = {"steps": "--steps", "start": "--start-from", "seed": "--seed", "strength": "--style-strength"}
+    return {flag: variant.config.get(name) for name, flag in flags.items()}
 
 
 def _short(text: str) -> str:

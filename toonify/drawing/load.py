@@ -11,12 +11,14 @@ from typing import Any, get_args
 from toonify.drawing.drawer import Tile, open_drawer
 from toonify.drawing.faces import open_finder
 from toonify.drawing.finish.lab import make_tables
+from toonify.drawing.optimized import open_optimized
 from toonify.drawing.plan import DrawingPlan, choose_plan
 from toonify.drawing.style import Style
 from toonify.drawing.yunet import NO_FACES
 from toonify.engines.engine import Backend, Device, Precision
 from toonify.errors import DownloadError, UsageError
 from toonify.styles.look import FacesMode, LookName
+from toonify.transfer import OPTIMIZED
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ def load_plan(
     if plan.options.look is not None:
         threading.Thread(target=make_tables).start()  # meanwhile; no daemon: an exit amid C++ would abort the process
     try:
-        drawer = open_drawer(plan.style, padding=plan.options.padding, **runs_on)
+        is_optimized = plan.style.variant.architecture == OPTIMIZED
+        drawer = (open_optimized if is_optimized else open_drawer)(plan.style, padding=plan.options.padding, **runs_on)
     except DownloadError as error:
         if plan.instead is None:
             raise

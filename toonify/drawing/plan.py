@@ -19,7 +19,7 @@ from toonify.styles.card import LocatedStyle, StyleVariant, Variant
 from toonify.styles.find import find_style, shipped_names
 from toonify.styles.look import FacesMode, Lines, Look, LookName, Tones, named_look
 from toonify.styles.options import OPTIONS
-from toonify.transfer import PictureOptions, is_picture, style_of_pictures
+from toonify.transfer import OPTIMIZED, PictureOptions, is_picture, style_of_pictures
 
 OutputSize = Literal["same", "drawn"] | int
 
@@ -103,7 +103,8 @@ def draw_options(
         detail=detail,
         padding=0 if raw else variant.padding,
         look=finish,
-        faces=faces == "auto" and finish is not None,
+        # By optimization each close-up of a face would take as long as the picture.
+        faces=faces == "auto" and finish is not None and variant.architecture != OPTIMIZED,
     )
 
 
@@ -241,9 +242,9 @@ def locate_styles(
 ) -> list[tuple[str, LocatedStyle]]:
     """The styles that names mean, each with the name by which it was asked for; a picture is made into a style.
 
-    With weights in `pictures` all names are pictures, of which one style is blended. `variant` says which network draws
-    in the styles of pictures. Raises what `find_style` and
-    `style_of_pictures` do, UsageError for options of pictures where there is none.
+    With weights in `pictures` all names are pictures, of which one style is blended. `variant` says what draws in the
+    styles of pictures. Raises what `find_style` and `style_of_pictures` do, UsageError for options of pictures where
+    there is none.
     """
     of_pictures = [_means_picture(name) for name in names]
     if pictures is not None and pictures.weights:
@@ -253,7 +254,8 @@ def locate_styles(
         return [(" + ".join(names), style_of_pictures([Path(name) for name in names], pictures, variant))]
     if pictures not in (None, PictureOptions()) and not any(of_pictures):
         raise UsageError(
-            "--style-size, --style-strength and --style-network are for a --style that is a picture; drop them"
+            "--style-size, --style-strength, --style-network, --steps, --start-from and --seed are for a --style that "
+            "is a picture; drop them"
         )
     return [
         (name, style_of_pictures([Path(name)], pictures, variant) if right else find_style(name))

@@ -32,6 +32,7 @@ from toonify.jobs.outcome import open_source
 from toonify.pixels.arrays import Floats, Halves, Pixels
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.styles.card import StyleVariant
+from toonify.transfer import OPTIMIZED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -223,6 +224,8 @@ class Style:
         from toonify.drawing.moving.clip import draw_clip
         from toonify.drawing.moving.options import clip_notes, options_for
 
+        if self.plan.style.variant.architecture == OPTIMIZED:
+            raise UsageError(f"{self.plan.style.label} draws still pictures; choose another variant for videos")
         source, target = Path(path), Path(out)
         options = options_for(target) if options is None else options.named(target)
         taken = UsageError(f"{display(target)} is there already; overwrite=True replaces it")

@@ -37,6 +37,11 @@ def load_generator(path: Path, variant: Variant) -> nn.Module:
                 f"{path} holds other weights than the style's .json says "
                 f"(found {found[:20]}..., expected {pinned[:20]}...)"
             )
+    if variant.architecture == "gatys":
+        raise StyleError(
+            f"{path} holds no network: its style is drawn by optimization, with `toonify convert --style PICTURE "
+            "--variant gatys`"
+        )
     architecture = ARCHITECTURES.get(variant.architecture)
     if architecture is None:
         raise StyleError(

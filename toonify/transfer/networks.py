@@ -26,7 +26,9 @@ DECODER = Published(
 
 _MULTIPLE = 8  # of the encoder
 _BYTES_PER_PIXEL = 1_400  # of memory on a CPU while drawing, measured
+_BYTES_PER_PIXEL_OPTIMIZED = 3_000  # the same, estimated from the maps that a step keeps
 LARGE, SMALL = "adain", "lite"  # names of the variants
+OPTIMIZED = "gatys"  # the same, and the architecture of its card: no network draws, but pictures are optimized
 
 
 def published() -> StyleVariant:
@@ -53,15 +55,42 @@ def published() -> StyleVariant:
     return LocatedStyle(card, Path()).variant()
 
 
+def optimized() -> StyleVariant:
+    """What draws by optimization, as the variant of a card; its features are those of AdaIN's encoder."""
+    variant = Variant(
+        weights=FileWeights("", f"sha256:{ENCODER.sha256}"),
+        architecture=OPTIMIZED,
+        value_range=(0.0, 1.0),
+        multiple=16,
+        minimum=32,
+        padding=8,
+        size=512,
+        bytes_per_pixel=_BYTES_PER_PIXEL_OPTIMIZED,
+        input="pictures",
+    )
+    card = Card(
+        id="pictures",
+        title="In the style of a picture, by optimization",
+        license="MIT",
+        attribution="Leon A. Gatys, Alexander S. Ecker and Matthias Bethge; Naoto Inoue (weights for PyTorch)",
+        source="https://github.com/naoto0804/pytorch-AdaIN",
+        variants={OPTIMIZED: variant},
+    )
+    return LocatedStyle(card, Path()).variant()
+
+
 def networks_for(variant: str, network: str | None) -> list[StyleVariant]:
     """The networks that may draw in the style of a picture, in the order in which they are tried; at least one.
 
-    `network` is `--style-network`, whose card has the variants; without one they are `adain` and `lite`, and "auto"
+    `network` is `--style-network`, whose card has the variants; without one they are `adain`, `lite` and
+    `gatys`, and "auto"
     takes the first that can be had. Raises UsageError if there is no such variant, StyleError.
     """
     if network is not None:
         return [find_picture_network(network).variant(variant)]
     small = replace(shipped_picture_network().variant(), name=SMALL)
-    if variant not in ("auto", LARGE, SMALL):
-        raise UsageError(f"a picture as style has no variant {variant!r}; choose --variant {LARGE} or {SMALL}")
-    return {"auto": [published(), small], LARGE: [published()], SMALL: [small]}[variant]
+    found = {"auto": [published(), small], LARGE: [published()], SMALL: [small], OPTIMIZED: [optimized()]}
+    if variant not in found:
+        choices = f"{LARGE}, {SMALL} or {OPTIMIZED}"
+        raise UsageError(f"a picture as style has no variant {variant!r}; choose --variant {choices}")
+    return found[variant]

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -19,7 +20,7 @@ from toonify.pixels.arrays import Floats, to_floats
 from toonify.pixels.resize import fit_long_side, resize
 from toonify.styles.card import Card, FileWeights, LocatedStyle, StyleVariant
 from toonify.styles.find import read_card, shipped_names
-from toonify.transfer.networks import networks_for
+from toonify.transfer.networks import OPTIMIZED, networks_for
 
 _log = logging.getLogger(__name__)
 _RECIPE = 2  # goes up when the same pictures make another style
@@ -27,6 +28,7 @@ _CARD = "style.json"
 _LEAST = 32  # pixels of a picture's shorter side: in smaller ones there is nothing to be seen of a style
 _PLAIN = 2 / 255  # standard deviation of a picture of one color
 _MULTIPLE = 8  # of the networks
+_MOST_STEPS, _MOST_SEED = 4096, 4096  # as a card's numbers
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ class PictureOptions:
     `size` is the long side in pixels: of a smaller picture strokes are larger in the drawing's. `strength` is alpha of
     equation 14 of AdaIN. `weights` are those of several pictures (equation 15), in any unit; empty: all alike.
     `network` is the folder of a run, or a card, of a network that draws in the styles of pictures; None: toonify's own.
+    The others are for the variant `gatys`: see `GatysConfig`.
     """
 
     size: int = 512
     strength: float = 1.0
     weights: tuple[float, ...] = ()
     network: str | None = None
+    steps: int = 100
+    start: Literal["photo", "noise"] = "photo"
+    seed: int = 0
 
 
 def is_picture(name: str) -> bool:
@@ -67,9 +73,12 @@ def style_of_pictures(
     options = options or PictureOptions()
     shares = _shares(options, len(pictures))
     networks = networks_for(variant, options.network)
+    _check_optimization(options, networks[0])
     looked_at = [_look_at(path, options.size) for path in pictures]
     name = "-".join(_slug(path) for path in pictures)[:60].strip("-")
     digest = hashlib.sha256(repr((_RECIPE, shares, options.strength)).encode())
+    if networks[0].name == OPTIMIZED:
+        digest.update(repr((options.steps, options.start, options.seed)).encode())
     for pixels in looked_at:
         digest.update(f"{pixels.shape}".encode() + pixels.tobytes())
     for network in networks:
@@ -78,7 +87,7 @@ def style_of_pictures(
         folder = cache_folder() / "pictures" / f"{name}-{of_network.hexdigest()[:16]}"
         try:
             if not (folder / _CARD).is_file():
-                _make(folder, name, pictures, looked_at, shares, options.strength, network)
+                _make(folder, name, pictures, looked_at, shares, options, network)
         except DownloadError:
             if network is networks[-1]:
                 raise
@@ -90,6 +99,23 @@ def style_of_pictures(
         else:
             return LocatedStyle(read_card(folder / _CARD), folder)
     raise AssertionError("there is a network to try")
+
+
+def _check_optimization(options: PictureOptions, network: StyleVariant) -> None:
+    """Raise UsageError for options that what draws does not have, or that cannot be."""
+    plain = PictureOptions()
+    own = {"--steps": "steps", "--start-from": "start", "--seed": "seed"}
+    given = [flag for flag, field in own.items() if getattr(options, field) != getattr(plain, field)]
+    if network.name != OPTIMIZED and given:
+        raise UsageError(
+            f"{given[0]} is for --variant {OPTIMIZED}, which draws by optimization; drop it, or type that, too"
+        )
+    if not 1 <= options.steps <= _MOST_STEPS:
+        raise UsageError(f"--steps {options.steps}: give a number from 1 to {_MOST_STEPS}")
+    if not 0 <= options.seed <= _MOST_SEED:
+        raise UsageError(f"--seed {options.seed}: give a number from 0 to {_MOST_SEED}")
+    if options.start not in ("photo", "noise"):
+        raise UsageError(f"--start-from {options.start}: choose photo or noise")
 
 
 def _shares(options: PictureOptions, count: int) -> tuple[float, ...]:
@@ -141,15 +167,17 @@ def _make(
     pictures: Sequence[Path],
     looked_at: Sequence[np.ndarray],
     shares: Sequence[float],
-    strength: float,
+    options: PictureOptions,
     network: StyleVariant,
 ) -> None:
     """Write a style's folder, whole or not at all."""
     low, high = network.variant.value_range
     batches = [low + (high - low) * _batch(pixels) for pixels in looked_at]
     make = _from_module if network.onnx is None else _from_graph
-    file, fingerprint, data = make(network, batches, shares, strength)
-    card = _card(name, pictures, FileWeights(file, fingerprint), strength, network)
+    if network.name == OPTIMIZED:
+        make = _grams
+    file, fingerprint, data = make(network, batches, shares, options.strength)
+    card = _card(name, pictures, FileWeights(file, fingerprint), options, network)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
@@ -196,14 +224,33 @@ def _from_graph(
     return "style.onnx", f"sha256:{hashlib.sha256(data).hexdigest()}", data
 
 
+def _grams(
+    network: StyleVariant, batches: Sequence[Floats], shares: Sequence[float], strength: float
+) -> tuple[str, str, bytes]:
+    """The same of what draws by optimization: Gram matrices."""
+    import safetensors.torch
+    import torch
+
+    from toonify.checkpoints.tensors import fingerprint
+    from toonify.transfer.grams import grams_of
+    from toonify.transfer.vgg import published_features
+
+    state = grams_of([torch.from_numpy(batch) for batch in batches], shares, published_features())
+    return "style.safetensors", fingerprint(state), safetensors.torch.save(state)
+
+
 def _batch(pixels: np.ndarray) -> Floats:
     return np.ascontiguousarray(to_floats(pixels).transpose(2, 0, 1)[None])
 
 
-def _card(name: str, pictures: Sequence[Path], weights: FileWeights, strength: float, network: StyleVariant) -> Card:
+def _card(
+    name: str, pictures: Sequence[Path], weights: FileWeights, options: PictureOptions, network: StyleVariant
+) -> Card:
     """The card of a style of pictures: the network's own, but for the weights, which hold the style."""
     own = network.variant
-    config = own.config if strength == 1 else {**own.config, "strength": strength}
+    config = own.config if options.strength == 1 else {**own.config, "strength": options.strength}
+    if network.name == OPTIMIZED:  # all that it takes, so that pictures stay known when a default changes
+        config = {each: getattr(options, each) for each in ("steps", "start", "seed", "strength")}
     note = "of the network; the picture has its own"
     return msgspec.structs.replace(
         network.card,
