@@ -98,9 +98,9 @@ def votes(key: Key, answers: Answers) -> list[int]:
 
 
 def test_with_the_mouse_a_reload_in_the_middle_and_a_tally(
-    browser: Any, survey: Path, key: Key, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    new_browser: Any, survey: Path, key: Key, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with visit(browser, survey, **DESKTOP) as page:
+    with visit(new_browser, survey, **DESKTOP) as page:
         assert "sent anywhere" in page.inner_text("#privacy")
         page.click("#start")
         for number in range(1, 8):
@@ -295,9 +295,9 @@ def test_a_spoilt_store_starts_anew(browser: Any, survey: Path, key: Key, kept: 
         wait_for(page, 1)
 
 
-def test_somebody_else_can_start_anew(browser: Any, survey: Path, key: Key) -> None:
+def test_somebody_else_can_start_anew(new_browser: Any, survey: Path, key: Key) -> None:
     stored = f"JSON.parse(localStorage.getItem('toonify-study-{key.plan.survey}')).token"
-    with visit(browser, survey) as page:
+    with visit(new_browser, survey) as page:
         page.click("#start")
         page.keyboard.press("1")
         page.keyboard.press("Enter")
