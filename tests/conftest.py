@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,8 @@ def inception(inception_weights: Path, _converted_inception: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def launch() -> Iterator[Callable[[], Any]]:
-    """Starts a headless Chromium, driven by Playwright; without one the test is skipped."""
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by Playwright; without one the test is skipped."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
@@ -104,23 +104,9 @@ def launch() -> Iterator[Callable[[], Any]]:
     playwright.expect.set_options(timeout=30_000)  # on a machine that has other work, too
     with playwright.sync_playwright() as running:
         # Chromium's sandbox refuses to run as root, as in containers; it sees nothing here but our own pages.
-        yield lambda: running.chromium.launch(executable_path=path, args=["--no-sandbox"])
-
-
-@pytest.fixture(scope="session")
-def browser(launch: Callable[[], Any]) -> Iterator[Any]:
-    """A browser for all tests of a process, each with a profile of its own."""
-    started = launch()
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def new_browser(launch: Callable[[], Any]) -> Iterator[Any]:
-    """A browser of a test's own: after minutes, Chromium was seen to forget what a page from a file had stored."""
-    started = launch()
-    yield started
-    started.close()
+        started = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

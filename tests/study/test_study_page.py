@@ -1,6 +1,8 @@
 """The survey's page in a real browser: mouse, keyboard, touch, reload, download, Send, and nothing else on the wire."""
 
 import contextlib
+import functools
+import http.server
 import json
 import socket
 import threading
@@ -62,6 +64,26 @@ def visit(browser: Any, survey: Path, **options: Any) -> Any:
     return opened(browser, (survey / "index.html").as_uri(), **options)
 
 
+@pytest.fixture
+def published(survey: Path) -> Iterator[str]:
+    """The address of the survey on a web server.
+
+    What a page from a file stores, Chromium has been seen to forget at a reload, in long runs of many tests.
+    """
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(survey))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/index.html"
+        server.shutdown()
+        thread.join()
+
+
 def position_of(page: Any, key: Key, candidate: int) -> int:
     """Where the page shows the pictures of a candidate: the key and what is really on screen."""
     shown = [image.get_attribute("src").partition(",")[2] for image in page.locator("#candidates .picture img").all()]
@@ -98,9 +120,9 @@ def votes(key: Key, answers: Answers) -> list[int]:
 
 
 def test_with_the_mouse_a_reload_in_the_middle_and_a_tally(
-    new_browser: Any, survey: Path, key: Key, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    browser: Any, published: str, survey: Path, key: Key, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with visit(new_browser, survey, **DESKTOP) as page:
+    with opened(browser, published, **DESKTOP) as page:
         assert "sent anywhere" in page.inner_text("#privacy")
         page.click("#start")
         for number in range(1, 8):
@@ -295,9 +317,9 @@ def test_a_spoilt_store_starts_anew(browser: Any, survey: Path, key: Key, kept: 
         wait_for(page, 1)
 
 
-def test_somebody_else_can_start_anew(new_browser: Any, survey: Path, key: Key) -> None:
+def test_somebody_else_can_start_anew(browser: Any, published: str, key: Key) -> None:
     stored = f"JSON.parse(localStorage.getItem('toonify-study-{key.plan.survey}')).token"
-    with visit(new_browser, survey) as page:
+    with opened(browser, published) as page:
         page.click("#start")
         page.keyboard.press("1")
         page.keyboard.press("Enter")
