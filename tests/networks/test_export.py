@@ -17,7 +17,7 @@ from toonify.networks.export import _to_onnx, export_onnx
 from toonify.networks.load import load_module
 from toonify.pixels.arrays import psnr
 from toonify.styles.card import LocatedStyle
-from toonify.styles.find import find_style, parse_card
+from toonify.styles.find import find_style, parse_card, shipped_folder
 
 
 @pytest.fixture
@@ -90,3 +90,10 @@ def test_an_existing_file_is_not_replaced_unasked(style: LocatedStyle, tmp_path:
     with pytest.raises(FileExistsError):
         export_onnx(load_module(style.variant("original")), style.variant("original"), target, photo=photo)
     assert target.read_text() == "mine"
+
+
+def test_an_exported_network_does_not_tell_of_the_machine(tiny_onnx: Path) -> None:
+    """PyTorch's exporter writes a stack trace into each node."""
+    for path in (tiny_onnx, shipped_folder() / "pictures-lite.onnx"):
+        data = path.read_bytes()
+        assert b"site-packages" not in data and b"models/" not in data

@@ -84,6 +84,8 @@ def _to_onnx(generator: nn.Module, multiple: int, metadata: dict[str, str], *, f
 
         with waiting(_log, "rewriting it for speed"):
             model = speed_up(model)
+    for node in model.graph.node:
+        del node.metadata_props[:]  # where PyTorch leaves the paths of source files on this machine
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString()
